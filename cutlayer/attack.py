@@ -1,0 +1,147 @@
+"""Attacks, their guesses, and the adversary: an attack seated at the seam."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from cutlayer.channel import Handler
+from cutlayer.message import Kind, Message
+from cutlayer.party import Batch
+from cutlayer.stream import Stream
+from cutlayer.threat import Goal, Knows, Row, ThreatModel, View
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What an attack believes. It carries no score: judging is not the attack's business."""
+
+    goal: Goal
+    tensors: Mapping[str, Tensor]
+    """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name."""
+    rows: tuple[Row, ...] = ()
+    """The samples the n entries are about."""
+    part: int = 0
+    """``MODEL``: which of the other seat's parts."""
+    name: str = ""
+    """Tells apart several guesses of one attack at one goal."""
+    relabeled: bool = False
+    """``LABELS``: only groups are claimed, their names are not: judged under the best relabeling."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where an attack's paper runs it: defaults of an experiment that leaves these open."""
+
+    protocol: str = "vanilla"
+    when: str = "after"
+    """``after`` the training of the victim, or ``before`` (all parts untrained)."""
+    target_kind: str = "predict"
+    """What the target samples pass through: ``predict``, or ``train`` (a training step each batch)."""
+    targets: int = 0
+    """How many target samples from the test split; 0: the first of each class."""
+    target_batch: int = 0
+    """Samples in one message; 0: all in one."""
+
+
+class Attack(ABC):
+    """Honest but curious: copies of messages in, nothing out.
+
+    An attack is a dataclass; its fields are its options, with the paper's values as defaults.
+    """
+
+    paper: ClassVar[str]
+    """The source, as one would cite it in a sentence."""
+    plain: ClassVar[str]
+    """The threat model in plain words: who, seeing what, knowing what, obtains what."""
+    setting: ClassVar[Setting] = Setting()
+    watches: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    """The kinds of message it wants copies of; copying fewer costs the honest run less."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
+    """Option values by the ``steps`` of an experiment; ``rehearsal`` is the shortest run that shows its pace."""
+
+    @property
+    @abstractmethod
+    def threat(self) -> ThreatModel:
+        """Its threat model with these options."""
+
+    @abstractmethod
+    def begin(self, view: View) -> None:
+        """Called once before the first message."""
+
+    @abstractmethod
+    def observe(self, message: Message) -> None:
+        """A copy of each message of the run and of the targets, in order. ``labels`` only where declared."""
+
+    @abstractmethod
+    def infer(self) -> Sequence[Guess]:
+        """What it believes in the end; called once."""
+
+    def work(self, targets: int) -> int:
+        """How many optimization steps these options take for ``targets`` samples; 0 where nothing is optimized."""
+        return 0
+
+
+class TamperingAttack(Attack):
+    """Malicious: stands around the honest party of its seat."""
+
+    @abstractmethod
+    def around(self, request: Message, honest: Handler) -> Message:
+        """May change the request, call the honest party or not, and change the reply."""
+
+    def own_batches(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """What a malicious party trains on instead of its own ``batches``."""
+        return batches
+
+
+@dataclass
+class Adversary:
+    """A tap that lets an attack see or tamper, on a random stream of its own and with its own clock."""
+
+    attack: Attack
+    view: View
+    stream: Stream
+    parts_known: Callable[[Message], Mapping[str, Knows]] = field(default=lambda message: {})
+    """Tensors of a message that may be seen only by a threat model that declares them."""
+    seconds: float = 0.0
+
+    def begin(self) -> None:
+        """Hand the attack its view."""
+        self._attend(lambda: self.attack.begin(self.view))
+
+    def __call__(self, message: Message, honest: Handler) -> Message:
+        """Pass ``message`` on to ``honest`` and its reply back, showing the attack what it may see of both."""
+        if isinstance(self.attack, TamperingAttack):
+            attack = self.attack
+            return self._attend(lambda: attack.around(message, honest))
+        self._show(message)
+        reply = honest(message)
+        self._show(reply)
+        return reply
+
+    def infer(self) -> Sequence[Guess]:
+        """The attack's guesses; only about targets, each at most once."""
+        return self._attend(self.attack.infer)
+
+    def _show(self, message: Message) -> None:
+        if message.kind not in self.attack.watches:
+            return
+        guarded = self.parts_known(message)
+        declared = self.attack.threat.knows
+        for knows in {knows for name, knows in guarded.items() if knows in declared}:
+            self.view.used[knows] = self.view.used.get(knows, 0) + 1
+        seen = {name: tensor for name, tensor in message.tensors.items() if guarded.get(name, None) in {None, *declared}}
+        shown = Message(message.kind, message.sender, message.step, seen).copy()
+        self._attend(lambda: self.attack.observe(shown))
+
+    def _attend(self, act: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        with self.stream.taken_up():
+            result = act()
+        self.seconds += time.perf_counter() - start
+        return result

@@ -1,0 +1,1 @@
+"""What an adversary at one seat can work out."""

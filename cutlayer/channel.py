@@ -1,0 +1,88 @@
+"""Who carries a message to the party that answers it, and how many bytes that takes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import final
+
+from cutlayer.codec import decode, encode
+from cutlayer.message import Kind, Message
+
+Handler = Callable[[Message], Message]
+"""A party that answers; also the caller's end of a channel."""
+
+
+@dataclass
+class Meter:
+    """What crossed a channel, in bytes of frames and in round trips by kind."""
+
+    sent: int = 0
+    """Bytes of requests, from the caller to the party that answers."""
+    received: int = 0
+    """Bytes of replies."""
+    round_trips: dict[Kind, int] = field(default_factory=dict)
+
+    def count(self, kind: Kind, sent: int, received: int) -> None:
+        """Add one round trip of ``sent`` and ``received`` bytes."""
+        self.sent += sent
+        self.received += received
+        self.round_trips[kind] = self.round_trips.get(kind, 0) + 1
+
+
+class Channel(ABC):
+    """A way to a party that answers: frames out, frames back."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+
+    @final
+    def __call__(self, request: Message) -> Message:
+        """Carry ``request`` to the other side and bring its reply back."""
+        frame = encode(request)
+        answer = self.carry(frame)
+        self.meter.count(request.kind, len(frame), len(answer))
+        return decode(answer)
+
+    @abstractmethod
+    def carry(self, frame: bytes) -> bytes:
+        """Bring ``frame`` to the other side and return the frame it answers with: all that a transport may do."""
+
+
+@final
+class Loopback(Channel):
+    """The other side in this process, reached through bytes all the same."""
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def carry(self, frame: bytes) -> bytes:
+        """Decode, answer, encode."""
+        return encode(self._handler(decode(frame)))
+
+
+@final
+class Direct:
+    """The other side in this process, reached by copies instead of bytes; metered as if by bytes.
+
+    A frame's size depends only on the names, shapes and types of its tensors, so each kind of message is encoded once.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.meter = Meter()
+        self._handler = handler
+        self._sizes: dict[Hashable, int] = {}
+
+    def __call__(self, request: Message) -> Message:
+        """Hand a copy of ``request`` to the other side and return a copy of its reply."""
+        reply = self._handler(request.copy())
+        self.meter.count(request.kind, self._size(request), self._size(reply))
+        return reply.copy()
+
+    def _size(self, message: Message) -> int:
+        key = (message.kind, message.sender, *((n, t.shape, t.dtype) for n, t in message.tensors.items()))
+        if key not in self._sizes:
+            self._sizes[key] = len(encode(message))
+        return self._sizes[key]

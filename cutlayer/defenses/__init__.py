@@ -1,0 +1,1 @@
+"""What a party does to the messages it sends."""

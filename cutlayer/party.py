@@ -1,0 +1,151 @@
+"""A party: parts of the model, who trains them, and what really went in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cutlayer.message import Kind, detached
+from cutlayer.stream import derive, drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The samples of one step, as far as the driving party holds them."""
+
+    rows: Tensor
+    """int64 [n]: the samples' numbers in the order all parties agreed on."""
+    inputs: Tensor
+    """[n, ...], float32 in [0, 1]."""
+    labels: Tensor | None = None
+    """int64 [n]; ``None`` where the driver does not hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A forward pass that waits for its backward half."""
+
+    step: int
+    inputs: Tensor
+    output: Tensor
+
+
+@final
+@dataclass
+class Party:
+    """One participant's parts of the model, its optimizer, its random stream, its ledger."""
+
+    name: str
+    parts: nn.ModuleList
+    """One part, or the first and the last one where a client keeps both."""
+    optimizer: Optimizer
+    schedule: Callable[[int], float]
+    """Learning rate by step: a pure function in the agreed plan."""
+    seed: int
+    """The root of this party's own stream."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    autocast: torch.dtype | None = None
+    """Compute forward passes in this type; what crosses the boundary stays float32."""
+    labels: Tensor | None = None
+    """int64 by row number, where this party looks labels up itself (it answers and holds them)."""
+    step: int = 0
+    """Training steps completed."""
+    queries: int = 0
+    """Predictions asked for."""
+    pending: Pending | None = None
+    predicted: Tensor | None = None
+    """The last predictions this party made or was given: logits [n, classes]."""
+    losses: list[float] = field(default_factory=list)
+    """The loss of each training step, at a client."""
+    ledger: dict[tuple[Kind, int], Tensor] = field(default_factory=dict)
+    """Which rows really went into which message; only the judge's side reads it."""
+    _fresh: bool = True
+
+    def forward(self, inputs: Tensor, part: int = 0, training: bool = True) -> Tensor:
+        """The output of one part. In training it draws from (seed, step, part) and keeps what backward needs."""
+        module = self.parts[part]
+        if module.training != training:
+            module.train(training)
+        inputs = inputs.to(self.device)
+        precision = torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext()
+        if not training:
+            with torch.no_grad(), precision:
+                output: Tensor = module(inputs)
+            return output.float()
+        with drawing(derive(self.seed, "train", self.step, part), self.device), precision:
+            output = module(inputs)
+        return output.float()
+
+    def backward(self, output: Tensor, grad: Tensor | None = None) -> None:
+        """Add the gradients of one backward pass; ``grad`` is the gradient at ``output``, or ``None`` at a loss."""
+        if self._fresh:
+            self.optimizer.zero_grad(set_to_none=True)
+            self._fresh = False
+        output.backward(None if grad is None else grad.to(output.device))  # type: ignore[no-untyped-call]
+
+    def apply(self) -> None:
+        """One optimizer step on the gradients added since the last one; completes the training step."""
+        rate = self.schedule(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.step += 1
+        self.pending = None
+        self._fresh = True
+
+    def update(self, output: Tensor, grad: Tensor | None = None) -> None:
+        """``backward`` and ``apply``: the second half of a step with one part."""
+        self.backward(output, grad)
+        self.apply()
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Copies of the gradients of this party's own weights in its latest backward passes, by weight name."""
+        return {name: detached(p.grad) for name, p in self.parts.named_parameters() if p.grad is not None}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of parameters and buffers, by name."""
+        return {name: detached(tensor) for name, tensor in self.parts.state_dict().items()}
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """Copies of the optimizer's tensors, named ``<parameter number>.<name>``."""
+        state = self.optimizer.state_dict()["state"]
+        return {
+            f"{number}.{name}": detached(value)
+            for number, values in state.items()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+
+    def load_optimizer_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the optimizer's state by ``tensors`` (empty: as freshly made)."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            number, key = name.split(".", 1)
+            state.setdefault(int(number), {})[key] = detached(value)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, as tensors for a safetensors file."""
+        return {
+            **{f"weights.{name}": tensor for name, tensor in self.weights().items()},
+            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer_state().items()},
+            "step": torch.tensor([self.step, self.queries]),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken. Missing or unknown weights are a ``RuntimeError`` from torch."""
+        kinds = ("weights", "optimizer")
+        weights, optimizer = (
+            {n.removeprefix(f"{k}."): t for n, t in tensors.items() if n.startswith(f"{k}.")} for k in kinds
+        )
+        self.parts.load_state_dict(weights)
+        self.load_optimizer_state(optimizer)
+        self.step, self.queries = (int(number) for number in tensors["step"])
+        self.pending = None
+        self._fresh = True

@@ -1,0 +1,127 @@
+"""Protocols: who computes what, in which order, and what each seat learns merely by taking part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cutlayer.channel import Handler
+from cutlayer.message import Kind, Message
+from cutlayer.model import cut_index, split
+from cutlayer.party import Batch, Party
+from cutlayer.threat import Knows, Seat
+from cutlayer.wire import Agreement, Frame, Spec, WireError, check, same_step
+
+TRAINING = frozenset({Kind.TRAIN, Kind.FORWARD, Kind.BACKWARD})
+
+
+class Protocol(ABC):
+    """Stateless: parties hold all state. ``step`` runs at the driver, ``answer`` at its peer."""
+
+    driver: ClassVar[Seat]
+    """The seat that starts every exchange."""
+    owners: ClassVar[tuple[Seat, ...]]
+    """Who holds each part of the model, from the inputs on; there is one cut fewer than parts."""
+    default_cuts: ClassVar[tuple[int | str, ...]] = ()
+    """Cuts that may be left open, behind those that must be given."""
+    exposes: ClassVar[Mapping[Seat, frozenset[Knows]]]
+    """What a seat learns merely by taking part."""
+    labels_at: ClassVar[Seat]
+    """The seat that computes the loss."""
+    wire: ClassVar[Mapping[Kind, Frame]]
+    """The tensors each message may carry; enforced on both sides."""
+
+    @abstractmethod
+    def step(self, driver: Party, peer: Handler, batch: Batch) -> None:
+        """One training step on ``batch``; the loss ends at the client, in ``Party.losses``."""
+
+    @abstractmethod
+    def answer(self, party: Party, request: Message) -> Message:
+        """The peer's half of each exchange; ``request`` has been checked."""
+
+    @abstractmethod
+    def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
+        """Predictions for ``batch.inputs`` in evaluation mode; they end at the client, in ``Party.predicted``."""
+
+    @final
+    def cuts(self, model: nn.Sequential, given: Sequence[int | str]) -> tuple[int, ...]:
+        """The block indices of ``given`` cuts, completed by the protocol's defaults."""
+        wanted = len(self.owners) - 1
+        cuts = [*given, *self.default_cuts[len(self.default_cuts) + len(given) - wanted :]]
+        if len(cuts) != wanted:
+            raise ValueError(f"{type(self).__name__} has {wanted} cuts, {len(given)} are given: {', '.join(map(str, given))}")
+        return tuple(cut_index(model, cut) for cut in cuts)
+
+    @final
+    def deal(self, model: nn.Sequential, given: Sequence[int | str]) -> dict[Seat, list[nn.Sequential]]:
+        """Each seat's parts of ``model``, as independent copies."""
+        parts = split(model, self.cuts(model, given))
+        return {seat: [p for p, owner in zip(parts, self.owners, strict=True) if owner is seat] for seat in Seat}
+
+    @final
+    def agree(self, model: nn.Sequential, given: Sequence[int | str], input_shape: tuple[int, ...]) -> Agreement:
+        """What each role on the wire must look like for this model and these cuts."""
+        value = torch.zeros(1, *input_shape)
+        shapes = []
+        with torch.no_grad():
+            for part in split(model, self.cuts(model, given)):
+                value = part.eval()(value)
+                shapes.append(tuple(value.shape[1:]))
+        classes = shapes[-1][0]
+        outer = shapes[1] if len(shapes) > 2 else shapes[-1]
+        return {
+            "smashed": Spec(shapes[0]),
+            "grad": Spec(shapes[0]),
+            "features": Spec(outer),
+            "features_grad": Spec(outer),
+            "logits": Spec(shapes[-1]),
+            "labels": Spec((), torch.int64, below=classes),
+            "rows": Spec((), torch.int64, below=1 << 62),
+            "loss": Spec((), batched=False),
+        }
+
+    @final
+    def handler(self, party: Party, agreement: Agreement) -> Handler:
+        """``party`` as one that answers: every request is checked before ``answer`` sees it."""
+
+        def handle(request: Message) -> Message:
+            frame = self.wire.get(request.kind)
+            if frame is None:
+                known = ", ".join(self.wire)
+                raise WireError(f"{request.kind} message from {request.sender!r}: this protocol has {known}")
+            if request.kind in TRAINING:
+                same_step(request, party.step)
+            check(request, frame.request, agreement)
+            return self.answer(party, request)
+
+        return handle
+
+    @final
+    def checked(self, peer: Handler, agreement: Agreement) -> Handler:
+        """The driver's end: every reply is checked before ``step`` sees it."""
+
+        def ask(request: Message) -> Message:
+            reply = peer(request)
+            if reply.kind is not request.kind:
+                raise WireError(f"{reply.kind} message from {reply.sender!r}: a reply to {request.kind} is expected")
+            same_step(reply, request.step)
+            names = self.wire[request.kind]
+            check(reply, names.reply, agreement, next((len(t) for t in request.tensors.values() if t.ndim), None))
+            return reply
+
+        return ask
+
+
+def receive(tensor: Tensor, party: Party) -> Tensor:
+    """``tensor`` from the wire as the leaf that ``party`` differentiates with respect to."""
+    return tensor.to(party.device).requires_grad_()
+
+
+def task_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy, averaged over the batch."""
+    return cross_entropy(logits, labels.to(logits.device))

@@ -1,0 +1,132 @@
+"""Plug-ins by file name: one file in ``attacks/``, ``defenses/``, ``protocols/``, ``models/`` or ``datasets/`` is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
+_PACKAGE = Path(__file__).parent
+
+
+class PluginError(ValueError):
+    """A plug-in or an option of one that does not exist or does not fit."""
+
+
+def names(folder: str, plugins: Path | None = None) -> tuple[str, ...]:
+    """The plug-ins in ``folder``, those of the package and those of the folder ``plugins`` beside it, sorted."""
+    return tuple(sorted(_files(folder, plugins)))
+
+
+def module(folder: str, name: str, plugins: Path | None = None) -> ModuleType:
+    """The module of plug-in ``name``."""
+    files = _files(folder, plugins)
+    if name not in files:
+        raise PluginError(f"unknown {folder.removesuffix('s')} {name!r}{nearest(name, files)}; one of {', '.join(sorted(files))}")
+    path = files[name]
+    if path.parent.parent == _PACKAGE:
+        return importlib.import_module(f"cutlayer.{folder}.{name}")
+    return from_file(path, f"cutlayer_plugins.{folder}.{name}")
+
+
+def from_file(path: Path, name: str) -> ModuleType:
+    """The module in the file ``path``, imported once under ``name``."""
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__ == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{path} is not a Python file")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    try:
+        spec.loader.exec_module(made)
+    except Exception as error:
+        del sys.modules[name]
+        raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return made
+
+
+def cls(folder: str, name: str, parent: type, plugins: Path | None = None) -> type:
+    """The one concrete subclass of ``parent`` that plug-in ``name`` defines."""
+    found = module(folder, name, plugins)
+    classes = [
+        value
+        for value in vars(found).values()
+        if inspect.isclass(value) and issubclass(value, parent) and value.__module__ == found.__name__
+        and not inspect.isabstract(value)
+    ]
+    if len(classes) != 1:
+        raise PluginError(f"{found.__file__} must define one concrete {parent.__name__}, it defines {len(classes)}")
+    return classes[0]
+
+
+def make(kind: type, options: Mapping[str, Any], where: str) -> Any:
+    """An instance of the dataclass ``kind`` with ``options``, checked against its fields' names and types."""
+    return kind(**checked(kind, options, where))
+
+
+def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``options`` with values of the types that ``target`` (a dataclass or a function) annotates."""
+    hints = typing.get_type_hints(target)
+    known = option_names(target)
+    result = {}
+    for name, value in options.items():
+        if name not in known:
+            raise PluginError(f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}")
+        try:
+            result[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise PluginError(f"{where}.{name} = {value!r}: {reason[0].lower()}{reason[1:]}") from None
+    return result
+
+
+def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:
+    """The options ``target`` takes."""
+    if dataclasses.is_dataclass(target):
+        return tuple(f.name for f in dataclasses.fields(target) if f.init and f.name != "seed" and f.name[0] != "_")
+    kinds = (inspect.Parameter.KEYWORD_ONLY,)
+    return tuple(p.name for p in inspect.signature(target).parameters.values() if p.kind in kinds)
+
+
+def summary(folder: str, name: str, plugins: Path | None = None) -> str:
+    """One line on a plug-in: the first line of its module's docstring."""
+    text = inspect.getdoc(module(folder, name, plugins)) or ""
+    return text.splitlines()[0] if text else ""
+
+
+def nearest(name: str, known: Any) -> str:
+    """``, did you mean 'x'?`` where a known name is close to ``name``, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _files(folder: str, plugins: Path | None) -> dict[str, Path]:
+    if folder not in FOLDERS:
+        raise PluginError(f"no plug-in folder {folder!r}; one of {', '.join(FOLDERS)}")
+    found = {path.stem: path for path in _plugin_files(_PACKAGE / folder)}
+    if plugins is None:
+        return found
+    if not plugins.is_dir():
+        raise PluginError(f"plugins = {str(plugins)!r} is not a folder; it holds folders such as attacks/, defenses/")
+    for path in _plugin_files(plugins.resolve() / folder):
+        if path.stem in found:
+            raise PluginError(f"{path} has the name of the package's own {folder.removesuffix('s')}; rename it")
+        found[path.stem] = path
+    return found
+
+
+def _plugin_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.py") if not path.stem.startswith("_")]

@@ -1,0 +1,59 @@
+"""Randomness from explicit seeds: every party, attack and step draws from a stream of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+import torch
+
+
+def derive(seed: int, *keys: str | int) -> int:
+    """A 63-bit seed for the stream named by ``keys``; it cannot be traced back to ``seed``."""
+    text = repr((seed, *keys)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def generator(seed: int, *keys: str | int) -> torch.Generator:
+    """A CPU generator at the start of the stream named by ``keys``."""
+    return torch.Generator().manual_seed(derive(seed, *keys))
+
+
+@contextlib.contextmanager
+def drawing(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Inside the block torch's default generators stand at the start of ``seed``; afterwards they stand where they did.
+
+    Layers such as dropout draw from the default generator; this lends them a party's own stream for one call.
+    """
+    own = torch.default_generator
+    before = own.get_state()
+    on_gpu = device is not None and device.type == "cuda"
+    gpu_before = torch.cuda.get_rng_state(device) if on_gpu else None
+    own.manual_seed(seed)
+    if on_gpu:
+        torch.cuda.manual_seed(seed)
+    try:
+        yield
+    finally:
+        own.set_state(before)
+        if gpu_before is not None:
+            torch.cuda.set_rng_state(gpu_before, device)
+
+
+class Stream:
+    """A stream that is put down and taken up again: its draws continue, whatever others draw in between."""
+
+    def __init__(self, seed: int) -> None:
+        self._state = torch.Generator().manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def taken_up(self) -> Iterator[None]:
+        """Draw from this stream inside the block, from the former one afterwards."""
+        before = torch.default_generator.get_state()
+        torch.default_generator.set_state(self._state)
+        try:
+            yield
+        finally:
+            self._state = torch.default_generator.get_state()
+            torch.default_generator.set_state(before)

@@ -1,0 +1,208 @@
+"""What an adversary wants, what it may know, and the one window through which it gets to know it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeVar
+
+from torch import Tensor, nn
+
+from cutlayer.message import Kind
+
+T = TypeVar("T")
+
+
+class Seat(StrEnum):
+    """A role in a protocol."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Goal(StrEnum):
+    """What an attack tries to obtain."""
+
+    INPUTS = "inputs"
+    LABELS = "labels"
+    MODEL = "model"
+    BACKDOOR = "backdoor"
+    EVASION = "evasion"
+
+
+class Knows(StrEnum):
+    """Something an adversary can know or hold beyond the messages of its own seat."""
+
+    OWN_PART = "own_part"
+    """A copy of the model part of its own seat."""
+    OWN_PARTY = "own_party"
+    """The live party of its own seat, to train as it likes."""
+    LABELS = "labels"
+    """The labels of the training samples."""
+    PEER_ARCHITECTURE = "peer_architecture"
+    """The layers of the other seat's parts, without their weights, and the shape of their inputs."""
+    PEER_WEIGHTS = "peer_weights"
+    """The weights of the other seat's parts."""
+    PEER_GRADIENTS = "peer_gradients"
+    """The gradients of the other seat's own weights after each step."""
+    PEER_QUERIES = "peer_queries"
+    """Outputs of the other seat's part on inputs of the adversary's choice; each one is counted."""
+    AUX_INPUTS = "aux_inputs"
+    """Other inputs of the same kind."""
+    AUX_LABELS = "aux_labels"
+    """The labels of those other inputs."""
+    NATURAL_INPUTS = "natural_inputs"
+    """Inputs to perturb."""
+    SCHEDULE = "schedule"
+    """The learning rate at each step."""
+    CLASS_PRIOR = "class_prior"
+    """How often each class occurs."""
+
+
+class Row(NamedTuple):
+    """A sample as the wire shows it: the row-th one of the message of this kind and step."""
+
+    kind: Kind
+    step: int
+    row: int
+
+
+@dataclass(frozen=True)
+class ThreatModel:
+    """Who attacks, for what, knowing what."""
+
+    seat: Seat
+    goals: frozenset[Goal]
+    knows: frozenset[Knows]
+    tampers: bool = False
+    """Whether it departs from the protocol (malicious) or only watches (honest but curious)."""
+
+
+class NotOfferedError(Exception):
+    """The experiment does not offer what an attack needs: the cell does not apply."""
+
+
+class UndeclaredError(Exception):
+    """An attack reached for something its threat model does not declare: a defect of the attack."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What knowing a peer's architecture means: fresh copies of its parts, and shapes."""
+
+    build: Callable[[int], nn.Module]
+    """A part by its number, with new random weights drawn from the default generator."""
+    input_shapes: tuple[tuple[int, ...], ...]
+    """The shape of one input of each part, without the batch."""
+    classes: int
+
+
+@dataclass
+class View:
+    """An adversary's window: one method for each thing that can be known, valid until ``infer`` returns.
+
+    Built from what the experiment ``grants``; it refuses to be built when the threat model declares more than that,
+    refuses what the threat model does not declare, and counts what was used.
+    """
+
+    threat: ThreatModel
+    grants: Mapping[Knows, Callable[..., Any]]
+    targets: Sequence[Row]
+    """The samples to be guessed. Empty until the client has sent them; a guess is keyed by them."""
+    protocol: str = ""
+    """The name of the protocol that is run: public, like everything both parties agreed on."""
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    used: dict[Knows, int] = field(default_factory=dict)
+    notes: dict[str, float | int | str | list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = sorted(self.threat.knows - set(self.grants))
+        if missing:
+            raise NotOfferedError(f"the experiment does not offer {', '.join(missing)}")
+
+    def grant(self, what: Knows, *arguments: Any) -> Any:
+        """The one gate: everything known passes here, declared and counted."""
+        if what not in self.threat.knows:
+            raise UndeclaredError(f"the threat model does not declare {what}; it declares {_names(self.threat.knows)}")
+        self.used[what] = self.used.get(what, 0) + 1
+        return self.grants[what](*arguments)
+
+    def own_part(self) -> nn.Module:
+        """A copy of this seat's model part, with its present weights."""
+        part: nn.Module = self.grant(Knows.OWN_PART)
+        return part
+
+    def own_party(self) -> Any:
+        """The live party of this seat."""
+        return self.grant(Knows.OWN_PARTY)
+
+    def peer_architecture(self) -> Architecture:
+        """The other seat's parts without their weights."""
+        architecture: Architecture = self.grant(Knows.PEER_ARCHITECTURE)
+        return architecture
+
+    def peer_weights(self) -> dict[str, Tensor]:
+        """The other seat's present weights by name, ``<part number>.<block>.<weight>``."""
+        weights: dict[str, Tensor] = self.grant(Knows.PEER_WEIGHTS)
+        return weights
+
+    def peer_gradients(self) -> dict[str, Tensor]:
+        """The gradients of the other seat's own weights in the latest step, named like ``peer_weights``."""
+        gradients: dict[str, Tensor] = self.grant(Knows.PEER_GRADIENTS)
+        return gradients
+
+    def peer_queries(self, inputs: Tensor) -> Tensor:
+        """The other seat's outputs at the cut for ``inputs`` [n, ...]; the n queries are counted."""
+        self.used[Knows.PEER_QUERIES] = self.used.get(Knows.PEER_QUERIES, 0) + len(inputs) - 1
+        outputs: Tensor = self.grant(Knows.PEER_QUERIES, inputs)
+        return outputs
+
+    def aux_inputs(self) -> Tensor:
+        """Other inputs of the same kind, float32 [n, ...] in [0, 1]."""
+        inputs: Tensor = self.grant(Knows.AUX_INPUTS)
+        return inputs
+
+    def aux_labels(self) -> Tensor:
+        """The labels of ``aux_inputs``, int64 [n]."""
+        labels: Tensor = self.grant(Knows.AUX_LABELS)
+        return labels
+
+    def natural_inputs(self) -> Tensor:
+        """Inputs to perturb, float32 [n, ...] in [0, 1]."""
+        inputs: Tensor = self.grant(Knows.NATURAL_INPUTS)
+        return inputs
+
+    def schedule(self) -> Callable[[int], float]:
+        """The learning rate by step."""
+        schedule: Callable[[int], float] = self.grant(Knows.SCHEDULE)
+        return schedule
+
+    def class_prior(self) -> Tensor:
+        """How often each class occurs, float32 [classes], summing to 1."""
+        prior: Tensor = self.grant(Knows.CLASS_PRIOR)
+        return prior
+
+    def note(self, name: str, value: float | int | str | list[float]) -> None:
+        """Put a value beside the result in the record."""
+        self.notes[name] = value
+
+    def track(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """Go through ``steps`` while progress is shown; at most ten reports a second leave the attack."""
+        if total is None:
+            total = len(steps)  # type: ignore[arg-type]
+        last = 0.0
+        done = 0
+        self.progress(what, 0, total)
+        for done, step in enumerate(steps, start=1):
+            yield step
+            now = time.monotonic()
+            if now - last > 0.1:
+                self.progress(what, done, total)
+                last = now
+        self.progress(what, done, total)
+
+
+def _names(values: Iterable[StrEnum]) -> str:
+    return ", ".join(sorted(values)) or "nothing"
