@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
@@ -15,6 +15,8 @@ from cutlayer.message import Kind, Message
 from cutlayer.party import Batch
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, Row, ThreatModel, View
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Adversary:
     attack: Attack
     view: View
     stream: Stream
-    parts_known: Callable[[Message], Mapping[str, Knows]] = field(default=lambda message: {})
+    guarded: Callable[[Message], Mapping[str, Knows]] = field(default=lambda message: {})
     """Tensors of a message that may be seen only by a threat model that declares them."""
     seconds: float = 0.0
 
@@ -131,15 +133,17 @@ class Adversary:
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:
             return
-        guarded = self.parts_known(message)
+        guarded = self.guarded(message)
         declared = self.attack.threat.knows
         for knows in {knows for name, knows in guarded.items() if knows in declared}:
             self.view.used[knows] = self.view.used.get(knows, 0) + 1
-        seen = {name: tensor for name, tensor in message.tensors.items() if guarded.get(name, None) in {None, *declared}}
+        seen = {
+            name: tensor for name, tensor in message.tensors.items() if guarded.get(name, None) in {None, *declared}
+        }
         shown = Message(message.kind, message.sender, message.step, seen).copy()
         self._attend(lambda: self.attack.observe(shown))
 
-    def _attend(self, act: Callable[[], Any]) -> Any:
+    def _attend(self, act: Callable[[], T]) -> T:
         start = time.perf_counter()
         with self.stream.taken_up():
             result = act()

@@ -34,8 +34,8 @@ class Meter:
 class Channel(ABC):
     """A way to a party that answers: frames out, frames back."""
 
-    def __init__(self) -> None:
-        self.meter = Meter()
+    def __init__(self, meter: Meter | None = None) -> None:
+        self.meter = meter or Meter()
 
     @final
     def __call__(self, request: Message) -> Message:
@@ -54,8 +54,8 @@ class Channel(ABC):
 class Loopback(Channel):
     """The other side in this process, reached through bytes all the same."""
 
-    def __init__(self, handler: Handler) -> None:
-        super().__init__()
+    def __init__(self, handler: Handler, meter: Meter | None = None) -> None:
+        super().__init__(meter)
         self._handler = handler
 
     def carry(self, frame: bytes) -> bytes:
@@ -70,8 +70,8 @@ class Direct:
     A frame's size depends only on the names, shapes and types of its tensors, so each kind of message is encoded once.
     """
 
-    def __init__(self, handler: Handler) -> None:
-        self.meter = Meter()
+    def __init__(self, handler: Handler, meter: Meter | None = None) -> None:
+        self.meter = meter or Meter()
         self._handler = handler
         self._sizes: dict[Hashable, int] = {}
 

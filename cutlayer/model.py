@@ -6,6 +6,7 @@ import copy
 import difflib
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def split(model: nn.Sequential, cuts: Sequence[int | str]) -> list[nn.Sequential
     become ordinary ones: they would write into a tensor that another party's gradient is asked for.
     """
     ends = [cut_index(model, cut) + 1 for cut in cuts]
-    if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(ends)):
         raise CutError(f"cuts {', '.join(map(str, cuts))} are not in ascending order")
     children = list(copy.deepcopy(model).named_children())
     parts = []
@@ -55,7 +56,7 @@ def split(model: nn.Sequential, cuts: Sequence[int | str]) -> list[nn.Sequential
         part = nn.Sequential(OrderedDict(children[start:end]))
         for module in part.modules():
             if getattr(module, "inplace", False):
-                module.inplace = False
+                module.inplace = False  # type: ignore[assignment]
         parts.append(part)
     return parts
 

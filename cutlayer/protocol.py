@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
-from cutlayer.model import cut_index, split
+from cutlayer.model import CutError, cut_index, split
 from cutlayer.party import Batch, Party
 from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Agreement, Frame, Spec, WireError, check, same_step
@@ -54,7 +54,9 @@ class Protocol(ABC):
         wanted = len(self.owners) - 1
         cuts = [*given, *self.default_cuts[len(self.default_cuts) + len(given) - wanted :]]
         if len(cuts) != wanted:
-            raise ValueError(f"{type(self).__name__} has {wanted} cuts, {len(given)} are given: {', '.join(map(str, given))}")
+            raise CutError(
+                f"{type(self).__name__} has {wanted} cuts, {len(given)} are given: {', '.join(map(str, given))}"
+            )
         return tuple(cut_index(model, cut) for cut in cuts)
 
     @final

@@ -1,4 +1,4 @@
-"""Plug-ins by file name: one file in ``attacks/``, ``defenses/``, ``protocols/``, ``models/`` or ``datasets/`` is one."""
+"""Plug-ins by file name: a file in ``attacks/``, ``defenses/``, ``protocols/``, ``models/`` or ``datasets/`` is one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
+Builder = Callable[..., Any]
+"""A function that makes a plug-in's object."""
+
 _PACKAGE = Path(__file__).parent
 
 
@@ -33,7 +36,9 @@ def module(folder: str, name: str, plugins: Path | None = None) -> ModuleType:
     """The module of plug-in ``name``."""
     files = _files(folder, plugins)
     if name not in files:
-        raise PluginError(f"unknown {folder.removesuffix('s')} {name!r}{nearest(name, files)}; one of {', '.join(sorted(files))}")
+        raise PluginError(
+            f"unknown {folder.removesuffix('s')} {name!r}{nearest(name, files)}; one of {', '.join(sorted(files))}"
+        )
     path = files[name]
     if path.parent.parent == _PACKAGE:
         return importlib.import_module(f"cutlayer.{folder}.{name}")
@@ -64,7 +69,9 @@ def cls(folder: str, name: str, parent: type, plugins: Path | None = None) -> ty
     classes = [
         value
         for value in vars(found).values()
-        if inspect.isclass(value) and issubclass(value, parent) and value.__module__ == found.__name__
+        if inspect.isclass(value)
+        and issubclass(value, parent)
+        and value.__module__ == found.__name__
         and not inspect.isabstract(value)
     ]
     if len(classes) != 1:
@@ -84,7 +91,9 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
     result = {}
     for name, value in options.items():
         if name not in known:
-            raise PluginError(f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}")
+            raise PluginError(
+                f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}"
+            )
         try:
             result[name] = TypeAdapter(hints[name]).validate_python(value)
         except ValidationError as error:

@@ -28,17 +28,17 @@ def drawing(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """
     own = torch.default_generator
     before = own.get_state()
-    on_gpu = device is not None and device.type == "cuda"
-    gpu_before = torch.cuda.get_rng_state(device) if on_gpu else None
+    gpu = device if device is not None and device.type == "cuda" else None
+    gpu_before = None if gpu is None else torch.cuda.get_rng_state(gpu)
     own.manual_seed(seed)
-    if on_gpu:
+    if gpu is not None:
         torch.cuda.manual_seed(seed)
     try:
         yield
     finally:
         own.set_state(before)
-        if gpu_before is not None:
-            torch.cuda.set_rng_state(gpu_before, device)
+        if gpu is not None and gpu_before is not None:
+            torch.cuda.set_rng_state(gpu_before, gpu)
 
 
 class Stream:

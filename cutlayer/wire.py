@@ -72,7 +72,9 @@ def _check_tensor(where: str, tensor: Tensor, spec: Spec, samples: int | None) -
         if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
             raise WireError(f"{where} holds NaN or infinite values")
     elif spec.below is not None and (int(tensor.min()) < 0 or int(tensor.max()) >= spec.below):
-        raise WireError(f"{where} holds values from {int(tensor.min())} to {int(tensor.max())}, agreed is 0 to {spec.below - 1}")
+        raise WireError(
+            f"{where} holds values from {int(tensor.min())} to {int(tensor.max())}, agreed is 0 to {spec.below - 1}"
+        )
     return samples
 
 
@@ -80,5 +82,6 @@ def same_step(message: Message, expected: int) -> None:
     """Refuse ``message`` unless it is of step ``expected``."""
     if message.step != expected:
         raise WireError(
-            f"{message.kind} message from {message.sender!r}: wrong step {message.step}, this party is at step {expected}"
+            f"{message.kind} message from {message.sender!r}: wrong step {message.step}, "
+            f"this party is at step {expected}"
         )

@@ -16,7 +16,7 @@ from cutlayer.wire import Frame, WireError
 
 
 class LabelOnly(Protocol):
-    """The server sends smashed data and which samples they are; the client, who alone has labels, returns the gradient."""
+    """The server sends smashed data with its samples' row numbers; the client returns the gradient."""
 
     driver = Seat.SERVER
     owners = (Seat.SERVER, Seat.CLIENT)

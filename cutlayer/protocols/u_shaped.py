@@ -56,7 +56,9 @@ class UShaped(Protocol):
         waiting = party.pending
         grad = request["features_grad"]
         if waiting is None or len(waiting.output) != len(grad):
-            raise WireError(f"backward message of step {request.step}: no forward pass of {len(grad)} samples waits for it")
+            raise WireError(
+                f"backward message of step {request.step}: no forward pass of {len(grad)} samples waits for it"
+            )
         party.update(waiting.output, grad)
         assert waiting.inputs.grad is not None
         return request.reply(party.name, grad=waiting.inputs.grad)

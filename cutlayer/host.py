@@ -1,0 +1,131 @@
+"""Where the server's party lives, with the adversary in its seat: in this process, or in another one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from torch import Tensor
+
+from cutlayer.attack import Adversary, Guess
+from cutlayer.channel import Direct, Handler, Loopback, Meter
+from cutlayer.message import Kind, Message
+from cutlayer.party import Batch, Party
+from cutlayer.protocol import Protocol
+from cutlayer.tap import wrap
+from cutlayer.threat import Row
+from cutlayer.wire import Agreement
+
+Carrier = type[Direct] | type[Loopback]
+
+
+class Act(StrEnum):
+    """What a party that drives can be told to do with a batch."""
+
+    STEP = "step"
+    PREDICT = "predict"
+
+
+def perform(act: Act, protocol: Protocol, driver: Party, peer: Handler, batch: Batch) -> None:
+    """Let ``driver`` do ``act``."""
+    (protocol.step if act is Act.STEP else protocol.predict)(driver, peer, batch)
+
+
+class Host(ABC):
+    """The server's end of every exchange, whichever side drives."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+
+    @abstractmethod
+    def answer(self, request: Message) -> Message:
+        """Carry ``request`` from a client to the server's party and bring the reply back."""
+
+    @abstractmethod
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
+        """Let the server's party drive; ``peer`` is ``client``, who answers."""
+
+    @abstractmethod
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The server party's state."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put the server's party into that state."""
+
+    @abstractmethod
+    def announce(self, targets: Sequence[Row]) -> None:
+        """Tell the adversary which samples it is to guess."""
+
+    @abstractmethod
+    def infer(self) -> Sequence[Guess]:
+        """The adversary's guesses."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the host holds."""
+
+
+class LocalHost(Host):
+    """The server's party in this process, reached through ``carrier``."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        party: Party,
+        agreement: Agreement,
+        keeper: Handler,
+        carrier: Carrier = Direct,
+        adversary: Adversary | None = None,
+    ) -> None:
+        super().__init__()
+        self.party = party
+        self.adversary = adversary
+        self._protocol, self._agreement, self._carrier = protocol, agreement, carrier
+        self.answering = self._watched(serving(protocol, party, agreement, keeper))
+        """The party with the adversary at its side, without a carrier in between."""
+        self._carried = carrier(self.answering, self.meter)
+        self._clients: dict[str, Handler] = {}
+        if adversary:
+            adversary.begin()
+
+    def answer(self, request: Message) -> Message:
+        """Through the carrier, past the adversary, to the party."""
+        return self._carried(request)
+
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
+        """The party drives; the adversary stands at its end of the carrier."""
+        if client not in self._clients:
+            carried = self._carrier(peer, self.meter)
+            self._clients[client] = self._watched(self._protocol.checked(carried, self._agreement))
+        perform(act, self._protocol, self.party, self._clients[client], batch)
+
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """Copies of the party's state."""
+        return self.party.checkpoint()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Overwrite the party's state."""
+        self.party.restore(tensors)
+
+    def announce(self, targets: Sequence[Row]) -> None:
+        """Put the targets into the adversary's view."""
+        if self.adversary:
+            self.adversary.view.targets = tuple(targets)
+
+    def infer(self) -> Sequence[Guess]:
+        """Ask the adversary; an honest server has no guesses."""
+        return self.adversary.infer() if self.adversary else ()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _watched(self, handler: Handler) -> Handler:
+        return wrap(handler, self.adversary) if self.adversary else handler
+
+
+def serving(protocol: Protocol, party: Party, agreement: Agreement, keeper: Handler) -> Handler:
+    """The server as one that answers: client parts it is asked to keep go to ``keeper``, the rest to its party."""
+    honest = protocol.handler(party, agreement)
+    return lambda request: keeper(request) if request.kind is Kind.WEIGHTS else honest(request)

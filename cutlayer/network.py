@@ -1,0 +1,91 @@
+"""The network of an experiment: a model plug-in, or a function in a user's own file."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from cutlayer import registry
+from cutlayer.model import blocks
+from cutlayer.stream import drawing
+
+
+class NetworkError(ValueError):
+    """A network that cannot be built, or that does not fit the data."""
+
+
+def build(
+    spec: str, input_shape: tuple[int, ...], classes: int, seed: int, plugins: Path | None = None
+) -> nn.Sequential:
+    """The network ``spec`` (a plug-in's name, or ``path/to/file.py:function``), with weights drawn from ``seed``.
+
+    The function takes any of ``input_shape`` and ``classes``, or nothing, and returns a Sequential of named blocks
+    that turns [n, *input_shape] into logits [n, classes]; anything else is a ``NetworkError``.
+    """
+    function = _function(spec, plugins)
+    offered = {"input_shape": input_shape, "classes": classes}
+    wanted = inspect.signature(function).parameters
+    with drawing(seed):
+        model = function(**{name: value for name, value in offered.items() if name in wanted})
+    if not isinstance(model, nn.Sequential) or len(model) < 2:
+        raise NetworkError(
+            f"model {spec!r} is {type(model).__name__}, not a Sequential of at least two blocks; "
+            "cutlayer.model.sequence makes one of any module"
+        )
+    try:
+        with torch.no_grad():
+            shape = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise NetworkError(f"model {spec!r} does not take inputs of shape {list(input_shape)}: {error}") from error
+    if shape != (2, classes):
+        raise NetworkError(
+            f"model {spec!r} gives {list(shape)} for two inputs; [2, {classes}] are the logits of the data"
+        )
+    return model.train()
+
+
+def suggested_cuts(spec: str, model: nn.Sequential, plugins: Path | None = None) -> tuple[int, ...]:
+    """Up to three cuts to look at first: the plug-in's own ``CUTS``, or places spread over the first half."""
+    own = getattr(_module(spec, plugins), "CUTS", None)
+    if own:
+        return tuple(own[:3])
+    half = max(1, len(blocks(model)) // 2)
+    return tuple(sorted({0, half // 2, half - 1}))
+
+
+def load_weights(model: nn.Sequential, path: Path) -> None:
+    """Load ``model``'s weights from the safetensors file ``path``, as ``cutlayer export`` writes it."""
+    try:
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise NetworkError(f"weights = {str(path)!r}: there is no such file") from None
+    except SafetensorError as error:
+        raise NetworkError(f"weights = {str(path)!r} is not a safetensors file: {error}") from None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise NetworkError(f"weights = {str(path)!r} do not fit the model: {reason}") from None
+
+
+def _module(spec: str, plugins: Path | None) -> object:
+    file, colon, _ = spec.rpartition(":")
+    if not colon:
+        return registry.module("models", spec, plugins)
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise NetworkError(f"model {spec!r}: there is no file {file}")
+    return registry.from_file(path, f"cutlayer_user.{path.stem}")
+
+
+def _function(spec: str, plugins: Path | None) -> registry.Builder:
+    found = _module(spec, plugins)
+    name = spec.rpartition(":")[2] if ":" in spec else "build"
+    function = getattr(found, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(found).items() if inspect.isfunction(value)]
+        raise NetworkError(f"model {spec!r}: no function {name!r}{registry.nearest(name, known)}")
+    return function  # type: ignore[no-any-return]

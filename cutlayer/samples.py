@@ -1,0 +1,78 @@
+"""Samples by the row numbers all parties agreed on, and how they are dealt to clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cutlayer.dataset import Dataset, Split
+from cutlayer.stream import derive, generator
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The rows of a dataset: 0 to n - 1 its training split, from n on its test split."""
+
+    dataset: Dataset
+
+    @property
+    def train_rows(self) -> Tensor:
+        """int64, ascending."""
+        return torch.arange(len(self.dataset.train))
+
+    @property
+    def test_rows(self) -> Tensor:
+        """int64, ascending, after the training rows."""
+        return torch.arange(len(self.dataset.test)) + len(self.dataset.train)
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """float32 [n, ...] in [0, 1]; all rows from one split."""
+        split, local = self._local(rows)
+        return split.take(local)
+
+    def labels(self, rows: Tensor) -> Tensor:
+        """int64 [n]; all rows from one split."""
+        split, local = self._local(rows)
+        return split.labels[local]
+
+    def first_of_each_class(self) -> Tensor:
+        """The first test row of each class that occurs there, by class: UnSplit's targets."""
+        labels = self.dataset.test.labels
+        local = [int((labels == c).nonzero()[0]) for c in range(len(self.dataset.classes)) if (labels == c).any()]
+        return torch.tensor(local) + len(self.dataset.train)
+
+    def _local(self, rows: Tensor) -> tuple[Split, Tensor]:
+        size = len(self.dataset.train)
+        return (self.dataset.test, rows - size) if int(rows.max()) >= size else (self.dataset.train, rows)
+
+
+class DealError(ValueError):
+    """Samples that cannot be dealt as asked."""
+
+
+def deal_rows(rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int) -> list[Tensor]:
+    """Deal ``rows`` to ``clients``: in equal random parts, or with Dirichlet(``skew``) shares of each class.
+
+    The smaller ``skew``, the fewer classes a client sees (Hsu, Qi, Brown 2019). Every client gets at least one row.
+    """
+    if clients > len(rows):
+        raise DealError(f"clients = {clients}: there are only {len(rows)} training samples to deal")
+    order = torch.randperm(len(rows), generator=generator(seed, "deal"))
+    if skew is None:
+        return [torch.sort(rows[part]).values for part in order.tensor_split(clients)]
+    draw = np.random.default_rng(derive(seed, "skew"))
+    hands: list[list[Tensor]] = [[] for _ in range(clients)]
+    for label in sorted(set(labels.tolist())):
+        of_class = order[labels[order] == label]
+        ends = np.floor(np.cumsum(draw.dirichlet([skew] * clients)) * len(of_class)).astype(int)[:-1]
+        for hand, part in zip(hands, of_class.tensor_split(ends.tolist()), strict=True):
+            hand.append(part)
+    dealt = [torch.cat(hand) for hand in hands]
+    for number in range(clients):
+        if len(dealt[number]) == 0:
+            largest = max(range(clients), key=lambda other: len(dealt[other]))
+            dealt[number], dealt[largest] = dealt[largest][:1], dealt[largest][1:]
+    return [torch.sort(rows[part]).values for part in dealt]

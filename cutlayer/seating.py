@@ -1,0 +1,175 @@
+"""The server's side of a cell, built from plain values: the same in this process and in another one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cutlayer import network, registry
+from cutlayer.attack import Adversary, Attack
+from cutlayer.channel import Direct
+from cutlayer.handover import Keeper
+from cutlayer.host import Carrier, LocalHost
+from cutlayer.message import Kind, Message
+from cutlayer.model import split
+from cutlayer.optimization import Optimization
+from cutlayer.party import Party
+from cutlayer.protocol import Protocol
+from cutlayer.stream import Stream, derive
+from cutlayer.threat import Architecture, Knows, Row, Seat, View
+
+Outside = Callable[[Knows, Mapping[str, Tensor]], Mapping[str, Tensor]]
+"""Answers what only the other seats know; tensors in, tensors out, so that it can be asked across processes."""
+
+_GUARDED = {"labels": Knows.LABELS}
+
+
+@dataclass(frozen=True)
+class Brief:
+    """All that the server's seat is told. No root seed is in it: every stream's seed stands alone."""
+
+    protocol: str
+    model: str
+    cuts: tuple[int, ...]
+    input_shape: tuple[int, ...]
+    classes: int
+    optimization: Optimization
+    party_seed: int
+    attack_seed: int
+    attack: str = ""
+    """Empty: an honest server."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    offers: tuple[Knows, ...] = ()
+    targets: tuple[Row, ...] = ()
+    plugins: str = ""
+    device: str = "cpu"
+    autocast: str = ""
+    threads: int = 1
+
+    @property
+    def plugin_folder(self) -> Path | None:
+        """``plugins`` as a path."""
+        return Path(self.plugins) if self.plugins else None
+
+
+def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
+    """The protocol plug-in ``name``."""
+    protocol: Protocol = registry.cls("protocols", name, Protocol, plugins)()
+    return protocol
+
+
+def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = None) -> Attack:
+    """The attack plug-in ``name`` with ``options``."""
+    attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
+    return attack
+
+
+def make_party(
+    name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, device: str, autocast: str
+) -> Party:
+    """A party that trains ``parts``."""
+    held = nn.ModuleList(parts).to(device)
+    return Party(
+        name=name,
+        parts=held,
+        optimizer=optimization.make(held.parameters()),
+        schedule=optimization.rate,
+        seed=seed,
+        device=torch.device(device),
+        autocast=getattr(torch, autocast) if autocast else None,
+    )
+
+
+def seat_server(
+    brief: Brief,
+    outside: Outside | None = None,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    carrier: Carrier = Direct,
+    keeper: Keeper | None = None,
+) -> LocalHost:
+    """The server's party, with random weights until its state is restored, and the adversary of ``brief`` in its seat.
+
+    ``NotOfferedError`` when the attack needs more than ``brief`` offers.
+    """
+    protocol = make_protocol(brief.protocol, brief.plugin_folder)
+    model = network.build(
+        brief.model, brief.input_shape, brief.classes, derive(brief.party_seed, "init"), brief.plugin_folder
+    )
+    parts = protocol.deal(model, brief.cuts)
+    party = make_party(
+        Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.device, brief.autocast
+    )
+    agreement = protocol.agree(model, brief.cuts, brief.input_shape)
+    adversary = None
+    if brief.attack:
+        attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
+        grants = {**_own(brief, party), **({what: _asking(outside, what) for what in _OUTSIDE} if outside else {})}
+        offered = {what: grant for what, grant in grants.items() if what in brief.offers}
+        view = View(attack.threat, offered, brief.targets, brief.protocol, progress)
+        adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
+    return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary)
+
+
+def _network(brief: Brief, seed: int) -> nn.Sequential:
+    return network.build(brief.model, brief.input_shape, brief.classes, seed, brief.plugin_folder)
+
+
+def _guarded(message: Message) -> Mapping[str, Knows]:
+    if message.kind is Kind.WEIGHTS:
+        return dict.fromkeys(message.tensors, Knows.PEER_WEIGHTS)
+    return _GUARDED
+
+
+def _own(brief: Brief, party: Party) -> dict[Knows, Callable[..., Any]]:
+    protocol = make_protocol(brief.protocol, brief.plugin_folder)
+
+    def parts(seed: int) -> list[nn.Sequential]:
+        return split(_network(brief, seed), brief.cuts)
+
+    def architecture() -> Architecture:
+        shapes, value = [], torch.zeros(1, *brief.input_shape)
+        with torch.no_grad():
+            for part, owner in zip(parts(0), protocol.owners, strict=True):
+                if owner is Seat.CLIENT:
+                    shapes.append(tuple(value.shape[1:]))
+                value = part.eval()(value)
+        numbers = [number for number, owner in enumerate(protocol.owners) if owner is Seat.CLIENT]
+        return Architecture(lambda part: parts(_draw_seed())[numbers[part]], tuple(shapes), brief.classes)
+
+    return {
+        Knows.OWN_PART: lambda: copy.deepcopy(party.parts[0]),
+        Knows.OWN_PARTY: lambda: party,
+        Knows.LABELS: lambda: None,
+        Knows.PEER_ARCHITECTURE: architecture,
+        Knows.SCHEDULE: lambda: brief.optimization.rate,
+    }
+
+
+_OUTSIDE = (
+    Knows.PEER_WEIGHTS,
+    Knows.PEER_GRADIENTS,
+    Knows.PEER_QUERIES,
+    Knows.AUX_INPUTS,
+    Knows.AUX_LABELS,
+    Knows.NATURAL_INPUTS,
+    Knows.CLASS_PRIOR,
+)
+_MAPPINGS = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS)
+
+
+def _asking(outside: Outside, what: Knows) -> Callable[..., Any]:
+    def ask(*arguments: Tensor) -> Any:
+        answer = outside(what, {str(number): tensor for number, tensor in enumerate(arguments)})
+        return dict(answer) if what in _MAPPINGS else answer["value"]
+
+    return ask
+
+
+def _draw_seed() -> int:
+    return int(torch.randint(1 << 62, ()))

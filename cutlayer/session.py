@@ -1,0 +1,156 @@
+"""A training run of one server and its clients in turns, in one process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cutlayer.channel import Direct, Handler
+from cutlayer.defense import Defense
+from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
+from cutlayer.host import Act, Carrier, Host, perform
+from cutlayer.party import Batch, Party
+from cutlayer.protocol import Protocol
+from cutlayer.samples import Samples
+from cutlayer.stream import generator
+from cutlayer.tap import wrap
+from cutlayer.threat import Seat
+from cutlayer.wire import Agreement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all parties agreed on about the course of the training."""
+
+    seed: int
+    batch_size: int = 64
+    turn: int = 0
+    """Batches in a client's turn; 0: an epoch over its data."""
+    route: Route = Route.PEER
+    optimizer_state: OptimizerState = OptimizerState.OWN
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """How far the training has come."""
+
+    epoch: int
+    loss: float
+    """Mean over the epoch's steps."""
+    accuracy: float
+    """On the whole test split."""
+
+
+@dataclass
+class Session:
+    """Clients that take turns with one server."""
+
+    protocol: Protocol
+    agreement: Agreement
+    clients: Sequence[Party]
+    shards: Sequence[Tensor]
+    """The rows of each client."""
+    host: Host
+    keeper: Keeper
+    """Holds the client part between turns where the plan's route goes through somebody."""
+    samples: Samples
+    plan: Plan
+    defenses: Sequence[Defense] = ()
+    carrier: Carrier = Direct
+    last: int | None = None
+    """The client whose turn was last."""
+    peers: dict[str, Handler] = field(default_factory=dict)
+
+    def train_epoch(self, epoch: int, progress: Callable[[], None] = lambda: None) -> float:
+        """Train on every client's rows once, in turns; the mean loss. ``progress`` is called after every step."""
+        for client in self.clients:
+            client.losses.clear()
+        for number, batches in self._turns(epoch):
+            self.take_turn(number)
+            for rows in batches:
+                self.exchange(Act.STEP, number, rows)
+                progress()
+        losses = [loss for client in self.clients for loss in client.losses]
+        return math.fsum(losses) / len(losses)
+
+    def steps_per_epoch(self) -> int:
+        """Training steps in an epoch, over all clients."""
+        return sum(math.ceil(len(shard) / self.plan.batch_size) for shard in self.shards)
+
+    def take_turn(self, number: int) -> None:
+        """Let client ``number`` take over from the client whose turn was last."""
+        taker, state = self.clients[number], self.plan.optimizer_state
+        if self.last is not None and self.last != number:
+            giver = self.clients[self.last]
+            carried = state is OptimizerState.CARRIED
+            way = self._way(giver, carried)
+            if self.plan.route is not Route.PEER:
+                way(give(giver, ask_for_weights(giver), carried))
+            take_over(taker, way(ask_for_weights(taker)), state)
+        self.last = number
+
+    def exchange(self, act: Act, number: int, rows: Tensor, host: Host | None = None) -> None:
+        """One training step or prediction of client ``number`` on ``rows``, with the server at ``host``."""
+        client, host = self.clients[number], host or self.host
+        if self.protocol.driver is Seat.SERVER:
+            if client.name not in self.peers:
+                self.peers[client.name] = self._defended(self.protocol.handler(client, self.agreement), drives=False)
+            batch = Batch(rows, self.samples.inputs(rows))
+            host.drive(act, batch, client.name, self.peers[client.name])
+            return
+        peer = self._defended(self.protocol.checked(host.answer, self.agreement), drives=True)
+        perform(act, self.protocol, client, peer, Batch(rows, self.samples.inputs(rows), self.samples.labels(rows)))
+
+    def predictions(self, rows: Tensor, host: Host, chunk: int = 1000) -> Tensor:
+        """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""
+        number = self.last or 0
+        found = []
+        for part in torch.split(rows, chunk):
+            self.exchange(Act.PREDICT, number, part, host)
+            predicted = self.clients[number].predicted
+            assert predicted is not None
+            found.append(predicted.cpu())
+        return torch.cat(found)
+
+    def checkpoint(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """Every party's state by its name."""
+        states = {client.name: client.checkpoint() for client in self.clients}
+        last = torch.tensor(-1 if self.last is None else self.last)
+        return {**states, Seat.SERVER.value: self.host.checkpoint(), "session": {"last": last}}
+
+    def restore(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Stand where ``checkpoint`` was taken."""
+        for client in self.clients:
+            client.restore(states[client.name])
+        self.host.restore(states[Seat.SERVER.value])
+        last = int(states["session"]["last"])
+        self.last = None if last < 0 else last
+
+    def _turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
+        waiting = []
+        for number, shard in enumerate(self.shards):
+            order = torch.randperm(len(shard), generator=generator(self.plan.seed, "shuffle", number, epoch))
+            waiting.append(list(torch.split(shard[order], self.plan.batch_size)))
+        while any(waiting):
+            for number, batches in enumerate(waiting):
+                length = self.plan.turn or len(batches)
+                if batches:
+                    yield number, batches[:length]
+                    waiting[number] = batches[length:]
+
+    def _way(self, giver: Party, carried: bool) -> Handler:
+        if self.plan.route is Route.SERVER:
+            return self.host.answer
+        handler: Handler = self.keeper
+        if self.plan.route is Route.PEER:
+            handler = lambda request: give(giver, request, carried)  # noqa: E731
+        return self.carrier(handler)
+
+    def _defended(self, peer: Handler, drives: bool) -> Handler:
+        for defense in self.defenses:
+            peer = wrap(peer, defense.tap(drives))
+        return peer
