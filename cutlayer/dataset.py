@@ -1,0 +1,118 @@
+"""A dataset is two splits of images or table rows with labels, whole in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+class DatasetError(ValueError):
+    """Data that cannot be had or cannot be used; the message is one line that names what and says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows and their labels.
+
+    ``inputs`` are images, uint8 ``[n, channels, height, width]`` in 0..255, or table rows, float32 ``[n, features]``
+    in [0, 1]; ``labels`` are class indices, int64 ``[n]``.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        kind = (self.inputs.dtype, self.inputs.ndim)
+        if kind not in {(torch.uint8, 4), (torch.float32, 2)}:
+            raise DatasetError(
+                f"inputs are {self.inputs.dtype} {list(self.inputs.shape)}: images are uint8"
+                " [n, channels, height, width], tables float32 [n, features]"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.inputs.shape[:1]:
+            raise DatasetError(
+                f"labels are {self.labels.dtype} {list(self.labels.shape)}: {len(self.inputs)} inputs need int64"
+                f" [{len(self.inputs)}]"
+            )
+        if not len(self.inputs):
+            raise DatasetError("a split has no rows")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The inputs of ``rows`` (int64 ``[k]``) as float32 in [0, 1], ``[k, ...]``: a copy."""
+        taken = self.inputs[rows]
+        return taken.float().div_(255) if taken.dtype == torch.uint8 else taken
+
+    def limited(self, count: int | None) -> Split:
+        """``count`` rows spread evenly over the split (a split sorted by class keeps all of them), or all it has."""
+        if count is None or count >= len(self):
+            return self
+        if count < 1:
+            raise DatasetError(f"a split cannot be limited to {count} rows: at least 1")
+        rows = torch.arange(count) * len(self) // count
+        return Split(self.inputs[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split of the same classes."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    pixels: str = ""
+    """How faithful the pixels are to the original ("lossless", "jpeg", ...); it goes into every record."""
+    features: tuple[str, ...] = ()
+    """The columns of a table, empty for images."""
+    source: str = ""
+    """Where the data came from: "embedded", a hub id with its revision, a folder."""
+
+    def __post_init__(self) -> None:
+        train, test = list(self.train.inputs.shape[1:]), list(self.test.inputs.shape[1:])
+        if train != test or self.train.inputs.dtype != self.test.inputs.dtype:
+            raise DatasetError(f"{self.name}: a training input is {train} and a test input {test}; they must be alike")
+        if len(self.features) != (0 if self.is_images else train[0]):
+            raise DatasetError(f"{self.name}: {len(self.features)} feature names for inputs of {train}")
+        for split, rows in (("train", self.train), ("test", self.test)):
+            low, high = int(rows.labels.min()), int(rows.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise DatasetError(
+                    f"{self.name}: the labels of {split} go from {low} to {high}, and there are"
+                    f" {len(self.classes)} classes"
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input: ``(channels, height, width)`` or ``(features,)``."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        return self.train.inputs.ndim == 4
+
+    def limited(self, train: int | None = None, test: int | None = None) -> Dataset:
+        """The dataset with at most ``train`` and ``test`` rows, spread evenly over each split."""
+        return replace(self, train=self.train.limited(train), test=self.test.limited(test))
+
+
+def stratified(labels: Tensor, seed: int, test_share: float = 0.2) -> tuple[Tensor, Tensor]:
+    """Training and test rows of ``labels`` (int64 ``[n]``), the same share of each class in both, in mixed order.
+
+    Every class needs two rows; a class with fewer raises DatasetError.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for label in sorted(set(labels.tolist())):
+        rows = (labels == label).nonzero().flatten()
+        if len(rows) < 2:
+            raise DatasetError(f"class {label} has one row: a training and a test split need two")
+        rows = rows[torch.randperm(len(rows), generator=generator)]
+        count = max(1, round(test_share * len(rows)))
+        parts[0].append(rows[count:])
+        parts[1].append(rows[:count])
+    train, test = (torch.cat(part) for part in parts)
+    return train[torch.randperm(len(train), generator=generator)], test[torch.randperm(len(test), generator=generator)]

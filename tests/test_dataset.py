@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cutlayer.dataset import Dataset, DatasetError, Split, stratified
+
+
+def images(count: int, size: int = 4) -> Split:
+    values = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 1, size, size).contiguous()
+    return Split(values, torch.arange(count) % 2)
+
+
+def test_take_scales_images_to_the_unit_interval_and_copies() -> None:
+    split = Split(torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1), torch.zeros(3, dtype=torch.int64))
+    taken = split.take(torch.tensor([2, 1]))
+    assert taken.dtype == torch.float32
+    assert taken.flatten().tolist() == pytest.approx([1.0, 0.2])
+    taken.zero_()
+    assert split.inputs.flatten().tolist() == [0, 51, 255]
+
+
+def test_take_leaves_table_values_alone() -> None:
+    split = Split(torch.tensor([[0.25, 0.5], [0.75, 1.0]]), torch.tensor([0, 1]))
+    taken = split.take(torch.tensor([1]))
+    assert taken.tolist() == [[0.75, 1.0]]
+    taken.zero_()
+    assert split.inputs[1].tolist() == [0.75, 1.0]
+
+
+def test_properties() -> None:
+    dataset = Dataset("made", images(4), images(2), ("a", "b"))
+    assert dataset.input_shape == (1, 4, 4)
+    assert dataset.is_images
+    table = Split(torch.zeros(2, 3), torch.tensor([0, 1]))
+    assert not Dataset("table", table, table, ("a", "b"), features=("x", "y", "z")).is_images
+
+
+def test_limited_spreads_over_the_split() -> None:
+    dataset = Dataset("made", images(100), images(10), ("a", "b"), pixels="lossless").limited(4, 50)
+    assert dataset.train.inputs[:, 0, 0, 0].tolist() == [0, 25, 50, 75]
+    assert (len(dataset.test), dataset.pixels) == (10, "lossless")
+    with pytest.raises(DatasetError, match="limited to 0 rows"):
+        dataset.limited(train=0)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "images are uint8"),
+        (torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, dtype=torch.int64), "tables float32"),
+        (torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64), "2 inputs need int64"),
+        (torch.zeros(2, 3), torch.zeros(2), "labels are torch.float32"),
+        (torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), "no rows"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(inputs, labels, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        Split(inputs, labels)
+
+
+def test_a_dataset_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"a training input is \[1, 4, 4\] and a test input \[1, 5, 5\]"):
+        Dataset("made", images(4), images(4, 5), ("a", "b"))
+    with pytest.raises(DatasetError, match="go from 0 to 1, and there are 1 classes"):
+        Dataset("made", images(4), images(4), ("a",))
+    with pytest.raises(DatasetError, match="1 feature names"):
+        Dataset("made", images(4), images(4), ("a", "b"), features=("x",))
+
+
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=1, max_size=80).map(lambda found: found * 2), seed=st.integers(0, 2**31)
+)
+def test_stratified_parts_are_disjoint_complete_and_fair(labels: list[int], seed: int) -> None:
+    values = torch.tensor(labels)
+    train, test = stratified(values, seed)
+    assert sorted([*train.tolist(), *test.tolist()]) == list(range(len(labels)))
+    for label in set(labels):
+        count = labels.count(label)
+        assert int((values[test] == label).sum()) == max(1, round(0.2 * count))
+    again = stratified(values, seed)
+    assert again[0].equal(train)
+    assert again[1].equal(test)
+
+
+def test_stratified_needs_two_rows_of_each_class() -> None:
+    with pytest.raises(DatasetError, match="class 1 has one row"):
+        stratified(torch.tensor([0, 0, 1]), 0)
