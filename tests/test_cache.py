@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,4 +82,7 @@ def test_a_file_key_follows_size_and_time(tmp_path: Path) -> None:
     path.write_bytes(b"1")
     first = file_key([path])
     path.write_bytes(b"12")
-    assert file_key([path]) != first
+    longer = file_key([path])
+    assert longer != first
+    os.utime(path, ns=(1, 1))
+    assert file_key([path]) != longer
