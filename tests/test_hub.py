@@ -157,7 +157,7 @@ def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_hub_dataset_without_the_test_split_is_refused(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutlayer.hub._revision", lambda hub_id: None)
-    monkeypatch.setenv("HF_HOME", str(good / "hf"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(good / "hf"))
     source = Source("made", str(good / "made"), mode="L", test="valid")
     with pytest.raises(DatasetError, match="has no split 'valid', it has"):
         source.load(None)
