@@ -49,6 +49,8 @@ class Setting:
     """How many target samples from the test split; 0: the first of each class."""
     target_batch: int = 0
     """Samples in one message; 0: all in one."""
+    cuts: int = 3
+    """How many of a model's suggested cuts are worth a cell each when none is given."""
 
 
 class Attack(ABC):

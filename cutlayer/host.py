@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from torch import Tensor
@@ -14,7 +15,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.party import Batch, Party
 from cutlayer.protocol import Protocol
 from cutlayer.tap import wrap
-from cutlayer.threat import Row
+from cutlayer.threat import Knows, Note, Row
 from cutlayer.wire import Agreement
 
 Carrier = type[Direct] | type[Loopback]
@@ -32,11 +33,23 @@ def perform(act: Act, protocol: Protocol, driver: Party, peer: Handler, batch: B
     (protocol.step if act is Act.STEP else protocol.predict)(driver, peer, batch)
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What an adversary leaves beside its guesses."""
+
+    used: Mapping[Knows, int] = field(default_factory=dict)
+    """What it reached for, and how often."""
+    notes: Mapping[str, Note] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
 class Host(ABC):
     """The server's end of every exchange, whichever side drives."""
 
     def __init__(self) -> None:
         self.meter = Meter()
+        self.findings = Findings()
+        """Complete once ``infer`` has returned."""
 
     @abstractmethod
     def answer(self, request: Message) -> Message:
@@ -116,7 +129,12 @@ class LocalHost(Host):
 
     def infer(self) -> Sequence[Guess]:
         """Ask the adversary; an honest server has no guesses."""
-        return self.adversary.infer() if self.adversary else ()
+        if self.adversary is None:
+            return ()
+        guesses = self.adversary.infer()
+        view = self.adversary.view
+        self.findings = Findings(dict(view.used), dict(view.notes), self.adversary.seconds)
+        return guesses
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from cutlayer.attack import Guess
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
-from cutlayer.host import Act, Host
+from cutlayer.host import Act, Findings, Host
 from cutlayer.message import Message
 from cutlayer.party import Batch
 from cutlayer.seating import Brief, Outside, seat_server
@@ -36,27 +36,15 @@ class IsolatedError(RuntimeError):
     """The other process failed; its own traceback is in the message."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Findings:
-    """What comes back from an adversary beside its guesses."""
+class Residence:
+    """A process that waits to be told whom to host: started ahead of time, its imports cost nobody a wait."""
 
-    used: dict[Knows, int]
-    notes: dict[str, Any]
-    seconds: float
-
-
-class ProcessHost(Host):
-    """The server's party in another process: protocol frames on one pipe, control on another."""
-
-    def __init__(self, brief: Brief, outside: Outside, progress: Callable[[str, int, int], None]) -> None:
-        super().__init__()
-        self.findings = Findings({}, {}, 0.0)
-        self._outside, self._progress = outside, progress
-        self._wire, their_wire = Pipe()
-        self._control, their_control = Pipe()
+    def __init__(self) -> None:
+        self.wire, their_wire = Pipe()
+        self.control, their_control = Pipe()
         ends = (their_wire.fileno(), their_control.fileno())
         # The attack's own prints must not mix with what the caller prints: they go to standard error.
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "cutlayer.isolation", *map(str, ends)],
             pass_fds=ends,
             stdin=subprocess.DEVNULL,
@@ -64,6 +52,39 @@ class ProcessHost(Host):
         )
         their_wire.close()
         their_control.close()
+
+    def tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
+        """Say something on the control pipe."""
+        self.control.send_bytes(_pack(verb, content, tensors or {}))
+
+    def close(self) -> None:
+        """End the process; it has a few seconds to end by itself."""
+        with contextlib.suppress(OSError):
+            self.tell("close")
+        try:
+            self.process.wait(_CLOSING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.wire.close()
+        self.control.close()
+
+
+class ProcessHost(Host):
+    """The server's party in another process: protocol frames on one pipe, control on another."""
+
+    def __init__(
+        self,
+        brief: Brief,
+        outside: Outside,
+        progress: Callable[[str, int, int], None],
+        residence: Residence | None = None,
+    ) -> None:
+        super().__init__()
+        self._outside, self._progress = outside, progress
+        self._residence = residence or Residence()
+        self._wire, self._control, self._tell = self._residence.wire, self._residence.control, self._residence.tell
+        self._received: Mapping[str, Tensor] = {}
         self._tell("begin", dataclasses.asdict(brief))
 
     def ready(self) -> None:
@@ -107,19 +128,8 @@ class ProcessHost(Host):
         return [_guess(fields, number, self._received) for number, fields in enumerate(found["guesses"])]
 
     def close(self) -> None:
-        """End the other process."""
-        with contextlib.suppress(OSError):
-            self._tell("close")
-        try:
-            self._process.wait(_CLOSING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._wire.close()
-        self._control.close()
-
-    def _tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
-        self._control.send_bytes(_pack(verb, content, tensors or {}))
+        """End the other process: no two cells share one."""
+        self._residence.close()
 
     def _until(self, verb: str, peer: Handler | None = None) -> Any:
         """Serve the other process until it says ``verb`` on the control pipe, or (with "") answers on the wire."""
@@ -135,7 +145,7 @@ class ProcessHost(Host):
                     continue
                 said, content, tensors = _unpack(self._control.recv_bytes())
             except (EOFError, ConnectionError):
-                code = self._process.wait()
+                code = self._residence.process.wait()
                 raise IsolatedError(f"the attacked party's process ended with exit code {code}") from None
             if said == verb:
                 self._received = tensors
@@ -153,6 +163,8 @@ class _Resident:
 
     def __init__(self, wire: Connection, control: Connection) -> None:
         self._wire, self._control = wire, control
+        # Torch imports half of its compiler with the first optimizer: better now than when somebody waits.
+        torch.optim.SGD([torch.zeros(1)])
         verb, content, _ = _unpack(control.recv_bytes())
         assert verb == "begin"
         brief = TypeAdapter(Brief).validate_python(content)
@@ -189,12 +201,10 @@ class _Resident:
         self._tell("done")
 
     def _guesses(self) -> tuple[Any, Mapping[str, Tensor]]:
-        guesses, adversary = self._host.infer(), self._host.adversary
-        assert adversary is not None
+        guesses, findings = self._host.infer(), self._host.findings
         fields = [{**dataclasses.asdict(guess), "tensors": list(guess.tensors)} for guess in guesses]
         tensors = {f"{number}.{name}": t for number, guess in enumerate(guesses) for name, t in guess.tensors.items()}
-        found = {"guesses": fields, "used": adversary.view.used, "notes": adversary.view.notes}
-        return {**found, "seconds": adversary.seconds}, tensors
+        return {"guesses": fields, **dataclasses.asdict(findings)}, tensors
 
     def _across(self, request: Message) -> Message:
         self._wire.send_bytes(encode(request))

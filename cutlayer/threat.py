@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from cutlayer.message import Kind
 
 T = TypeVar("T")
+Note = float | int | str | list[float]
+"""A value an attack may put into its record."""
 
 
 class Seat(StrEnum):
@@ -115,7 +117,7 @@ class View:
     """The name of the protocol that is run: public, like everything both parties agreed on."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     used: dict[Knows, int] = field(default_factory=dict)
-    notes: dict[str, float | int | str | list[float]] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = sorted(self.threat.knows - set(self.grants))
@@ -184,7 +186,7 @@ class View:
         prior: Tensor = self.grant(Knows.CLASS_PRIOR)
         return prior
 
-    def note(self, name: str, value: float | int | str | list[float]) -> None:
+    def note(self, name: str, value: Note) -> None:
         """Put a value beside the result in the record."""
         self.notes[name] = value
 

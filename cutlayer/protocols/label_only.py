@@ -23,7 +23,7 @@ class LabelOnly(Protocol):
     default_cuts = (-2,)  # the client's part is the last block
     labels_at = Seat.CLIENT
     exposes: ClassVar[Mapping[Seat, frozenset[Knows]]] = {
-        Seat.SERVER: frozenset({Knows.OWN_PART, Knows.OWN_PARTY, Knows.NATURAL_INPUTS, Knows.SCHEDULE}),
+        Seat.SERVER: frozenset({Knows.OWN_PART, Knows.OWN_PARTY, Knows.SCHEDULE}),
         Seat.CLIENT: frozenset({Knows.OWN_PART, Knows.OWN_PARTY, Knows.LABELS, Knows.SCHEDULE}),
     }
     wire: ClassVar[Mapping[Kind, Frame]] = {

@@ -1,0 +1,225 @@
+"""One cell: a victim, an adversary in its seat, targets, guesses, a judgement, a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cutlayer import network
+from cutlayer.attack import TamperingAttack
+from cutlayer.grants import Outside
+from cutlayer.handover import Keeper
+from cutlayer.host import Host
+from cutlayer.isolation import ProcessHost, Residence
+from cutlayer.judge import Judgement, Truth, judge
+from cutlayer.protocol import TRAINING
+from cutlayer.provenance import code, environment
+from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Epoch, Record, Threat
+from cutlayer.scene import Scene
+from cutlayer.seating import make_attack, seat_server
+from cutlayer.session import Session
+from cutlayer.stream import derive
+from cutlayer.target import send_targets, target_rows
+from cutlayer.theft import ModelTruth
+from cutlayer.threat import NotOfferedError, Row, Seat
+from cutlayer.traffic import cost
+from cutlayer.victim import CARRIERS, Progress, accuracy, assemble, brief, train, whole_parts
+
+_WORST_FIRST = (LEAK, PARTIAL, NONE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record, and the pictures that belong beside it."""
+
+    record: Record
+    images: Mapping[str, Tensor]
+
+
+def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence | None = None) -> Outcome:
+    """Run one cell, in ``residence`` where it is isolated and one is at hand.
+
+    An attack that does not fit its setting gives a record that says so; other errors pass through.
+    """
+    torch.set_num_threads(scene.experiment.threads)
+    start, record = time.perf_counter(), outline(scene)
+    if scene.attack.threat.seat is not Seat.SERVER:
+        return _not_applicable(record, f"an adversary at the {scene.attack.threat.seat}'s seat cannot be audited yet")
+    outside = Outside()
+    try:
+        host = _seated(scene, outside, progress, residence)
+        try:
+            outcome = _attacked(scene, run, progress, host, outside, record)
+        finally:
+            host.close()
+    except NotOfferedError as error:
+        return _not_applicable(record, str(error))
+    done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
+    return Outcome(done, outcome.images)
+
+
+def outline(scene: Scene) -> Record:
+    """What a record says before anything has run."""
+    experiment, threat = scene.experiment, scene.attack.threat
+    number = len(target_rows(scene))
+    steps, published = scene.attack.work(number), _published(scene).work(number)
+    return Record(
+        fingerprint=fingerprint(scene),
+        cell=Cell(
+            protocol=experiment.protocol,
+            dataset=experiment.dataset,
+            model=experiment.model,
+            cut=experiment.cut,
+            attack=experiment.attack,
+            defenses=experiment.defenses,
+            seed=experiment.seed,
+            clients=experiment.clients,
+            when=experiment.when,
+            steps=experiment.steps,
+            pixels=scene.dataset.pixels,
+        ),
+        thresholds=experiment.thresholds,
+        threat=Threat(
+            seat=threat.seat,
+            goals=tuple(sorted(threat.goals)),
+            tampers=threat.tampers,
+            declared=tuple(sorted(threat.knows)),
+            offered=brief(scene, attack=False).offers,
+            plain=scene.attack.plain,
+            paper=scene.attack.paper,
+        ),
+        isolated=experiment.isolate,
+        attack=AttackRun(
+            options=dict(scene.options),
+            published_steps=published,
+            steps=steps,
+            fraction=steps / published if published else None,
+        ),
+        code=code(),
+        environment=environment(experiment.device, experiment.precision, experiment.threads),
+        experiment=experiment.model_dump(mode="json"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def fingerprint(scene: Scene) -> str:
+    """What a finished cell is looked up by: the settled experiment, the data and the code's version."""
+    dataset = scene.dataset
+    return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"])
+
+
+def _seated(scene: Scene, outside: Outside, progress: Progress, residence: Residence | None) -> Host:
+    told = brief(scene, attack=True)
+    if scene.experiment.isolate:
+        return ProcessHost(told, outside, progress, residence)
+    return seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+
+
+def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: Outside, record: Record) -> Outcome:
+    if isinstance(host, ProcessHost):
+        host.ready()
+    keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
+    if _attends_training(scene):
+        session = outside.session = assemble(scene, host, keeper)
+        history = _train_watched(scene, session, progress) if after else ()
+        utility: float | None = accuracy(scene, session)
+    else:
+        victim = train(scene, run, progress)
+        history, utility = victim.history, victim.accuracy
+        session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
+    sent = send_targets(scene, session)
+    host.announce(tuple(sent))
+    guesses = host.infer()
+    truth = _truth(scene, session, sent)
+    judgements = [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+    found = host.findings
+    attack = record.attack.model_copy(
+        update={
+            "notes": {name: note for name, note in found.notes.items() if not isinstance(note, list)},
+            "curves": {name: note for name, note in found.notes.items() if isinstance(note, list)},
+        }
+    )
+    update = {
+        **_judged(judgements),
+        **asdict(cost(scene)),
+        "utility": utility,
+        "training": history,
+        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
+        "attack": attack,
+        "attack_seconds": found.seconds,
+    }
+    images = next((judgement.images for judgement in judgements if judgement.images), {})
+    return Outcome(record.model_copy(update=update), images)
+
+
+def _attends_training(scene: Scene) -> bool:
+    attack = scene.attack
+    watches = bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
+    return isinstance(attack, TamperingAttack) or watches
+
+
+def _train_watched(scene: Scene, session: Session, progress: Progress) -> tuple[Epoch, ...]:
+    history = []
+    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
+    done = iter(range(1, epochs * steps + 1))
+    for epoch in range(1, epochs + 1):
+        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
+        history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
+    return tuple(history)
+
+
+def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:
+    rows = torch.tensor(list(sent.values()))
+    experiment, samples = scene.experiment, scene.samples
+    seed = derive(experiment.seed, "blind")
+    blank = network.build(
+        experiment.model, scene.dataset.input_shape, len(scene.dataset.classes), seed, experiment.plugins
+    )
+    dealt = scene.protocol.deal(blank, scene.cuts)
+    held = {seat: iter(parts) for seat, parts in dealt.items()}
+    model = ModelTruth(
+        parts=[part.cpu() for part in whole_parts(scene, session)],
+        client=[number for number, owner in enumerate(scene.protocol.owners) if owner is Seat.CLIENT],
+        untrained=[next(held[owner]) for owner in scene.protocol.owners],
+        inputs=samples.inputs(samples.test_rows),
+        labels=samples.labels(samples.test_rows),
+    )
+    return Truth(
+        rows=tuple(sent),
+        inputs=samples.inputs(rows),
+        labels=samples.labels(rows),
+        mean_input=samples.mean_input(),
+        classes=scene.dataset.classes,
+        features=scene.dataset.features,
+        model=model,
+    )
+
+
+def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    scores = tuple(score for judgement in judgements for score in judgement.scores)
+    verdicts = {score.verdict for score in scores if score.decides}
+    return {
+        "scores": scores,
+        "verdict": next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NONE),
+        "pictures": next((j.pictures for j in judgements if j.pictures), None),
+        "confusion": next((j.confusion for j in judgements if j.confusion), None),
+        "features": next((j.features for j in judgements if j.features), None),
+    }
+
+
+def _not_applicable(record: Record, reason: str) -> Outcome:
+    return Outcome(
+        record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {}
+    )
+
+
+def _published(scene: Scene) -> Any:
+    paper = {**scene.attack.presets["paper"]}
+    return make_attack(scene.experiment.attack, paper, scene.experiment.plugins)

@@ -1,0 +1,174 @@
+"""The command line: audit, train, evaluate, export, list, explain, report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cutlayer import __version__
+from cutlayer.record import LEAK, PARTIAL
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train neural networks by split learning, and measure what that gives away.",
+)
+
+
+class FailOn(StrEnum):
+    """The verdict from which an audit fails."""
+
+    LEAK = "leak"
+    PARTIAL = "partial"
+
+
+_AS_BAD = {FailOn.LEAK: {LEAK}, FailOn.PARTIAL: {LEAK, PARTIAL}}
+Given = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE.toml] [KEY=VALUE ...]", help="An experiment and what to change in it; commas sweep."),
+]
+
+
+@app.command()
+def audit(
+    given: Given = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per cell on standard output.")] = False,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 when a verdict is this bad, or worse.")] = None,
+) -> None:
+    """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
+    from cutlayer.commands.audit import audit_all
+
+    file, overrides = _experiment(given)
+    records = audit_all(file, overrides, _command(), Console(stderr=True), as_json)
+    if fail_on and {record.verdict for record in records} & _AS_BAD[fail_on]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(given: Given = None) -> None:
+    """Train by split learning, without any attack; an interrupted training is taken up where it stopped."""
+    from cutlayer.commands.train import train_all
+
+    file, overrides = _experiment(given, attack="unsplit")
+    for found in train_all(file, overrides, Console(stderr=True)):
+        print(json.dumps(found))
+
+
+@app.command()
+def evaluate(given: Given = None) -> None:
+    """Measure the accuracy of trained weights (weights=FILE, or those of an earlier training) on the test split."""
+    from cutlayer.commands.train import evaluate_all
+
+    file, overrides = _experiment(given, attack="unsplit")
+    for found in evaluate_all(file, overrides):
+        print(json.dumps(found))
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option("--to", help="The safetensors file to write.")],
+    given: Given = None,
+) -> None:
+    """Write the joined model of a training as one safetensors file."""
+    from cutlayer.commands.train import export_one
+
+    file, overrides = _experiment(given, attack="unsplit")
+    print(export_one(file, overrides, to))
+
+
+@app.command("list")
+def list_plugins(
+    plugins: Annotated[Path | None, typer.Option(help="A folder with plug-ins of your own.")] = None,
+) -> None:
+    """Show every plug-in and every key of an experiment, a line each."""
+    from cutlayer.commands.explain import keys, listing
+
+    console = Console()
+    for table in (*listing(plugins), keys()):
+        console.print(table)
+
+
+@app.command()
+def explain(
+    attack: Annotated[str, typer.Argument(help="An attack or a defense; `cutlayer list` shows them.")],
+    plugins: Annotated[Path | None, typer.Option(help="A folder with plug-ins of your own.")] = None,
+) -> None:
+    """Explain an attack or a defense: threat model, paper and options in plain words."""
+    from cutlayer.commands.explain import explanation
+
+    Console().print(explanation(attack, plugins))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder, such as runs/digits.")]) -> None:
+    """Write a run's report again from its records."""
+    from cutlayer.experiment import ExperimentError
+    from cutlayer.report import write_report
+
+    if not (run / "cells").is_dir():
+        raise ExperimentError(f"{run} is not a run folder: it has no cells/")
+    print(write_report(run))
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
+    try:
+        app(standalone_mode=False)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(130)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        line = _one_line(error)
+        if line is None:
+            raise
+        print(f"cutlayer: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _one_line(error: Exception) -> str | None:
+    """What to print of an error of the user's making; ``None`` for a defect, whose traceback is worth more."""
+    import click
+
+    from cutlayer.experiment import ExperimentError
+
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    return str(error) if isinstance(error, ExperimentError) else None
+
+
+def _experiment(given: list[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:
+    """The file among ``given``, and the overrides, completed by ``defaults`` that neither names."""
+    from cutlayer.experiment import ExperimentError
+
+    texts = given or []
+    files = [text for text in texts if "=" not in text]
+    if len(files) > 1 or any(not file.endswith(".toml") for file in files):
+        wrong = next((file for file in files if not file.endswith(".toml")), files[-1])
+        raise ExperimentError(f"{wrong!r} is neither key=value nor the one experiment file (FILE.toml)")
+    overrides = [text for text in texts if "=" in text]
+    if not files:
+        named = {text.partition("=")[0] for text in overrides}
+        overrides += [f"{key}={value}" for key, value in defaults.items() if key not in named]
+    return (Path(files[0]) if files else None), overrides
+
+
+def _command() -> str:
+    return shlex.join(["cutlayer", *sys.argv[1:]])

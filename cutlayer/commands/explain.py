@@ -1,0 +1,110 @@
+"""`cutlayer list` and `explain`: plug-ins and keys in plain words."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cutlayer import registry
+from cutlayer.attack import Attack
+from cutlayer.defense import Defense
+from cutlayer.experiment import Experiment, ExperimentError
+
+
+def listing(plugins: Path | None) -> Iterator[Table]:
+    """A table for each kind of plug-in."""
+    for folder in registry.FOLDERS:
+        table = _table(folder)
+        for name in registry.names(folder, plugins):
+            table.add_row(name, registry.summary(folder, name, plugins))
+        yield table
+
+
+def keys() -> Table:
+    """Every key of an experiment, its default and what it says."""
+    table = Table(title="keys of an experiment", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in ("key", "default", "meaning"):
+        table.add_column(heading)
+    for name, field in Experiment.model_fields.items():
+        default = field.get_default(call_default_factory=False)
+        shown = "" if default is None else ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        table.add_row(name, Text(shown), Text(field.description or ""))
+    return table
+
+
+def explanation(name: str, plugins: Path | None) -> Group:
+    """Threat model, paper and options of the attack or defense ``name``."""
+    for folder, parent in (("attacks", Attack), ("defenses", Defense)):
+        if name in registry.names(folder, plugins):
+            kind = registry.cls(folder, name, parent, plugins)
+            return Group(*_explained(kind), *_options(kind))
+    known = [*registry.names("attacks", plugins), *registry.names("defenses", plugins)]
+    raise ExperimentError(f"no attack or defense {name!r}{registry.nearest(name, known)}; one of {', '.join(known)}")
+
+
+def _explained(kind: type) -> Iterator[Text | Padding]:
+    yield Text(kind.__name__, style="bold")
+    yield Text(getattr(kind, "paper", ""), style="italic")
+    yield Padding(Text(getattr(kind, "plain", "")), (1, 0))
+    if issubclass(kind, Attack):
+        threat = kind().threat
+        lines = {
+            "seat": str(threat.seat),
+            "wants": ", ".join(sorted(threat.goals)),
+            "needs to know": ", ".join(sorted(threat.knows)) or "nothing beyond the wire",
+            "conduct": "malicious: departs from the protocol" if threat.tampers else "honest but curious: only watches",
+            "runs by default": f"in {kind.setting.protocol}, {kind.setting.when} the training",
+        }
+        for what, said in lines.items():
+            yield Text.assemble((f"{what}: ", "bold"), said)
+    yield Padding(Text(inspect.getdoc(kind) or ""), (1, 0))
+
+
+def _options(kind: type) -> Iterator[Table]:
+    table = Table(title="options", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in ("option", "default", "meaning"):
+        table.add_column(heading)
+    said = _field_docs(kind)
+    names = registry.option_names(kind)
+    for field in fields(kind):
+        if field.name in names:
+            table.add_row(field.name, Text(_default(field)), Text(said.get(field.name, "")))
+    if names:
+        yield table
+
+
+def _default(field: Field[Any]) -> str:
+    if field.default is not MISSING:
+        return str(field.default)
+    return str(field.default_factory()) if field.default_factory is not MISSING else ""
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """The docstrings that stand under the fields of a dataclass."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            value = below.value if isinstance(below, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                found[statement.target.id] = " ".join(value.value.split())
+    return found
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column()
+    return table

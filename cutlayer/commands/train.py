@@ -1,0 +1,87 @@
+"""`cutlayer train`, `evaluate` and `export`: a deployment without an adversary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from safetensors.torch import save
+
+from cutlayer.display import Display, duration
+from cutlayer.estimate import training_seconds
+from cutlayer.experiment import ExperimentError, grid
+from cutlayer.record import write_atomically
+from cutlayer.scene import Scene
+from cutlayer.sweep import run_folder, scenes
+from cutlayer.victim import Victim, key, steps_to_train
+from cutlayer.victim import train as train_victim
+
+
+def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
+    """Train every deployment that is asked for; what became of each."""
+    cells = _deployments(file, overrides)
+    run = run_folder(cells)
+    seconds = [training_seconds(scene, run) for scene in cells]
+    console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
+    results = []
+    with Display(console, len(cells), seconds) as display:
+        for number, scene in enumerate(cells):
+            display.begin(number, _title(scene))
+            victim = train_victim(scene, run, display.progress)
+            results.append(_result(scene, run, victim))
+    return results
+
+
+def evaluate_all(file: Path | None, overrides: Sequence[str]) -> list[dict[str, Any]]:
+    """The accuracy of each deployment that is asked for: with weights of a file, or those trained before."""
+    cells = _deployments(file, overrides)
+    run = run_folder(cells)
+    return [_result(scene, run, _trained(scene, run)) for scene in cells]
+
+
+def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
+    """Write the whole model of one training to the safetensors file ``to``."""
+    cells = _deployments(file, overrides)
+    if len(cells) > 1:
+        raise ExperimentError(f"{len(cells)} deployments are asked for, one can be exported: leave one value a key")
+    state = _trained(cells[0], run_folder(cells)).model.state_dict()
+    write_atomically(to, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    return to
+
+
+def _deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
+    found: dict[str, Scene] = {}
+    for scene in scenes(grid(file, overrides)):
+        found.setdefault(key(scene), scene)
+    return list(found.values())
+
+
+def _trained(scene: Scene, run: Path) -> Victim:
+    if steps_to_train(scene, run):
+        raise ExperimentError(
+            f"no finished training of {_title(scene)} in {run}: run `cutlayer train` with these values"
+        )
+    return train_victim(scene, run, lambda what, done, total: None)
+
+
+def _result(scene: Scene, run: Path, victim: Victim) -> dict[str, Any]:
+    experiment = scene.experiment
+    return {
+        "protocol": experiment.protocol,
+        "dataset": experiment.dataset,
+        "model": experiment.model,
+        "cut": experiment.cut,
+        "seed": experiment.seed,
+        "epochs": victim.history[-1].epoch,
+        "accuracy": victim.accuracy,
+        "loss": victim.history[-1].loss,
+        "folder": str(run / "victims" / key(scene)),
+    }
+
+
+def _title(scene: Scene) -> str:
+    experiment = scene.experiment
+    where = f"{experiment.protocol}, cut {experiment.cut}, seed {experiment.seed}"
+    return f"{experiment.model} on {experiment.dataset}, {where}"

@@ -1,0 +1,60 @@
+"""How long a cell will take, from a rehearsal on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from cutlayer.attack import Attack
+from cutlayer.grants import Outside
+from cutlayer.handover import Keeper
+from cutlayer.host import Act
+from cutlayer.registry import cls
+from cutlayer.scene import Scene
+from cutlayer.seating import make_attack, seat_server
+from cutlayer.target import send_targets, target_rows
+from cutlayer.threat import NotOfferedError
+from cutlayer.victim import assemble, brief, honest_host, steps_to_train
+
+_REHEARSED_STEPS = 3
+_OVERHEAD = 2.0  # seconds a cell takes beside training and attack
+
+
+def training_seconds(scene: Scene, run: Path) -> float:
+    """What training the scene's victim will still take; 0 where it is there already."""
+    steps = steps_to_train(scene, run)
+    if not steps:
+        return 0.0
+    torch.set_num_threads(scene.experiment.threads)
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper)
+    rows = session.shards[0][: scene.experiment.batch_size]
+    session.exchange(Act.STEP, 0, rows)
+    start = time.perf_counter()
+    for _ in range(_REHEARSED_STEPS):
+        session.exchange(Act.STEP, 0, rows)
+    return (time.perf_counter() - start) / _REHEARSED_STEPS * steps
+
+
+def attack_seconds(scene: Scene) -> float:
+    """What the attack will take, scaled from its shortest run by its own count of optimization steps."""
+    experiment = scene.experiment
+    kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
+    options = {**scene.options, **kind.presets.get("rehearsal", {})}
+    rehearsed = make_attack(experiment.attack, options, experiment.plugins)
+    number = len(target_rows(scene))
+    outside, keeper = Outside(), Keeper("trusted_party")
+    told = brief(scene, attack=True)
+    try:
+        host = seat_server(type(told)(**{**vars(told), "options": options}), outside, keeper=keeper)
+        session = outside.session = assemble(scene, host, keeper)
+        start = time.perf_counter()
+        host.announce(tuple(send_targets(scene, session)))
+        host.infer()
+    except NotOfferedError:
+        return 0.0
+    spent = time.perf_counter() - start
+    own = rehearsed.work(number)
+    return _OVERHEAD + (spent * scene.attack.work(number) / own if own else spent)

@@ -1,0 +1,240 @@
+"""An experiment: a frozen value, read from TOML and ``key=value`` overrides; several values make a grid of them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cutlayer import registry
+from cutlayer.handover import OptimizerState, Route
+from cutlayer.optimization import OPTIMIZERS, Optimization
+from cutlayer.record import Thresholds
+from cutlayer.threat import Knows
+
+DEFAULT_FILE = Path(__file__).parent / "default.toml"
+AUTO = "auto"
+OFFERABLE = (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES, Knows.CLASS_PRIOR)
+"""What an experiment can offer beyond what a protocol exposes anyway."""
+
+
+class ExperimentError(ValueError):
+    """A configuration that cannot be run; the message is one line that names the key, the value and the choices."""
+
+
+class Experiment(BaseModel):
+    """One cell of a grid, as asked for; ``auto`` values are settled when data and model are known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+
+    name: str = Field("", description="the run's folder under `out`; empty: after the file, or dataset and model")
+    out: Path = Field(Path("runs"), description="where run folders go")
+    dataset: str = Field("digits", description="a dataset plug-in")
+    data_dir: Path | None = Field(None, description="folder with the data's files; without it, the Hugging Face hub")
+    train_rows: int | None = Field(None, ge=1, description="use only so many training rows")
+    test_rows: int | None = Field(None, ge=1, description="use only so many test rows")
+    model: str = Field(AUTO, description="a model plug-in, path/to/file.py:function, or auto (by the inputs' shape)")
+    weights: Path | None = Field(None, description="safetensors file of the whole model: audit without training")
+    plugins: Path | None = Field(None, description="folder with attacks/, defenses/, models/ ... of your own")
+    protocol: str = Field(AUTO, description="a protocol plug-in, or auto (the one of the attack's paper)")
+    cut: str = Field(
+        AUTO, description="block index or name; two cuts are joined by a colon (1:9); auto: the model's own"
+    )
+    attack: str = Field("unsplit", description="an attack plug-in")
+    defense: str = Field("none", description="a defense plug-in, several joined by +, or none")
+    seed: int = Field(1, ge=0, description="the root of all randomness")
+    steps: Literal["quick", "paper"] = Field("quick", description="how long attacks run: quick, or as published")
+    when: Literal["auto", "before", "after"] = Field("auto", description="attack before or after the training")
+    targets: int | None = Field(None, ge=1, description="target samples; without it as in the attack's paper")
+    target_batch: int | None = Field(None, ge=1, description="target samples in one message")
+    offers: tuple[Knows, ...] = Field(
+        (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS), description="what adversaries may know beyond the wire"
+    )
+    clients: int = Field(1, ge=1, le=1000, description="clients that take turns")
+    skew: float | None = Field(None, gt=0, description="Dirichlet parameter of the clients' label skew; without it IID")
+    turn: int = Field(0, ge=0, description="batches in a client's turn; 0: an epoch over its data")
+    handover: Route = Field(Route.PEER, description="who carries the client part to the next client")
+    optimizer_state: OptimizerState = Field(OptimizerState.OWN, description="the optimizer's state at a hand-over")
+    epochs: int = Field(10, ge=0, description="training epochs")
+    batch_size: int = Field(64, ge=1, description="samples in a training step")
+    optimizer: str = Field("adam", description=" or ".join(OPTIMIZERS))
+    learning_rate: float = Field(1e-3, gt=0)
+    amsgrad: bool = Field(True, description="adam only")
+    momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
+    weight_decay: float = Field(0.0, ge=0)
+    milestones: tuple[int, ...] = Field((), description="steps after which the learning rate is multiplied by decay")
+    decay: float = Field(0.1, gt=0, le=1)
+    device: Literal["auto", "cpu", "cuda"] = Field("auto")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
+    threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
+    carrier: Literal["direct", "loopback"] = Field("direct", description="messages in one process: copies, or bytes")
+    isolate: bool = Field(True, description="run the attacked party in a process without the truth")
+    leak: float = Field(0.25, description="advantage from which the verdict is a leak")
+    partial: float = Field(0.1, description="advantage from which the verdict is a partial leak")
+    options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, given as plugin.option=value")
+
+    @field_validator("cut", mode="before")
+    @classmethod
+    def _text(cls, cut: object) -> object:
+        return str(cut) if isinstance(cut, int) else cut
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known(cls, optimizer: str) -> str:
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"one of {', '.join(OPTIMIZERS)}")
+        return optimizer
+
+    @field_validator("offers")
+    @classmethod
+    def _offerable(cls, offers: tuple[Knows, ...]) -> tuple[Knows, ...]:
+        wrong = sorted(set(offers) - set(OFFERABLE))
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} cannot be offered; one or more of {', '.join(OFFERABLE)}")
+        return offers
+
+    @property
+    def cuts(self) -> tuple[str, ...]:
+        """The cuts given, in order."""
+        return () if self.cut == AUTO else tuple(self.cut.split(":"))
+
+    @property
+    def defenses(self) -> tuple[str, ...]:
+        """The names of the defenses, in the order they act."""
+        return () if self.defense == "none" else tuple(self.defense.split("+"))
+
+    @property
+    def optimization(self) -> Optimization:
+        """How every party trains."""
+        return Optimization(
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            amsgrad=self.amsgrad,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            milestones=self.milestones,
+            decay=self.decay,
+        )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The verdict's thresholds, fixed before the run."""
+        return Thresholds(leak=self.leak, partial=self.partial)
+
+    def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out")) -> str:
+        """16 hex digits that two experiments share when they ask for the same thing."""
+        content = self.model_dump(mode="json", include=set(only) or None, exclude=set(drop))
+        return hashlib.sha256(json.dumps([content, *also], sort_keys=True).encode()).hexdigest()[:16]
+
+    def with_values(self, **values: Any) -> Experiment:
+        """This experiment with some values settled."""
+        return make({**self.model_dump(), **values})
+
+
+KEYS = tuple(Experiment.model_fields)
+
+
+def make(values: Mapping[str, Any]) -> Experiment:
+    """An experiment from plain values; the first one that does not fit is an ``ExperimentError``."""
+    try:
+        return Experiment.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise ExperimentError(_unknown(key)) from None
+        reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        raise ExperimentError(f"{key} = {first['input']!r}: {reason}") from None
+
+
+def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
+    """All experiments that ``file`` and ``overrides`` ask for, each once, in order.
+
+    A key with several values (a list in TOML, commas in an override) sweeps over them. Tables ``[[grid]]`` in the file
+    are grids of their own on top of the file's other keys. Without a file, and without an attack named, the grids are
+    those of the embedded ``default.toml``.
+    """
+    given = dict(_override(text) for text in overrides)
+    source = file or (None if "attack" in given else DEFAULT_FILE)
+    base = _read(source) if source else {}
+    grids = base.pop("grid", [{}])
+    if file and not base.get("name"):
+        base["name"] = file.stem
+    found: dict[str, Experiment] = {}
+    for own in grids:
+        for values in _product({**_flat(base), **_flat(own), **given}):
+            experiment = make(values)
+            found.setdefault(experiment.fingerprint(drop=()), experiment)
+    return list(found.values())
+
+
+def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    axes = {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+    for choice in itertools.product(*axes.values()):
+        cell: dict[str, Any] = {"options": {}}
+        for key, value in zip(axes, choice, strict=True):
+            plugin, dot, option = key.partition(".")
+            if dot:
+                cell["options"].setdefault(plugin, {})[option] = value
+            else:
+                cell[key] = value
+        yield cell
+
+
+def _sweeps(key: str, value: object) -> bool:
+    # These two are lists by nature: they sweep only as lists of lists.
+    by_nature = key in {"offers", "milestones"} and not (
+        isinstance(value, list) and any(isinstance(v, list) for v in value)
+    )
+    return isinstance(value, list) and not by_nature
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ExperimentError(f"{text!r} is not of the form key=value")
+    key = key.strip()
+    if "." not in key and key not in KEYS:
+        raise ExperimentError(_unknown(key))
+    values = [_scalar(part.strip()) for part in value.split(",")]
+    if key in {"offers", "milestones"}:
+        return key, [part for part in values if part != ""]
+    return key, values if len(values) > 1 else values[0]
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{option}": choice for option, choice in value.items()})
+        elif "." not in key and key not in KEYS:
+            raise ExperimentError(_unknown(key))
+        else:
+            flat[key] = value
+    return flat
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExperimentError(f"{file}: there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ExperimentError(f"{file} is not a TOML file: {error}") from None
+
+
+def _unknown(key: str) -> str:
+    return f"unknown key {key!r}{registry.nearest(key, KEYS)}; keys: {', '.join(KEYS)}"

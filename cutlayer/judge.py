@@ -1,0 +1,194 @@
+"""The only place where truth and guess meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from cutlayer.attack import Guess
+from cutlayer.likeness import BEST, better, constant_metrics, feature_scores, image_metrics
+from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
+from cutlayer.stream import generator
+from cutlayer.theft import ModelTruth, compare_parts
+from cutlayer.threat import Goal, Row
+
+_CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
+_ROOM = 0.05  # a real part that gains less than this over an untrained one leaves nothing to steal
+
+
+class GuessError(ValueError):
+    """A guess that cannot be judged: not about the targets, of another form, or not finite."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the judge alone holds."""
+
+    rows: tuple[Row, ...]
+    """The targets, in the order of ``inputs`` and ``labels``."""
+    inputs: Tensor
+    """float32 [n, ...] in [0, 1]."""
+    labels: Tensor
+    """int64 [n]."""
+    mean_input: Tensor
+    """The mean of other data of the same dataset: its training split."""
+    classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """The columns of a table; empty for images."""
+    model: ModelTruth | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The scores of a guess, and what a report shows beside them."""
+
+    scores: tuple[Score, ...]
+    pictures: Pictures | None = None
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    features: tuple[Feature, ...] | None = None
+
+
+def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    """Score ``guess``. One that is not about exactly the targets, or not finite, is a ``GuessError``."""
+    for name, tensor in guess.tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise GuessError(f"the guess at {guess.goal} holds NaN or infinite values in {name!r}")
+    if guess.goal is Goal.MODEL:
+        return _judge_model(guess, truth, thresholds)
+    if set(guess.rows) != set(truth.rows) or len(guess.rows) != len(truth.rows):
+        raise GuessError(
+            f"the guess at {guess.goal} is about {len(guess.rows)} samples, not the {len(truth.rows)} targets"
+        )
+    if guess.goal is Goal.INPUTS:
+        claimed = _in_order(guess, "inputs", truth, truth.inputs.shape).float()
+        return (_judge_table if truth.features else _judge_images)(guess, claimed, truth, thresholds)
+    if guess.goal is Goal.LABELS:
+        return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, thresholds)
+    raise GuessError(f"guesses at {guess.goal} cannot be judged; {Goal.INPUTS}, {Goal.LABELS} and {Goal.MODEL} can")
+
+
+def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tensor:
+    claimed = guess.tensors.get(name)
+    if claimed is None or claimed.shape != shape:
+        found = "missing" if claimed is None else f"of shape {list(claimed.shape)}"
+        raise GuessError(f"the guess at {guess.goal}: {name!r} is {found}, it must have shape {list(shape)}")
+    place = {row: number for number, row in enumerate(guess.rows)}
+    return claimed[torch.tensor([place[row] for row in truth.rows])]
+
+
+def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    own = image_metrics(claimed, truth.inputs)
+    mean = truth.mean_input.expand_as(truth.inputs)
+    of_mean, of_constant = image_metrics(mean, truth.inputs), constant_metrics(truth.inputs)
+    deciding = "ssim" if "ssim" in own else "mse"
+    scores = []
+    for metric, values in own.items():
+        blind = better(metric, [of_mean[metric].mean().item(), of_constant[metric]])
+        scores.append(
+            score(
+                Goal.INPUTS,
+                metric,
+                values.mean().item(),
+                blind,
+                BEST[metric],
+                thresholds,
+                guess.name,
+                metric == deciding,
+            )
+        )
+    pictures = Pictures(
+        labels=tuple(truth.classes[label] for label in truth.labels.tolist()),
+        ssim=tuple(own["ssim"].tolist()) if "ssim" in own else (),
+        blind_ssim=tuple(of_mean["ssim"].tolist()) if "ssim" in own else (),
+        mse=tuple(own["mse"].tolist()),
+    )
+    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": mean}
+    return Judgement(tuple(scores), pictures, images)
+
+
+def _judge_table(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    features = feature_scores(claimed, truth.inputs, truth.mean_input, truth.features)
+    value = (claimed.clamp(0, 1) - truth.inputs).square().mean().item()
+    constant = truth.inputs.var(unbiased=False).item()
+    blind = min((truth.mean_input - truth.inputs).square().mean().item(), constant)
+    found = score(Goal.INPUTS, "mse", value, blind, 0.0, thresholds, guess.name, decides=True)
+    return Judgement((found,), features=features)
+
+
+def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    number = len(truth.classes)
+    counts = torch.zeros(number, max(number, int(claimed.max()) + 1), dtype=torch.int64)
+    counts.index_put_((truth.labels, claimed), torch.ones_like(claimed), accumulate=True)
+    majority = counts.sum(1).max().item() / len(claimed)
+    if not guess.relabeled:
+        value = (claimed == truth.labels).double().mean().item()
+        found = score(Goal.LABELS, "accuracy", value, majority, 1.0, thresholds, guess.name, decides=True)
+        return Judgement((found,), confusion=_confusion(counts[:, :number], truth))
+    chance = generator(len(claimed), "clusters")
+    draws = [
+        _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance), number)
+        for _ in range(_CHANCE_DRAWS)
+    ]
+    blind = max(majority, sum(draws) / len(draws))
+    value = _best_relabeling(truth.labels, claimed, number)
+    return Judgement(
+        (score(Goal.LABELS, "relabeled_accuracy", value, blind, 1.0, thresholds, guess.name, decides=True),)
+    )
+
+
+def _best_relabeling(labels: Tensor, clusters: Tensor, number: int) -> float:
+    counts = torch.zeros(number, max(number, int(clusters.max()) + 1), dtype=torch.int64)
+    counts.index_put_((labels, clusters), torch.ones_like(clusters), accumulate=True)
+    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
+    return float(counts.numpy()[rows, columns].sum()) / len(labels)
+
+
+def _confusion(counts: Tensor, truth: Truth) -> Confusion:
+    return Confusion(labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
+
+
+def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.model is None:
+        raise GuessError("there is no model to compare a stolen one with")
+    stolen, untrained, real = compare_parts(guess, truth.model)
+    trained = real - untrained.accuracy >= _ROOM
+    name, goal = guess.name, Goal.MODEL
+    # Without room between the untrained and the real part an advantage would be a quotient of two noises.
+    best = real if trained else None
+    return Judgement(
+        (
+            score(goal, "accuracy", stolen.accuracy, untrained.accuracy, best, thresholds, name, decides=trained),
+            score(goal, "agreement", stolen.agreement, untrained.agreement, 1.0, thresholds, name, decides=False),
+        )
+    )
+
+
+def score(
+    goal: Goal,
+    metric: str,
+    value: float,
+    blind: float,
+    best: float | None,
+    thresholds: Thresholds,
+    guess: str,
+    decides: bool,
+) -> Score:
+    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack."""
+    advantage = None if best is None or best == blind else (value - blind) / (best - blind)
+    verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
+    return Score(
+        goal=goal.value,
+        metric=metric,
+        value=value,
+        blind=blind,
+        best=best,
+        advantage=advantage,
+        guess=guess,
+        decides=decides,
+        verdict=verdict,
+    )

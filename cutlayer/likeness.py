@@ -1,0 +1,83 @@
+"""How alike a guessed and a true input are: per image, or per column of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cutlayer.record import Feature
+
+BEST = {"ssim": 1.0, "mse": 0.0, "psnr": None, "mse_published": 0.0}
+"""The best possible value of each metric; PSNR has none."""
+HIGHER = frozenset({"ssim", "psnr"})
+"""Metrics of which more is better."""
+
+_WINDOW = 11  # pixels: the side of SSIM's Gaussian window; smaller images have no SSIM
+_LEVELS = 52  # grey levels tried for the best constant image
+_PSNR_LIMIT = 100.0  # dB: equal images have infinite PSNR, which JSON cannot hold
+
+
+def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and the MSE as UnSplit's code computes it.
+
+    Both are float32 [n, C, H, W]. ``mse_published`` is of unclipped values; on three channels each image is min-max
+    normalized before.
+    """
+    clipped = claimed.clamp(0, 1)
+    mse = _per_image_mse(clipped, truth)
+    metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
+    if min(truth.shape[-2:]) >= _WINDOW:
+        metrics = {"ssim": _ssim(clipped, truth), **metrics}
+    return {**metrics, "mse_published": _per_image_mse(_normalized(claimed), truth)}
+
+
+def better(metric: str, values: Sequence[float]) -> float:
+    """The better of some values of ``metric``."""
+    return max(values) if metric in HIGHER else min(values)
+
+
+def constant_metrics(truth: Tensor) -> dict[str, float]:
+    """For each metric the mean over ``truth`` for the constant image that suits that metric best."""
+    levels = [image_metrics(torch.full_like(truth, level), truth) for level in torch.linspace(0, 1, _LEVELS).tolist()]
+    return {metric: better(metric, [found[metric].mean().item() for found in levels]) for metric in levels[0]}
+
+
+def feature_scores(claimed: Tensor, truth: Tensor, mean: Tensor, names: Sequence[str]) -> tuple[Feature, ...]:
+    """Per column of a table: MSE over the samples beside that of the better of ``mean`` and the best constant."""
+    own = (claimed.clamp(0, 1) - truth).square().mean(0)
+    blind = torch.minimum((mean - truth).square().mean(0), truth.var(0, unbiased=False))
+    return tuple(
+        Feature(name=name, mse=mse, blind=base, advantage=1 - mse / base if base > 0 else None)
+        for name, mse, base in zip(names, own.tolist(), blind.tolist(), strict=True)
+    )
+
+
+def _per_image_mse(claimed: Tensor, truth: Tensor) -> Tensor:
+    return (claimed - truth).square().flatten(1).mean(1)
+
+
+# torchmetrics takes seconds to import, and most commands never measure an image: it is imported where it is used.
+
+
+def _ssim(claimed: Tensor, truth: Tensor) -> Tensor:
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    found = structural_similarity_index_measure(claimed, truth, data_range=1.0, reduction="none")
+    assert isinstance(found, Tensor)
+    return found
+
+
+def _psnr(claimed: Tensor, truth: Tensor) -> Tensor:
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    found = peak_signal_noise_ratio(claimed, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    return found.clamp(max=_PSNR_LIMIT)
+
+
+def _normalized(images: Tensor) -> Tensor:
+    if images.shape[1] != 3:
+        return images
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return (images - low) / (high - low).clamp(min=torch.finfo(images.dtype).eps)

@@ -1,0 +1,191 @@
+"""What a run leaves behind: one record a cell, typed, read and written in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from safetensors.torch import save_file
+from torch import Tensor
+
+LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
+NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
+VERDICTS = (LEAK, PARTIAL, NONE, NOT_APPLICABLE, FAILED)
+
+
+class _Part(BaseModel):
+    # Records of a newer version may carry more; a report of what is understood beats a refusal.
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Cell(_Part):
+    """The coordinates of one cell in the matrix of an experiment."""
+
+    protocol: str = "?"
+    dataset: str = "?"
+    model: str = "?"
+    cut: str = "?"
+    attack: str = "?"
+    defenses: tuple[str, ...] = ()
+    seed: int = 0
+    clients: int = 1
+    when: str = "?"
+    steps: str = "?"
+    pixels: str = ""
+
+
+class Score(_Part):
+    """One metric of one goal beside the same metric of a guess that never looks at the wire."""
+
+    goal: str
+    metric: str
+    value: float | None = None
+    blind: float | None = None
+    best: float | None = None
+    advantage: float | None = None
+    """(value - blind) / (best - blind); none for PSNR, whose best is infinite."""
+    guess: str = ""
+    decides: bool = False
+    verdict: str | None = None
+
+
+class Epoch(_Part):
+    """Mean loss and test accuracy (0 to 1) of the honest training in one epoch."""
+
+    epoch: int
+    loss: float | None = None
+    accuracy: float | None = None
+
+
+class Thresholds(_Part):
+    """The advantages from which a verdict reads leak or partial leak; fixed before the run."""
+
+    leak: float = 0.25
+    partial: float = 0.1
+
+    def verdict(self, advantage: float) -> str:
+        """The verdict on one advantage."""
+        return LEAK if advantage >= self.leak else PARTIAL if advantage >= self.partial else NONE
+
+
+class Threat(_Part):
+    """Who attacks, wanting what, knowing what."""
+
+    seat: str = "?"
+    goals: tuple[str, ...] = ()
+    tampers: bool = False
+    declared: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
+    used: dict[str, int] = Field(default_factory=dict)
+    """What was reached for, and how often."""
+    plain: str = ""
+    paper: str = ""
+
+
+class AttackRun(_Part):
+    """How an attack ran: options, steps of the published ones, and what it noted on the way."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    published_steps: int = 0
+    steps: int = 0
+    fraction: float | None = None
+    """``steps`` / ``published_steps``; none where the attack optimizes nothing."""
+    notes: dict[str, Any] = Field(default_factory=dict)
+    curves: dict[str, list[float]] = Field(default_factory=dict)
+
+
+class Pictures(_Part):
+    """The row labels and the scores of the pictures that lie beside the record."""
+
+    file: str = "pictures.safetensors"
+    labels: tuple[str, ...] = ()
+    ssim: tuple[float | None, ...] = ()
+    blind_ssim: tuple[float | None, ...] = ()
+    mse: tuple[float | None, ...] = ()
+
+
+class Confusion(_Part):
+    """How often each true label (row) was inferred as each label (column)."""
+
+    labels: tuple[str, ...] = ()
+    counts: tuple[tuple[int, ...], ...] = ()
+
+
+class Feature(_Part):
+    """One column of a table: how well its values were recovered."""
+
+    name: str
+    mse: float | None = None
+    blind: float | None = None
+    advantage: float | None = None
+
+
+class Record(_Part):
+    """One cell as it was left behind; a failed cell leaves fields at their defaults."""
+
+    status: str = DONE
+    reason: str = ""
+    fingerprint: str = ""
+    cell: Cell = Field(default_factory=Cell)
+    utility: float | None = None
+    """Clean test accuracy of the trained split model."""
+    training: tuple[Epoch, ...] = ()
+    scores: tuple[Score, ...] = ()
+    verdict: str | None = None
+    thresholds: Thresholds = Field(default_factory=Thresholds)
+    threat: Threat = Field(default_factory=Threat)
+    isolated: bool | None = None
+    """Whether the attack ran in another process than the truth."""
+    bytes_up: int | None = None
+    """Bytes of frames from the clients to the server while the adversary watched."""
+    bytes_down: int | None = None
+    bytes_per_sample: float | None = None
+    """Both ways, for one training sample."""
+    client_parameters: int | None = None
+    parameters: int | None = None
+    client_flops: int | None = None
+    """One forward pass of one sample; multiply-adds count two."""
+    flops: int | None = None
+    attack_seconds: float | None = None
+    seconds: float | None = None
+    attack: AttackRun = Field(default_factory=AttackRun)
+    pictures: Pictures | None = None
+    confusion: Confusion | None = None
+    features: tuple[Feature, ...] | None = None
+    code: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    experiment: dict[str, Any] = Field(default_factory=dict)
+    started: str = ""
+    command: str = ""
+
+    @field_validator("reason")
+    @classmethod
+    def _one_line(cls, reason: str) -> str:
+        return reason.strip()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to a temporary name beside ``path``, then rename: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(content.encode() if isinstance(content, str) else content)
+    draft.replace(path)
+
+
+def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:
+    """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if record.pictures is not None:
+        draft = folder / f".{record.pictures.file}.{os.getpid()}"
+        save_file({name: tensor.contiguous() for name, tensor in images.items()}, draft)
+        draft.replace(folder / record.pictures.file)
+    write_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in ``folder``; ``None`` where there is none, ``ValueError`` (pydantic's) where it does not fit."""
+    path = folder / "record.json"
+    return Record.model_validate_json(path.read_bytes()) if path.is_file() else None

@@ -1,0 +1,202 @@
+"""Everything an experiment names, found, built and checked before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cutlayer import network, registry
+from cutlayer.attack import Attack
+from cutlayer.dataset import Dataset, DatasetError
+from cutlayer.defense import Defense
+from cutlayer.experiment import AUTO, Experiment, ExperimentError
+from cutlayer.model import CutError, flop_count
+from cutlayer.protocol import Protocol
+from cutlayer.samples import Samples
+from cutlayer.seating import make_attack, make_protocol
+from cutlayer.stream import derive
+from cutlayer.wire import Agreement
+
+LARGE = 20_000_000
+"""FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
+_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One cell, settled: no value of ``experiment`` is left to be chosen."""
+
+    experiment: Experiment
+    samples: Samples
+    model: nn.Sequential
+    """The whole network with its initial weights."""
+    protocol: Protocol
+    cuts: tuple[int, ...]
+    agreement: Agreement
+    attack: Attack
+    options: Mapping[str, Any]
+    """The attack's options: those of ``steps``, then those given."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data the cell runs on."""
+        return self.samples.dataset
+
+    @property
+    def device(self) -> str:
+        """Where parties compute."""
+        return self.experiment.device
+
+    @property
+    def autocast(self) -> str:
+        """The type of autocast in training, empty for none."""
+        return "bfloat16" if self.experiment.precision == "bf16" else ""
+
+
+def settle(experiment: Experiment) -> list[Scene]:
+    """The cells ``experiment`` stands for: one, or one for each cut worth a look where it leaves the cut open.
+
+    Whatever is wrong with it is an ``ExperimentError``.
+    """
+    try:
+        return _settle(experiment)
+    except _MISTAKES as error:
+        raise ExperimentError(str(error)) from error
+
+
+def load_dataset(experiment: Experiment) -> Dataset:
+    """The experiment's data; loaded once a process."""
+    options = registry.checked(
+        registry.module("datasets", experiment.dataset, experiment.plugins).load,
+        experiment.options.get(experiment.dataset, {}),
+        experiment.dataset,
+    )
+    return _load(
+        experiment.dataset,
+        experiment.data_dir,
+        tuple(sorted(options.items())),
+        experiment.plugins,
+        experiment.train_rows,
+        experiment.test_rows,
+    )
+
+
+def make_defenses(experiment: Experiment) -> list[Defense]:
+    """The experiment's defenses, each on a stream of its own."""
+    found: list[Defense] = []
+    for number, name in enumerate(experiment.defenses):
+        kind = registry.cls("defenses", name, Defense, experiment.plugins)
+        defense: Defense = registry.make(kind, experiment.options.get(name, {}), name)
+        defense.seed = derive(experiment.seed, "defense", number)
+        found.append(defense)
+    return found
+
+
+def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
+    """The whole network with its initial weights."""
+    seed = derive(experiment.seed, "model")
+    return network.build(experiment.model, dataset.input_shape, len(dataset.classes), seed, experiment.plugins)
+
+
+def _settle(experiment: Experiment) -> list[Scene]:
+    _check_options(experiment)
+    kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
+    preset = kind.presets[experiment.steps]
+    options = {**preset, **experiment.options.get(experiment.attack, {})}
+    attack = make_attack(experiment.attack, options, experiment.plugins)
+    make_defenses(experiment)
+    samples = Samples(load_dataset(experiment))
+    dataset = samples.dataset
+    if experiment.clients > len(dataset.train):
+        raise ExperimentError(f"clients = {experiment.clients}: there are only {len(dataset.train)} training samples")
+    experiment = experiment.with_values(
+        model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
+        protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
+        when=attack.setting.when if experiment.when == AUTO else experiment.when,
+        device=_device(experiment.device),
+    )
+    model = build_model(experiment, dataset)
+    large = flop_count(model, dataset.input_shape) >= LARGE
+    experiment = experiment.with_values(
+        threads=experiment.threads or ((os.cpu_count() or 1) if large else 1),
+        precision=_precision(experiment.precision, experiment.device, large),
+    )
+    protocol = make_protocol(experiment.protocol, experiment.plugins)
+    scenes = []
+    for given in _cuts(experiment, protocol, model, attack):
+        cuts = protocol.cuts(model, given)
+        cell = experiment.with_values(cut=":".join(map(str, cuts)))
+        agreement = protocol.agree(model, cuts, dataset.input_shape)
+        scenes.append(Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack)))
+    return scenes
+
+
+def _cuts(
+    experiment: Experiment, protocol: Protocol, model: nn.Sequential, attack: Attack
+) -> list[tuple[int | str, ...]]:
+    given: tuple[int | str, ...] = experiment.cuts
+    open_cuts = len(protocol.owners) - 1 - len(protocol.default_cuts)
+    if given or open_cuts == 0:
+        return [given]
+    suggested = network.suggested_cuts(experiment.model, model, experiment.plugins)
+    return [(cut,) for cut in suggested[: attack.setting.cuts]]
+
+
+def _check_options(experiment: Experiment) -> None:
+    taking = {experiment.attack, experiment.dataset, *experiment.defenses}
+    for plugin in experiment.options:
+        known = {
+            name
+            for folder in ("attacks", "defenses", "datasets")
+            for name in registry.names(folder, experiment.plugins)
+        }
+        if plugin not in known:
+            raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{registry.nearest(plugin, known)}")
+        if plugin not in taking and plugin not in registry.names("attacks", experiment.plugins):
+            raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
+
+
+def _all_options(attack: Attack) -> dict[str, Any]:
+    return {field.name: getattr(attack, field.name) for field in fields(attack) if field.init}  # type: ignore[arg-type]
+
+
+def _model_for(dataset: Dataset) -> str:
+    if not dataset.is_images:
+        return "dense"
+    return "unsplit_mnist" if dataset.input_shape[0] == 1 else "unsplit_cifar"
+
+
+def _device(device: str) -> str:
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ExperimentError("device = 'cuda': there is no CUDA device here; cpu or auto")
+    return device if device != AUTO else "cuda" if there else "cpu"
+
+
+def _precision(precision: str, device: str, large: bool) -> str:
+    if precision != AUTO:
+        return precision
+    # Without matrix units for bf16 the type only costs accuracy.
+    quick = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
+    return "bf16" if large and quick else "fp32"
+
+
+@lru_cache(maxsize=4)
+def _load(
+    name: str,
+    data_dir: Path | None,
+    options: tuple[tuple[str, Any], ...],
+    plugins: Path | None,
+    train_rows: int | None,
+    test_rows: int | None,
+) -> Dataset:
+    module = registry.module("datasets", name, plugins)
+    dataset: Dataset = module.load(data_dir, **dict(options))
+    return dataset.limited(train_rows, test_rows)

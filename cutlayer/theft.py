@@ -1,0 +1,80 @@
+"""How good a stolen model part is: put in the real one's place, on the whole test set."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cutlayer.attack import Guess
+from cutlayer.message import detached
+
+_CHUNK = 1000
+
+
+class PartError(ValueError):
+    """A stolen part that does not fit where it is to be judged."""
+
+
+@dataclass(frozen=True)
+class ModelTruth:
+    """The deployed model in parts, and the test set."""
+
+    parts: Sequence[nn.Module]
+    """All parts in order, with their weights at the time of the guess."""
+    client: Sequence[int]
+    """Which of them are the other seat's."""
+    untrained: Sequence[nn.Module]
+    """Parts of the same architecture with other random weights: the blind guess."""
+    inputs: Tensor
+    """float32 [n, ...]."""
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Theft:
+    """Shares of the test set, each from 0 to 1."""
+
+    accuracy: float
+    agreement: float
+    """With the predictions of the real model."""
+
+
+def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]:
+    """The stolen part, the untrained one in its place, and the real model's accuracy."""
+    if guess.part >= len(truth.client):
+        raise PartError(f"the stolen part is number {guess.part}, the other seat has {len(truth.client)}")
+    place = truth.client[guess.part]
+    stolen = copy.deepcopy(truth.parts[place])
+    _load(stolen, guess.tensors)
+    real = _predictions(truth, {})
+    found = []
+    for part in (stolen, truth.untrained[place]):
+        predicted = _predictions(truth, {place: part})
+        found.append(Theft(_share(predicted == truth.labels), _share(predicted == real)))
+    return found[0], found[1], _share(real == truth.labels)
+
+
+def _load(part: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        part.load_state_dict({name: detached(tensor) for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise PartError(f"the stolen part does not fit: {' '.join(str(error).split())}") from None
+
+
+def _predictions(truth: ModelTruth, replaced: Mapping[int, nn.Module]) -> Tensor:
+    parts = [replaced.get(number, part).eval() for number, part in enumerate(truth.parts)]
+    found = []
+    with torch.no_grad():
+        for value in torch.split(truth.inputs, _CHUNK):
+            for part in parts:
+                value = part(value)
+            found.append(value.argmax(1))
+    return torch.cat(found)
+
+
+def _share(hits: Tensor) -> float:
+    return hits.double().mean().item()

@@ -1,0 +1,253 @@
+"""The attacked deployment: its sessions, and the training that it gets once, kept and taken up again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from cutlayer import __version__, network
+from cutlayer.channel import Direct, Loopback
+from cutlayer.handover import Keeper, Route
+from cutlayer.host import Carrier, Host, LocalHost
+from cutlayer.model import join
+from cutlayer.record import Epoch, write_atomically
+from cutlayer.samples import deal_rows
+from cutlayer.scene import Scene, make_defenses
+from cutlayer.seating import Brief, make_party, seat_server
+from cutlayer.session import Plan, Session
+from cutlayer.stream import derive, drawing
+from cutlayer.threat import Knows, Seat
+
+Progress = Callable[[str, int, int], None]
+CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+_TRAINED_BY = (
+    *(
+        "dataset",
+        "data_dir",
+        "train_rows",
+        "test_rows",
+        "model",
+        "weights",
+        "seed",
+        "clients",
+        "skew",
+        "turn",
+        "handover",
+    ),
+    *("optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "momentum", "weight_decay"),
+    *("milestones", "decay", "defense", "device", "precision", "threads"),
+)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A trained deployment."""
+
+    model: nn.Sequential
+    """The whole network: the parts of the client whose turn was last, and the server's."""
+    history: tuple[Epoch, ...]
+
+    @property
+    def accuracy(self) -> float | None:
+        """On the whole test split, from 0 to 1."""
+        return self.history[-1].accuracy
+
+
+def brief(scene: Scene, attack: bool) -> Brief:
+    """What the server's seat is told, with or without an adversary in it."""
+    experiment = scene.experiment
+    offers = {*scene.protocol.exposes[Seat.SERVER], *experiment.offers}
+    if experiment.handover is Route.SERVER and experiment.clients > 1:
+        offers.add(Knows.PEER_WEIGHTS)
+    return Brief(
+        protocol=experiment.protocol,
+        model=experiment.model,
+        cuts=scene.cuts,
+        input_shape=scene.dataset.input_shape,
+        classes=len(scene.dataset.classes),
+        optimization=experiment.optimization,
+        party_seed=derive(experiment.seed, "party", Seat.SERVER.value),
+        attack_seed=derive(experiment.seed, "adversary", experiment.attack),
+        attack=experiment.attack if attack else "",
+        options=scene.options if attack else {},
+        offers=tuple(sorted(offers)),
+        plugins=str(experiment.plugins or ""),
+        device=experiment.device,
+        autocast=scene.autocast,
+        threads=experiment.threads,
+    )
+
+
+def honest_host(scene: Scene, keeper: Keeper | None = None) -> LocalHost:
+    """The server's party in this process, with nobody curious in its seat."""
+    return seat_server(brief(scene, attack=False), carrier=CARRIERS[scene.experiment.carrier], keeper=keeper)
+
+
+def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | None = None) -> Session:
+    """A session at the start of its training, or with the ``weights`` of a trained model."""
+    experiment, samples = scene.experiment, scene.samples
+    source = weights or scene.model
+    server = scene.protocol.deal(source, scene.cuts)[Seat.SERVER]
+    seed = derive(experiment.seed, "party", Seat.SERVER.value)
+    host.restore(
+        make_party(Seat.SERVER.value, server, experiment.optimization, seed, scene.device, scene.autocast).checkpoint()
+    )
+    shards = deal_rows(
+        samples.train_rows, scene.dataset.train.labels, experiment.clients, experiment.skew, experiment.seed
+    )
+    clients = []
+    for number, shard in enumerate(shards):
+        name = f"{Seat.CLIENT}-{number}"
+        parts = scene.protocol.deal(source, scene.cuts)[Seat.CLIENT]
+        seed = derive(experiment.seed, "party", name)
+        client = make_party(name, parts, experiment.optimization, seed, scene.device, scene.autocast)
+        if scene.protocol.labels_at is Seat.CLIENT:
+            client.labels = torch.full((len(samples.train_rows) + len(samples.test_rows),), -1)
+            client.labels[shard] = samples.labels(shard)
+            client.labels[samples.test_rows] = samples.labels(samples.test_rows)
+        clients.append(client)
+    plan = Plan(
+        experiment.seed, experiment.batch_size, experiment.turn, experiment.handover, experiment.optimizer_state
+    )
+    return Session(
+        protocol=scene.protocol,
+        agreement=scene.agreement,
+        clients=clients,
+        shards=shards,
+        host=host,
+        keeper=keeper,
+        samples=samples,
+        plan=plan,
+        defenses=make_defenses(experiment),
+        carrier=CARRIERS[experiment.carrier],
+    )
+
+
+def train(scene: Scene, run: Path, progress: Progress) -> Victim:
+    """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained."""
+    folder = run / "victims" / key(scene)
+    finished = folder / "history.json"
+    if finished.is_file():
+        model = join([scene.model])
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
+    torch.set_num_threads(scene.experiment.threads)
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper, _given_weights(scene))
+    history = _resume(session, folder)
+    epochs = 0 if scene.experiment.weights else scene.experiment.epochs
+    steps = session.steps_per_epoch()
+    for epoch in range(len(history) + 1, epochs + 1):
+        done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
+        loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
+        history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
+        _keep(session, folder, history)
+    if not history:
+        history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
+    model = whole_model(scene, session)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
+    for kept in folder.glob("epoch-*"):
+        shutil.rmtree(kept)
+    return Victim(model, tuple(history))
+
+
+def whole_model(scene: Scene, session: Session) -> nn.Sequential:
+    """The deployed network as ``session`` stands: the parts of the client whose turn was last, and the server's."""
+    return join(whole_parts(scene, session)).cpu()
+
+
+def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
+    """The deployed network's parts in order."""
+    server = honest_host(scene)
+    server.restore(session.host.checkpoint())
+    client = session.clients[session.last or 0]
+    held = {Seat.CLIENT: iter(client.parts), Seat.SERVER: iter(server.party.parts)}
+    return [next(held[owner]) for owner in scene.protocol.owners]
+
+
+def accuracy(scene: Scene, session: Session) -> float:
+    """Of the deployment on the whole test split: through the defenses, past nobody curious."""
+    replica = honest_host(scene)
+    replica.restore(session.host.checkpoint())
+    rows = session.samples.test_rows
+    return (session.predictions(rows, replica).argmax(1) == session.samples.labels(rows)).double().mean().item()
+
+
+def steps_to_train(scene: Scene, run: Path) -> int:
+    """Training steps that ``train`` would still take."""
+    folder = run / "victims" / key(scene)
+    if (folder / "history.json").is_file() or scene.experiment.weights:
+        return 0
+    rows, batch = len(scene.dataset.train), scene.experiment.batch_size
+    begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
+    return (scene.experiment.epochs - begun) * -(-rows // batch)
+
+
+def key(scene: Scene) -> str:
+    """What two cells share whose victims train to the same bits."""
+    experiment, dataset = scene.experiment, scene.dataset
+    own = () if _shared(scene) else ("protocol", "cut")
+    options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
+    data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
+    extra = (__version__, json.dumps(options, sort_keys=True, default=str), *data, _file_state(experiment.weights))
+    model = experiment.model.rpartition(":")[0]
+    return experiment.fingerprint(*extra, _file_state(Path(model) if model else None), only=(*_TRAINED_BY, *own))
+
+
+def _shared(scene: Scene) -> bool:
+    """Whether every protocol and cut trains to the same bits: one client, no defense, no layer that draws."""
+    if scene.experiment.clients > 1 or scene.experiment.defenses:
+        return False
+    probe = join([scene.model]).train()
+    inputs = scene.samples.inputs(scene.samples.train_rows[: min(4, len(scene.samples.train_rows))])
+    outputs = []
+    for seed in (1, 2):
+        with drawing(seed), torch.no_grad():
+            outputs.append(probe(inputs))
+    return torch.equal(*outputs)
+
+
+def _file_state(path: Path | None) -> str:
+    if path is None or not path.is_file():
+        return ""
+    state = path.stat()
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def _given_weights(scene: Scene) -> nn.Sequential | None:
+    if scene.experiment.weights is None:
+        return None
+    model = join([scene.model])
+    network.load_weights(model, scene.experiment.weights)
+    return model
+
+
+def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, tensors in session.checkpoint().items():
+        save_file({label: tensor.contiguous() for label, tensor in tensors.items()}, draft / f"{name}.safetensors")
+    (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
+    draft.rename(folder / f"epoch-{len(history)}")
+    for earlier in folder.glob("epoch-*"):
+        if earlier.name != f"epoch-{len(history)}":
+            shutil.rmtree(earlier)
+
+
+def _resume(session: Session, folder: Path) -> list[Epoch]:
+    kept = sorted(folder.glob("epoch-*"), key=lambda path: int(path.name.removeprefix("epoch-")))
+    if not kept:
+        return []
+    states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept[-1].glob("*.safetensors")}
+    session.restore(states)
+    return [Epoch(**epoch) for epoch in json.loads((kept[-1] / "history.json").read_text())]

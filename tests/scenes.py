@@ -1,0 +1,45 @@
+"""Small made data and scenes on it, for the tests of sessions and of everything above them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cutlayer import scene as scene_module
+from cutlayer.dataset import Dataset, Split
+from cutlayer.experiment import make
+from cutlayer.scene import Scene, settle
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def made_dataset(train: int = 44, test: int = 16, classes: int = 4) -> Dataset:
+    """Images with a bright patch whose place tells the class, and noise."""
+    draw = torch.Generator().manual_seed(5)
+
+    def split(size: int) -> Split:
+        labels = torch.arange(size) % classes
+        images = torch.randint(0, 60, (size, 1, 8, 8), generator=draw, dtype=torch.uint8)
+        for number, label in enumerate(labels.tolist()):
+            images[number, :, 2 * label : 2 * label + 2] += 150
+        return Split(images, labels)
+
+    return Dataset("made", split(train), split(test), tuple("abcd"[:classes]), source="made")
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scene of the test runs on the made data."""
+    monkeypatch.setattr(scene_module, "load_dataset", lambda experiment: made_dataset())
+
+
+def scenes_of(**values: Any) -> list[Scene]:
+    defaults = {"model": "stochastic", "plugins": PLUGINS, "epochs": 2, "batch_size": 8, "attack": "spy"}
+    return settle(make({**defaults, **values}))
+
+
+def scene_of(**values: Any) -> Scene:
+    return scenes_of(**values)[0]

@@ -1,0 +1,201 @@
+"""Splitting changes nothing, watching changes nothing, bytes change nothing: to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cutlayer import seating
+from cutlayer.handover import Keeper, OptimizerState, Route
+from cutlayer.model import split
+from cutlayer.scene import Scene
+from cutlayer.session import Session
+from cutlayer.stream import derive, drawing
+from cutlayer.threat import Seat
+from cutlayer.victim import CARRIERS, assemble, brief, honest_host
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate": 0.05, "milestones": (5, 9)}
+
+
+def session_of(scene: Scene) -> Session:
+    keeper = Keeper("trusted_party")
+    return assemble(scene, honest_host(scene, keeper), keeper)
+
+
+def run(session: Session, epochs: int = 2) -> list[float]:
+    return [session.train_epoch(epoch) for epoch in range(1, epochs + 1)]
+
+
+def same(one: Mapping[str, Mapping[str, Tensor]], other: Mapping[str, Mapping[str, Tensor]]) -> bool:
+    assert one.keys() == other.keys()
+    return all(
+        one[party].keys() == other[party].keys()
+        and all(torch.equal(tensor, other[party][name]) for name, tensor in one[party].items())
+        for party in one
+    )
+
+
+def unsplit(scene: Scene, session: Session, epochs: int = 2) -> tuple[nn.ModuleList, list[float]]:
+    """The whole model over one autograd graph, in the session's order of batches, drawing from its parties' streams.
+
+    The clients' part is one module here: what hand-overs keep alike. Its optimizer follows the rule for the state.
+    """
+    experiment, owners = scene.experiment, scene.protocol.owners
+    parts = nn.ModuleList(split(scene.model, scene.cuts)).train()
+    held = {seat: [p for p, o in zip(parts, owners, strict=True) if o is seat] for seat in Seat}
+    params = {seat: [w for part in held[seat] for w in part.parameters()] for seat in Seat}
+    server = experiment.optimization.make(params[Seat.SERVER])
+    fresh = [experiment.optimization.make(params[Seat.CLIENT]) for _ in session.clients]
+    own = dict(enumerate(fresh))
+    carried = fresh[0]
+    step, last, losses = 0, None, []
+    for epoch in range(1, epochs + 1):
+        sum_of_losses = []
+        for number, turn in session._turns(epoch):
+            if last not in (None, number) and experiment.optimizer_state is OptimizerState.RESET:
+                own[number] = experiment.optimization.make(params[Seat.CLIENT])
+            last = number
+            client = carried if experiment.optimizer_state is OptimizerState.CARRIED else own[number]
+            for rows in turn:
+                value = scene.samples.inputs(rows)
+                seen: dict[Seat, int] = {}
+                for part, owner in zip(parts, owners, strict=True):
+                    name = f"client-{number}" if owner is Seat.CLIENT else "server"
+                    place = seen.get(owner, 0)
+                    seen[owner] = place + 1
+                    with drawing(derive(derive(experiment.seed, "party", name), "train", step, place)):
+                        value = part(value)
+                loss = nn.functional.cross_entropy(value, scene.samples.labels(rows))
+                client.zero_grad()
+                server.zero_grad()
+                loss.backward()
+                for optimizer in (client, server):
+                    for group in optimizer.param_groups:
+                        group["lr"] = experiment.optimization.rate(step)
+                    optimizer.step()
+                step += 1
+                sum_of_losses.append(loss.item())
+        losses.append(sum(sum_of_losses) / len(sum_of_losses))
+    return parts, losses
+
+
+def assert_equals_unsplit(scene: Scene) -> None:
+    session = session_of(scene)
+    losses = run(session)
+    parts, expected = unsplit(scene, session)
+    assert losses == pytest.approx(expected, rel=1e-6)
+    held = {Seat.CLIENT: iter(session.clients[session.last or 0].parts), Seat.SERVER: iter(session.host.party.parts)}
+    for part, owner in zip(parts, scene.protocol.owners, strict=True):
+        trained = next(held[owner]).state_dict()
+        for name, tensor in part.state_dict().items():
+            assert torch.equal(tensor, trained[name]), f"{owner} {name}"
+
+
+@pytest.mark.parametrize("optimization", [{}, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize("protocol", CUTS)
+def test_splitting_changes_nothing(protocol: str, optimization: dict[str, Any]) -> None:
+    assert_equals_unsplit(scene_of(protocol=protocol, cut=CUTS[protocol], **optimization))
+
+
+@pytest.mark.parametrize("state", OptimizerState)
+@pytest.mark.parametrize("route", Route)
+@pytest.mark.parametrize("protocol", CUTS)
+def test_splitting_among_several_clients_changes_nothing(protocol: str, route: Route, state: OptimizerState) -> None:
+    values = {"protocol": protocol, "cut": CUTS[protocol], "handover": route, "optimizer_state": state}
+    assert_equals_unsplit(scene_of(**values, clients=3, turn=2, **SGD))
+
+
+def test_own_state_is_not_carried_state() -> None:
+    ends = []
+    for state in OptimizerState:
+        session = session_of(scene_of(protocol="vanilla", cut="1", clients=2, turn=1, optimizer_state=state, **SGD))
+        run(session)
+        ends.append(session.checkpoint())
+    assert not same(ends[0], ends[1])
+    assert not same(ends[1], ends[2])
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_bytes_change_nothing(protocol: str) -> None:
+    ends, meters = [], []
+    for carrier in CARRIERS:
+        session = session_of(scene_of(protocol=protocol, cut=CUTS[protocol], clients=2, carrier=carrier))
+        run(session)
+        ends.append(session.checkpoint())
+        meters.append(session.host.meter)
+    assert same(*ends)
+    assert meters[0] == meters[1]
+    assert meters[0].sent > 0
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_watching_changes_nothing(protocol: str) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2, handover="server")
+    honest = session_of(scene)
+    run(honest)
+    keeper = Keeper("trusted_party")
+    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
+    watched = assemble(scene, host, keeper)
+    run(watched)
+    assert host.adversary is not None
+    assert host.adversary.attack.messages > 20
+    assert same(honest.checkpoint(), watched.checkpoint())
+
+
+def test_a_tap_that_touched_the_original_would_be_noticed() -> None:
+    """The mutation: the adversary is shown the message itself instead of a copy."""
+    scene = scene_of(protocol="vanilla", cut="1", carrier="direct")
+    honest = session_of(scene)
+    run(honest)
+    keeper = Keeper("trusted_party")
+    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
+    spoiled = host.answering
+
+    def careless(request: Any) -> Any:
+        request["smashed"].zero_()
+        return spoiled(request)
+
+    host._carried = CARRIERS["direct"](careless, host.meter)
+    watched = assemble(scene, host, keeper)
+    run(watched)
+    assert not same(honest.checkpoint(), watched.checkpoint())
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_taking_up_a_checkpoint_ends_in_the_same_bits(protocol: str) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2)
+    through = session_of(scene)
+    run(through, epochs=3)
+    first, second = session_of(scene), session_of(scene)
+    first.train_epoch(1)
+    second.restore(first.checkpoint())
+    for epoch in (2, 3):
+        second.train_epoch(epoch)
+    assert same(through.checkpoint(), second.checkpoint())
+
+
+def test_another_seed_ends_elsewhere() -> None:
+    ends = []
+    for seed in (1, 2, 1):
+        session = session_of(scene_of(protocol="vanilla", cut="1", seed=seed))
+        run(session)
+        ends.append(session.checkpoint())
+    assert same(ends[0], ends[2])
+    assert not same(ends[0], ends[1])
+
+
+def test_a_turn_is_k_batches() -> None:
+    session = session_of(scene_of(protocol="vanilla", cut="1", clients=2, turn=2))
+    turns = [(number, len(batches)) for number, batches in session._turns(1)]
+    assert turns == [(0, 2), (1, 2), (0, 1), (1, 1)]
+    rows = torch.cat([row for _, batches in session._turns(1) for row in batches])
+    assert sorted(rows.tolist()) == list(range(44))
