@@ -1,0 +1,41 @@
+"""Findings: seeds together, other settings apart."""
+
+from pathlib import Path
+
+from cutlayer.evidence import read_run
+from cutlayer.finding import findings
+from cutlayer.panel import panels
+from tests.made_run import made_record, save
+
+
+def test_seeds_that_disagree_are_judged_by_their_mean(tmp_path: Path) -> None:
+    for seed, strength in ((1, 0.0), (2, 0.3)):
+        save(tmp_path, made_record("unsplit", 3, seed, strength))
+    assert findings(read_run(tmp_path))[0].verdict == "partial leak"
+
+
+def test_other_settings_are_not_other_seeds(tmp_path: Path) -> None:
+    for sigma in (0.1, 0.5):
+        record = made_record("unsplit", 1, 1, sigma)
+        record["experiment"]["options"] |= {"gaussian_noise": {"sigma": sigma}}
+        record["attack"]["options"] = {"tv": "squared" if sigma == 0.1 else "isotropic"}
+        save(tmp_path, record)
+    made = findings(read_run(tmp_path))
+    assert [len(finding.cells) for finding in made] == [1, 1]
+    assert {finding.variant for finding in made} == {
+        "tv=squared, gaussian_noise.sigma=0.1",
+        "tv=isotropic, gaussian_noise.sigma=0.5",
+    }
+
+
+def test_an_option_that_follows_the_cut_keeps_one_series(tmp_path: Path) -> None:
+    for cut, weight in ((1, 0.1), (3, 1.0)):
+        record = made_record("unsplit", cut, 1, 0.5)
+        record["attack"]["options"] = {"weight": weight}
+        save(tmp_path, record)
+    made = findings(read_run(tmp_path))
+    assert {finding.variant for finding in made} == {""}
+    assert all(square.finding for s in panels(made, read_run(tmp_path))[0].series for square in s.squares)
+    assert [[square.cut for square in s.squares] for s in panels(made, read_run(tmp_path))[0].series] == [
+        ["1", "3"]
+    ] * 2
