@@ -1,0 +1,241 @@
+"""The report: what it must show, and what must never get into the page."""
+
+import base64
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cutlayer import wording
+from cutlayer.evidence import read_run
+from cutlayer.finding import findings
+from cutlayer.report import write_report
+from tests.made_run import made_pictures, made_record, made_run, save, score
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its text without the style sheet."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self._styled = "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._styled = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._styled = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._styled else data
+
+    def images(self) -> list[str]:
+        return [attrs["src"] or "" for tag, attrs in self.elements if tag == "img"]
+
+
+def page_of(run: Path) -> Page:
+    return Page(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_the_top_says_what_leaks_where_to_whom_and_what_does_not(tmp_path: Path) -> None:
+    text = page_of(made_run(tmp_path)).text
+    assert "Private inputs and the other party's model leak at cut 1; private labels at every cut." in text
+    assert "In part: private inputs and the other party's model leak at cut 3." in text
+    assert "unsplit (vanilla) does not beat a blind guess of the inputs or the model at cut 5." in text
+    assert "unsplit_mnist was trained on digits by split learning (vanilla and u_shaped)" in text
+    assert "a curious server" in text
+    assert "the other party's layers (not their weights)" in text
+    assert "0.47 % of the parameters, 22 % of the FLOPs and 9.2 kB a sample on the wire" in text
+    assert "An advantage of 0.25 or more is a leak, from 0.1 a partial leak, below that no leak." in text
+    assert "The verdict leaves out 2 cells: 1 that failed and 1 to which the attack does not apply." in text
+
+
+def test_every_number_of_every_cell_appears(tmp_path: Path) -> None:
+    text = page_of(made_run(tmp_path)).text
+    for item in findings(read_run(tmp_path)):
+        assert f"Cut {item.cut}" in text
+        assert wording.seconds(item.first.attack_seconds) in text
+        for one in item.first.scores:
+            assert wording.number(one.value, one.metric) in text
+            assert wording.number(one.blind, one.metric) in text
+            assert wording.advantage(one.advantage) in text
+
+
+def test_cells_without_a_result_are_shown_with_their_reasons(tmp_path: Path) -> None:
+    text = page_of(made_run(tmp_path)).text
+    assert "label_inference at cut 5:10" in text
+    assert "the gradient was not finite at step 118" in text
+    assert "in vanilla the server has the labels" in text
+
+
+def test_seeds_are_averaged_and_the_range_is_shown_never_the_best(tmp_path: Path) -> None:
+    for seed, strength in ((1, 0.05), (2, 0.05), (3, 0.8)):
+        save(tmp_path, made_record("unsplit", 3, seed, strength))
+    (finding,) = findings(read_run(tmp_path))
+    row = finding.deciding[0]
+    assert row.advantage is not None
+    assert row.advantage.mean == pytest.approx(0.3)
+    assert (row.advantage.low, row.advantage.high) == pytest.approx((0.05, 0.8))
+    text = page_of(tmp_path).text
+    assert "SSIM 0.454 where a blind guess scores 0.220 (advantage 0.30, mean of 3 seeds)" in text
+    assert "by seed: no leak, no leak, leak" in text
+    assert "0.259 to 0.844" in text
+
+
+def test_only_deciding_metrics_make_a_verdict(tmp_path: Path) -> None:
+    record = made_record("unsplit", 1, 1, 0.0)
+    record["scores"][1] = score("inputs", "mse", 0.001, 0.078, 0.0, False)
+    save(tmp_path, record)
+    text = page_of(tmp_path).text
+    assert "No attack did better than a blind guess." in text
+    assert "0.99" in text
+
+
+HOSTILE = """</title></style><script>alert(1)</script><img src=x onerror=alert(1)>"'{{ 7 * 7 }}"""
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    record = made_record("unsplit", 1, 1, 0.6)
+    record["cell"] |= {"dataset": HOSTILE, "model": HOSTILE, "attack": HOSTILE, "cut": HOSTILE, "protocol": HOSTILE,
+                       "pixels": HOSTILE, "when": HOSTILE, "steps": HOSTILE, "defenses": [HOSTILE]}  # fmt: skip
+    record["threat"] |= {"plain": HOSTILE, "paper": HOSTILE, "seat": HOSTILE, "goals": [HOSTILE], "declared": [HOSTILE]}
+    record["scores"][0] |= {"guess": HOSTILE, "goal": HOSTILE, "metric": HOSTILE, "verdict": HOSTILE}
+    record["attack"] |= {"notes": {HOSTILE: HOSTILE}, "options": {HOSTILE: HOSTILE}, "curves": {HOSTILE: [1.0, 2.0]}}
+    record["confusion"] = {"labels": [HOSTILE, "b"], "counts": [[1, 2], [3, 4]]}
+    record["features"] = [{"name": HOSTILE, "mse": 0.1, "blind": 0.2, "advantage": 0.5}]
+    record |= {"code": {HOSTILE: HOSTILE}, "environment": {HOSTILE: HOSTILE}, "command": HOSTILE, "started": HOSTILE,
+               "experiment": {HOSTILE: HOSTILE, "options": {HOSTILE: {HOSTILE: HOSTILE}}}}  # fmt: skip
+    run = tmp_path / "<script>alert(2)<"
+    save(run, record, made_pictures(2))
+    path = run / "cells" / "001-failed"
+    path.mkdir()
+    (path / "record.json").write_text(json.dumps(record | {"status": "failed", "reason": HOSTILE}))
+    page = page_of(run)
+    tags = {tag for tag, _ in page.elements}
+    assert "script" not in tags
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert all(source.startswith("data:image/png;base64,") for source in page.images())
+    assert page.text.count(HOSTILE) > 20
+    assert "49" not in page.text.split(HOSTILE)
+
+
+def test_a_picture_file_cannot_lie_outside_its_cell(tmp_path: Path) -> None:
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5), made_pictures(2))
+    folder = next(tmp_path.glob("cells/*"))
+    (folder / "pictures.safetensors").rename(tmp_path / "pictures.safetensors")
+    text = (folder / "record.json").read_text()
+    (folder / "record.json").write_text(text.replace('"pictures.safetensors"', '"../../pictures.safetensors"'))
+    page = page_of(tmp_path)
+    assert page.images() == []
+    assert "not in its folder any more" in page.text
+
+
+def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
+    page = page_of(made_run(tmp_path))
+    for tag, attrs in page.elements:
+        assert tag not in ("script", "iframe", "object", "embed", "base", "form", "audio", "video")
+        for name in ("src", "href", "srcset", "action", "data", "xlink:href"):
+            assert (attrs.get(name) or "#").startswith(("#", "data:"))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "url(" not in text
+    assert "@import" not in text
+    assert any("default-src 'none'" in (attrs.get("content") or "") for tag, attrs in page.elements if tag == "meta")
+
+
+def test_links_within_the_page_have_a_target(tmp_path: Path) -> None:
+    page = page_of(made_run(tmp_path))
+    targets = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    links = {(attrs["href"] or "")[1:] for tag, attrs in page.elements if tag == "a"}
+    assert {"leaks", "chart", "scores", "pictures", "labels", "threats", "training", "missing", "repeat"} == links
+    assert links <= targets
+
+
+def test_pictures_stand_in_threes_and_come_back_as_they_were(tmp_path: Path) -> None:
+    truth = made_pictures(4)
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5), truth)
+    images = page_of(tmp_path).images()
+    assert len(images) == 2 * 3 * 4
+    tensors = read_run(tmp_path)[0].images()
+    for name, source in zip(("truth", "guess", "blind"), images[-3:], strict=True):
+        raw = io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))
+        with Image.open(raw) as image:
+            assert np.array_equal(np.asarray(image), np.rint(tensors[name][3, 0] * 255))
+
+
+def test_an_empty_run_says_so(tmp_path: Path) -> None:
+    assert "This run holds no cells yet." in page_of(tmp_path).text
+
+
+def test_a_run_where_all_failed_has_no_verdict(tmp_path: Path) -> None:
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5) | {"status": "failed", "reason": "out of memory", "scores": []})
+    text = page_of(tmp_path).text
+    assert "No cell ran to its end, so nothing was measured." in text
+    assert "out of memory" in text
+    assert "no leak" not in text
+
+
+@pytest.mark.parametrize("content", ['{"status": ', "[1]", '{"scores": 3}', "\x00"])
+def test_a_record_that_cannot_be_read_is_a_failed_cell(tmp_path: Path, content: str) -> None:
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5))
+    folder = tmp_path / "cells" / "broken"
+    folder.mkdir()
+    (folder / "record.json").write_text(content)
+    text = page_of(tmp_path).text
+    assert "broken/record.json could not be read" in text
+    assert "Private inputs and the other party's model leak at cut 1." in text
+
+
+def test_many_classes_are_a_picture_and_few_are_a_table(tmp_path: Path) -> None:
+    for cut, classes in ((1, 100), (3, 3)):
+        record = made_record("label_inference", f"{cut}:10", 1, 0.5)
+        counts = (5 * np.eye(classes, dtype=int) + 1).tolist()
+        save(tmp_path, record | {"confusion": {"labels": [f"class {i}" for i in range(classes)], "counts": counts}})
+    page = page_of(tmp_path)
+    assert len(page.images()) == 1
+    assert "class 2" in page.text
+    assert "class 99" not in page.text
+
+
+def test_columns_of_a_table_are_listed_the_best_recovered_first(tmp_path: Path) -> None:
+    columns = [
+        {"name": n, "mse": m, "blind": 0.05, "advantage": 1 - m / 0.05} for n, m in (("area", 0.04), ("radius", 0.01))
+    ]
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5) | {"features": columns})
+    text = page_of(tmp_path).text
+    assert 0 < text.index("radius") < text.index("area")
+    assert "0.80" in text
+
+
+def test_a_write_that_fails_leaves_the_last_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_report(made_run(tmp_path))
+    before = path.read_bytes()
+
+    def full(self: Path, target: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        write_report(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_missing_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotADirectoryError, match="nowhere"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_code_and_environment_are_told_apart_where_cells_differ(tmp_path: Path) -> None:
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5))
+    save(tmp_path, made_record("unsplit", 3, 1, 0.5, code={"version": "0.1.1", "commit": "beef", "dirty": True}))
+    text = page_of(tmp_path).text
+    assert "4f2c9e1d7a" in text
+    assert "beef" in text
+    assert "The code had changes that no commit holds" in text
+    assert "do not share one code" in text
