@@ -1,0 +1,50 @@
+"""The terminal table: the deciding numbers in 80 columns."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cutlayer.evidence import read_run
+from cutlayer.record import Record
+from cutlayer.table import summary_table
+from cutlayer.wording import DASH
+from tests.made_run import made_record, made_run
+
+
+def read(record: dict[str, Any]) -> Record:
+    return Record.model_validate(record)
+
+
+def printed(records: Iterable[Record], width: int = 80, every_metric: bool = False) -> str:
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(summary_table(records, every_metric))
+    return console.export_text()
+
+
+def test_the_table_fits_80_columns_and_holds_the_numbers(tmp_path: Path) -> None:
+    made_run(tmp_path, seeds=(1, 2, 3))
+    text = printed(item.record for item in read_run(tmp_path))
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+    for part in (
+        "label_inference",
+        "SSIM",
+        "0.735",
+        f"0.704{DASH}0.766",
+        "0.220",
+        "partial leak",
+        "failed",
+        "n/a",
+        "3:10",
+    ):
+        assert part in text
+    assert "PSNR" not in text
+    assert "PSNR" in printed((item.record for item in read_run(tmp_path)), every_metric=True)
+
+
+def test_the_table_shows_markup_as_text() -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    record["cell"]["attack"] = "[red]x[/]"
+    assert "[red]x[/]" in printed([read(record)])
