@@ -107,12 +107,15 @@ class Highlight:
 
 def highlights(found: Sequence[Finding]) -> list[Highlight]:
     """For each goal the setting where its advantage, the mean over the seeds, is largest."""
-    best: dict[str, tuple[float, Finding, Row]] = {}
+    best: dict[str, tuple[tuple[float, int], Finding, Row]] = {}
     for finding in found:
         for row in finding.deciding:
-            if row.advantage and row.advantage.mean > best.get(row.goal, (float("-inf"),))[0]:
-                best[row.goal] = (row.advantage.mean, finding, row)
-    return [Highlight(*best[goal][1:], _facts(best[goal][1])) for goal in sorted(best, key=_rank)]
+            if row.advantage:
+                # Of two that get equally far the one that needs to know less says more.
+                reach = (row.advantage.mean, -len(finding.first.threat.declared))
+                if row.goal not in best or reach > best[row.goal][0]:
+                    best[row.goal] = (reach, finding, row)
+    return [Highlight(finding, row, _facts(finding)) for _, finding, row in (best[g] for g in sorted(best, key=_rank))]
 
 
 def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
@@ -133,20 +136,22 @@ def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
 
 
 def no_better(found: Sequence[Finding]) -> list[str]:
-    """A sentence for each attack and protocol that gets no further than a blind guess somewhere."""
-    at: dict[tuple[str, str], dict[str, list[str]]] = {}
+    """A sentence for each protocol where at some cut no attack on some goal gets further than a blind guess."""
+    beaten: dict[tuple[str, str, str], bool] = {}
     for finding in found:
         for row in finding.deciding:
-            if row.beats_blind is False:
-                cell = finding.first.cell
-                at.setdefault((cell.attack, cell.protocol), {}).setdefault(row.goal, []).append(finding.cut)
+            place = (finding.first.cell.protocol, row.goal, finding.cut)
+            beaten[place] = beaten.get(place, False) or row.beats_blind is not False
     lines = []
-    for (attack, protocol), goals in at.items():
+    for protocol in dict.fromkeys(protocol for protocol, _, _ in beaten):
         where: dict[str, list[str]] = {}
-        for goal, names in goals.items():
-            where.setdefault(_cuts_told(names, False), []).append(f"the {goal}")
-        told = (f"of {wording.join(goals_there, 'or')} {place}" for place, goals_there in where.items())
-        lines.append(f"{attack} ({protocol}) does not beat a blind guess {wording.join(told, 'or')}.")
+        for goal in sorted({goal for of, goal, _ in beaten if of == protocol}, key=_rank):
+            names = [cut for (of, name, cut), yes in beaten.items() if (of, name) == (protocol, goal) and not yes]
+            if names:
+                where.setdefault(_cuts_told(names, False), []).append(_LEAKING.get(goal, goal))
+        told = (f"{wording.join(goals, 'or')} {place}" for place, goals in where.items())
+        if where:
+            lines.append(f"In {protocol}, no attack beats a blind guess for {wording.join(told, 'or')}.")
     return lines
 
 

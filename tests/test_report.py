@@ -48,13 +48,24 @@ def test_the_top_says_what_leaks_where_to_whom_and_what_does_not(tmp_path: Path)
     text = page_of(made_run(tmp_path)).text
     assert "Private inputs and the other party's model leak at cut 1; private labels at every cut." in text
     assert "In part: private inputs and the other party's model leak at cut 3." in text
-    assert "unsplit (vanilla) does not beat a blind guess of the inputs or the model at cut 5." in text
+    assert "In vanilla, no attack beats a blind guess for private inputs or the other party's model at cut 5." in text
     assert "unsplit_mnist was trained on digits by split learning (vanilla and u_shaped)" in text
     assert "a curious server" in text
     assert "the other party's layers (not their weights)" in text
     assert "0.47 % of the parameters, 22 % of the FLOPs and 9.2 kB a sample on the wire" in text
     assert "An advantage of 0.25 or more is a leak, from 0.1 a partial leak, below that no leak." in text
     assert "The verdict leaves out 2 cells: 1 that failed and 1 to which the attack does not apply." in text
+
+
+def test_a_variant_that_fails_is_not_said_to_fail_where_another_succeeds(tmp_path: Path) -> None:
+    for strength, knows in ((0.8, ["peer_architecture", "peer_weights"]), (0.8, ["peer_architecture"]), (-0.1, [])):
+        record = made_record("unsplit", 1, 1, strength)
+        record["attack"]["options"] = {"knows": len(knows)}
+        record["threat"]["declared"] = knows
+        save(tmp_path, record)
+    page = page_of(tmp_path)
+    assert "no attack beats" not in page.text
+    assert "Most at cut 1, vanilla, by unsplit (knows=1): SSIM 0.844" in page.text
 
 
 def test_every_number_of_every_cell_appears(tmp_path: Path) -> None:
