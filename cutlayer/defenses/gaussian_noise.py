@@ -1,0 +1,44 @@
+"""Gaussian noise on what a client sends at the cut."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from cutlayer.defense import Defense
+from cutlayer.message import Message
+from cutlayer.stream import generator
+
+
+@dataclass
+class GaussianNoise(Defense):
+    """Adds independent N(0, sigma^2) to every value of the named tensors, in training and in predictions.
+
+    The noise is a function of (seed, kind, step, name): a step repeated after a kill carries the same noise.
+    """
+
+    plain: ClassVar[str] = "The client adds Gaussian noise to what it sends at the cut."
+
+    sigma: float = 0.1
+    """Standard deviation, in the units of the tensor; at least 0, which changes nothing."""
+    tensors: tuple[Literal["smashed", "grad", "features_grad"], ...] = ("smashed", "grad")
+    """Which of the tensors it sends: ``smashed`` where it holds the first layers, ``grad`` where it holds only the
+    last, ``features_grad`` for the gradient at its output part in ``u_shaped``."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sigma) and self.sigma >= 0):
+            raise ValueError(f"gaussian_noise.sigma = {self.sigma}: it must be a finite number, 0 or greater")
+
+    def guard(self, message: Message) -> Message:
+        """The message with noise on those of ``tensors`` that it carries."""
+        noisy = {}
+        for name in self.tensors:
+            if self.sigma > 0 and name in message:
+                stream = generator(self.seed, message.kind.value, message.step, name)
+                clean = message[name].detach()
+                noise = torch.randn(clean.shape, generator=stream).to(clean)
+                noisy[name] = clean + self.sigma * noise
+        return message.replace(**noisy)

@@ -1,0 +1,107 @@
+"""Gaussian noise: where it goes, how much, and from which stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cutlayer import registry
+from cutlayer.defenses.gaussian_noise import GaussianNoise
+from cutlayer.message import Kind, Message
+from cutlayer.tap import wrap
+from cutlayer.threat import Seat
+from tests.parties import batches, pair
+
+MESSAGE = Message(Kind.TRAIN, "client", 3, {"smashed": torch.zeros(100, 200), "labels": torch.arange(100)})
+
+
+def test_adds_noise_of_the_given_size_and_nothing_else():
+    guarded = GaussianNoise(sigma=0.5, seed=1).guard(MESSAGE)
+    assert guarded["smashed"].mean().abs() < 0.02
+    assert guarded["smashed"].std() == pytest.approx(0.5, rel=0.02)
+    assert guarded["labels"] is MESSAGE["labels"]
+    assert (guarded.kind, guarded.sender, guarded.step) == (MESSAGE.kind, MESSAGE.sender, MESSAGE.step)
+
+
+def test_keeps_the_dtype_and_cuts_the_graph():
+    smashed = torch.zeros(3, 4, dtype=torch.bfloat16, requires_grad=True)
+    guarded = GaussianNoise().guard(Message(Kind.TRAIN, "client", 0, {"smashed": smashed * 1}))
+    assert guarded["smashed"].dtype == torch.bfloat16
+    assert not guarded["smashed"].requires_grad
+
+
+def test_sigma_zero_changes_nothing():
+    assert GaussianNoise(sigma=0).guard(MESSAGE)["smashed"] is MESSAGE["smashed"]
+
+
+def test_the_stream_depends_on_seed_kind_step_and_name_alone():
+    noise, noisy = GaussianNoise(seed=1), GaussianNoise(seed=1).guard(MESSAGE)["smashed"]
+    torch.rand(5)
+    assert torch.equal(noise.guard(MESSAGE)["smashed"], noisy)
+    others = [
+        GaussianNoise(seed=2).guard(MESSAGE)["smashed"],
+        noise.guard(replace(MESSAGE, kind=Kind.PREDICT))["smashed"],
+        noise.guard(replace(MESSAGE, step=4))["smashed"],
+        noise.guard(replace(MESSAGE, tensors={"grad": MESSAGE["smashed"]}))["grad"],
+    ]
+    assert not any(torch.equal(noisy, other) for other in others)
+
+
+def test_leaves_the_other_streams_alone():
+    before = torch.get_rng_state()
+    GaussianNoise().guard(MESSAGE)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("sigma", [-0.1, float("nan"), float("inf")])
+def test_refuses_a_sigma_that_is_no_standard_deviation(sigma):
+    with pytest.raises(ValueError, match=r"gaussian_noise\.sigma"):
+        GaussianNoise(sigma=sigma)
+
+
+def test_refuses_a_tensor_that_a_client_never_sends():
+    with pytest.raises(registry.PluginError, match=r"gaussian_noise\.tensors"):
+        registry.make(GaussianNoise, {"tensors": ["smahsed"]}, "gaussian_noise")
+    assert registry.make(GaussianNoise, {"tensors": ["features_grad"]}, "gaussian_noise").tensors == ("features_grad",)
+
+
+@pytest.mark.parametrize(
+    ("name", "cuts", "noisy"),
+    [
+        ("vanilla", (0,), {"smashed"}),
+        ("u_shaped", (0, 1), {"smashed"}),
+        ("label_only", (0,), {"grad"}),
+    ],
+)
+def test_reaches_what_the_client_sends_at_the_cut(name, cuts, noisy):
+    model = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 5), nn.Linear(5, 3))
+    (batch,) = batches(torch.rand(6, 4), torch.arange(6) % 3, 6)
+    victim = pair(name, model, cuts, (4,), labels=batch.labels)
+    drives = victim.protocol.driver is Seat.CLIENT
+    left, arrived = {}, {}
+
+    def note(into, requests):
+        def around(request, handler):
+            reply = handler(request)
+            into.update((request if requests else reply).copy().tensors)
+            return reply
+
+        return around
+
+    # From the client outwards: what it made, the defense, what leaves.
+    order = [note(arrived, drives), GaussianNoise(seed=1).tap(drives), note(left, drives)]
+    if drives:
+        peer = victim.protocol.handler(victim.answerer, victim.agreement)
+        peer = victim.protocol.checked(victim.carrier(peer), victim.agreement)
+        for tap in order:
+            peer = wrap(peer, tap)
+    else:
+        peer = victim.protocol.handler(victim.answerer, victim.agreement)
+        for tap in reversed(order):
+            peer = wrap(peer, tap)
+        peer = victim.protocol.checked(victim.carrier(peer), victim.agreement)
+    victim.protocol.step(victim.driver, peer, batch)
+    assert {key for key in left if not torch.equal(left[key], arrived[key])} == noisy
