@@ -39,12 +39,14 @@ class LabelOnly(Protocol):
 
     def answer(self, party: Party, request: Message) -> Message:
         """Client forward and backward, with the labels it looks up."""
+        # Before anything changes: rows without a label are refused, and the party stays as it is.
+        labels = None if request.kind is Kind.PREDICT else self._labels(party, request["rows"])
         party.ledger[request.kind, request.step] = request["rows"]
-        if request.kind is Kind.PREDICT:
+        if labels is None:
             party.predicted = party.forward(request["smashed"], training=False)
             return request.reply(party.name)
         smashed = receive(request["smashed"], party)
-        loss = task_loss(party.forward(smashed), self._labels(party, request["rows"]))
+        loss = task_loss(party.forward(smashed), labels)
         party.update(loss)
         party.losses.append(loss.item())
         assert smashed.grad is not None
