@@ -78,6 +78,9 @@ class Party:
             with torch.no_grad(), precision:
                 output: Tensor = module(inputs)
             return output.float()
+        if part == 0:
+            # A step that broke off may have left gradients behind.
+            self._fresh = True
         with drawing(derive(self.seed, "train", self.step, part), self.device), precision:
             output = module(inputs)
         return output.float()
