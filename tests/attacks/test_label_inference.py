@@ -178,7 +178,7 @@ def test_the_clone_is_the_stolen_last_part():
 
 def test_the_clone_learns_what_the_client_learns():
     torch.manual_seed(0)
-    model, cuts, (inputs, labels) = build(SHAPE), DEPTHS[1], digits(400)
+    model, cuts, (inputs, labels) = build(SHAPE), DEPTHS[1], digits(500)
     victim = pair("u_shaped", model, cuts, SHAPE, schedule=lambda step: 5e-3)
     run = batches(inputs, labels, 20) * 4
     (_, stolen), _ = attacked(victim, LabelInference(learning_rate=5e-3), model, cuts, run)
