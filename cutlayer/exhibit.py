@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cutlayer.evidence import Pixels
 from cutlayer.figure import heat, picture
 from cutlayer.finding import Finding, Spread, spread
 from cutlayer.record import Feature
@@ -16,13 +17,16 @@ _MOST_PICTURES, _MOST_CLASSES = 20, 20
 
 @dataclass(frozen=True)
 class Shot:
-    """One target: its label and its three pictures as data addresses, with the scores of the two guesses."""
+    """One target: its label and its pictures as data addresses, with the scores of the guesses."""
 
     label: str
     truth: str
     guess: str
+    stretched: str | None
+    """The guess with its own range stretched to black and white."""
     blind: str | None
     ssim: float | None
+    stretched_ssim: float | None
     blind_ssim: float | None
 
 
@@ -40,23 +44,26 @@ def grids(finding: Finding, most: int = _MOST_PICTURES) -> list[Grid]:
     made = []
     for cell in finding.cells:
         images, about = cell.images(), cell.record.pictures
-        truth, guess, blind = (images.get(name) for name in ("truth", "guess", "blind"))
+        truth, guess, stretched, blind = (images.get(name) for name in ("truth", "guess", "stretched", "blind"))
         if about is None or truth is None or guess is None:
             continue
         count = min(len(truth), len(guess))
         shots = []
         for i in range(min(count, most)):
-            label, ssim, flat = (
-                seq[i] if i < len(seq) else None for seq in (about.labels, about.ssim, about.blind_ssim)
-            )
-            blank = picture(blind[i]) if blind is not None and i < len(blind) else None
-            shots.append(Shot(str(label or i), picture(truth[i]), picture(guess[i]), blank, _real(ssim), _real(flat)))
+            label = about.labels[i] if i < len(about.labels) else i
+            scores = (_at(about.ssim, i), _at(about.stretched_ssim, i), _at(about.blind_ssim, i))
+            drawn = (picture(truth[i]), picture(guess[i]), _drawn(stretched, i), _drawn(blind, i))
+            shots.append(Shot(str(label), *drawn, *scores))
         made.append(Grid(cell.record.cell.seed, tuple(shots), count - len(shots)))
     return made
 
 
-def _real(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def _drawn(pixels: Pixels | None, i: int) -> str | None:
+    return picture(pixels[i]) if pixels is not None and i < len(pixels) else None
+
+
+def _at(values: Sequence[float | None], i: int) -> float | None:
+    return values[i] if i < len(values) else None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.likeness import BEST, better, constant_metrics, feature_scores, image_metrics
+from cutlayer.likeness import BEST, better, constant_metrics, feature_scores, image_metrics, stretched
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
 from cutlayer.theft import ModelTruth, compare_parts
@@ -85,7 +85,7 @@ def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     own = image_metrics(claimed, truth.inputs)
     mean = truth.mean_input.expand_as(truth.inputs)
     of_mean, of_constant = image_metrics(mean, truth.inputs), constant_metrics(truth.inputs)
-    deciding = "ssim" if "ssim" in own else "mse"
+    deciding = {"ssim", "ssim_stretched"} & own.keys() or {"mse"}
     scores = []
     for metric, values in own.items():
         blind = better(metric, [of_mean[metric].mean().item(), of_constant[metric]])
@@ -98,16 +98,17 @@ def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
                 BEST[metric],
                 thresholds,
                 guess.name,
-                metric == deciding,
+                metric in deciding,
             )
         )
     pictures = Pictures(
         labels=tuple(truth.classes[label] for label in truth.labels.tolist()),
         ssim=tuple(own["ssim"].tolist()) if "ssim" in own else (),
+        stretched_ssim=tuple(own["ssim_stretched"].tolist()) if "ssim" in own else (),
         blind_ssim=tuple(of_mean["ssim"].tolist()) if "ssim" in own else (),
         mse=tuple(own["mse"].tolist()),
     )
-    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": mean}
+    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "stretched": stretched(claimed), "blind": mean}
     return Judgement(tuple(scores), pictures, images)
 
 
@@ -128,7 +129,7 @@ def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     if not guess.relabeled:
         value = (claimed == truth.labels).double().mean().item()
         found = score(Goal.LABELS, "accuracy", value, majority, 1.0, thresholds, guess.name, decides=True)
-        return Judgement((found,), confusion=_confusion(counts[:, :number], truth))
+        return Judgement((found,), confusion=_confusion(guess, counts[:, :number], truth))
     chance = generator(len(claimed), "clusters")
     draws = [
         _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance), number)
@@ -148,8 +149,8 @@ def _best_relabeling(labels: Tensor, clusters: Tensor, number: int) -> float:
     return float(counts.numpy()[rows, columns].sum()) / len(labels)
 
 
-def _confusion(counts: Tensor, truth: Truth) -> Confusion:
-    return Confusion(labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
+def _confusion(guess: Guess, counts: Tensor, truth: Truth) -> Confusion:
+    return Confusion(guess=guess.name, labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
 
 
 def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from cutlayer.record import Feature
 
-BEST = {"ssim": 1.0, "mse": 0.0, "psnr": None, "mse_published": 0.0}
+BEST = {"ssim": 1.0, "ssim_stretched": 1.0, "mse": 0.0, "psnr": None, "mse_published": 0.0}
 """The best possible value of each metric; PSNR has none."""
-HIGHER = frozenset({"ssim", "psnr"})
+HIGHER = frozenset({"ssim", "ssim_stretched", "psnr"})
 """Metrics of which more is better."""
 
 _WINDOW = 11  # pixels: the side of SSIM's Gaussian window; smaller images have no SSIM
@@ -20,17 +20,25 @@ _PSNR_LIMIT = 100.0  # dB: equal images have infinite PSNR, which JSON cannot ho
 
 
 def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and the MSE as UnSplit's code computes it.
+    """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and two more; both are float32 [n, C, H, W].
 
-    Both are float32 [n, C, H, W]. ``mse_published`` is of unclipped values; on three channels each image is min-max
-    normalized before.
+    ``ssim_stretched``: SSIM after each image's own range is stretched to [0, 1]. Where inputs and first layer are both
+    unknown, brightness and contrast are undetermined: anyone who looks at such a guess stretches it first.
+    ``mse_published``: of unclipped values, as UnSplit's code computes it; three channels are stretched before.
     """
     clipped = claimed.clamp(0, 1)
     mse = _per_image_mse(clipped, truth)
     metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
     if min(truth.shape[-2:]) >= _WINDOW:
-        metrics = {"ssim": _ssim(clipped, truth), **metrics}
-    return {**metrics, "mse_published": _per_image_mse(_normalized(claimed), truth)}
+        metrics = {"ssim": _ssim(clipped, truth), "ssim_stretched": _ssim(stretched(claimed), truth), **metrics}
+    published = stretched(claimed) if truth.shape[1] == 3 else claimed
+    return {**metrics, "mse_published": _per_image_mse(published, truth)}
+
+
+def stretched(images: Tensor) -> Tensor:
+    """Each image [n, C, H, W] with its lowest value at 0 and its highest at 1; a constant image stays as it is."""
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) / (high - low).clamp(min=torch.finfo(images.dtype).tiny), images)
 
 
 def better(metric: str, values: Sequence[float]) -> float:
@@ -74,10 +82,3 @@ def _psnr(claimed: Tensor, truth: Tensor) -> Tensor:
 
     found = peak_signal_noise_ratio(claimed, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
     return found.clamp(max=_PSNR_LIMIT)
-
-
-def _normalized(images: Tensor) -> Tensor:
-    if images.shape[1] != 3:
-        return images
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-    return (images - low) / (high - low).clamp(min=torch.finfo(images.dtype).eps)

@@ -103,6 +103,8 @@ class Pictures(_Part):
     file: str = "pictures.safetensors"
     labels: tuple[str, ...] = ()
     ssim: tuple[float | None, ...] = ()
+    stretched_ssim: tuple[float | None, ...] = ()
+    """Of the guesses with each one's own range stretched to [0, 1]."""
     blind_ssim: tuple[float | None, ...] = ()
     mse: tuple[float | None, ...] = ()
 
@@ -110,6 +112,8 @@ class Pictures(_Part):
 class Confusion(_Part):
     """How often each true label (row) was inferred as each label (column)."""
 
+    guess: str = ""
+    """Which of the attack's guesses at the labels."""
     labels: tuple[str, ...] = ()
     counts: tuple[tuple[int, ...], ...] = ()
 

@@ -17,15 +17,19 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "model", "stream"},
-        1: {"codec"},
-        2: {"channel", "party"},
+        0: {"message", "model", "stream", "provenance"},
+        1: {"codec", "wire"},
+        2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
-        4: {"protocol", "attack", "defense", "registry", "ensemble", "inversion", "perturbation", "dataset"},
+        4: {"protocol", "attack", "defense", "registry", "handover"}
+        | {"ensemble", "inversion", "perturbation", "layer", "convolution", "lowering"}
+        | {"dataset", "image", "cache", "hub", "samples", "network"},
         5: PLUGINS,
-        6: {"judge", "record", "experiment", "session"},
-        7: {"audit", "sweep", "report", "isolation", "papers"},
-        8: {"cli", "__main__"},
+        6: {"judge", "likeness", "theft", "record", "experiment", "host", "seating", "session"},
+        7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "sweep", "papers"}
+        | {"report", "evidence", "finding", "figure", "wording", "recipe", "exhibit", "panel", "table", "summary"}
+        | {"display"},
+        8: {"cli", "commands", "__main__"},
     }.items()
     for name in names
 }

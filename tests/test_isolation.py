@@ -1,0 +1,106 @@
+"""The attacked party in another process: the same bits, and nothing to steal there but what crossed the wire."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from cutlayer.audit import Outcome, run_cell
+from cutlayer.grants import Outside
+from cutlayer.handover import Keeper
+from cutlayer.isolation import IsolatedError, ProcessHost
+from cutlayer.scene import Scene
+from cutlayer.session import Session
+from cutlayer.threat import NotOfferedError
+from cutlayer.victim import assemble, brief, honest_host
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def ended(host: ProcessHost | None, scene: Scene) -> Session:
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, host or honest_host(scene, keeper), keeper)
+    session.train_epoch(1)
+    return session
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_another_process_ends_in_the_same_bits(protocol: str) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2)
+    here = ended(None, scene)
+    host = ProcessHost(brief(scene, attack=False), Outside(), quiet)
+    try:
+        host.ready()
+        there = ended(host, scene)
+        states = here.checkpoint(), there.checkpoint()
+        assert here.host.meter == there.host.meter
+    finally:
+        host.close()
+    for party, state in states[0].items():
+        for name, tensor in state.items():
+            assert torch.equal(tensor, states[1][party][name]), f"{party} {name}"
+
+
+def cheated(run: Path, isolate: bool) -> Outcome:
+    return run_cell(scene_of(protocol="vanilla", cut="1", attack="cheat", isolate=isolate, epochs=1), run, quiet)
+
+
+def test_an_attack_that_reads_the_call_stack_is_caught(tmp_path: Path) -> None:
+    """In one process it is perfect; in another one it has nothing: the difference convicts it."""
+    (here,), (there,) = (
+        [score for score in cheated(tmp_path, isolate).record.scores if score.metric == "mse"]
+        for isolate in (False, True)
+    )
+    assert here.value == 0.0
+    assert there.value is not None
+    assert there.blind is not None
+    assert there.value >= there.blind
+
+
+def test_a_watching_attack_guesses_the_same_in_either_process(tmp_path: Path) -> None:
+    guesses = []
+    for isolate in (False, True):
+        scene = scene_of(protocol="u_shaped", cut="1:4", isolate=isolate, epochs=1)
+        outcome = run_cell(scene, tmp_path, quiet)
+        assert outcome.record.isolated is isolate
+        assert outcome.record.attack.notes["messages"] > 20
+        guesses.append(outcome.images["guess"])
+    assert torch.equal(*guesses)
+
+
+def test_what_the_attack_lacks_is_said_across_the_pipe() -> None:
+    scene = scene_of(protocol="u_shaped", cut="1:4", attack="unsplit", offers=())
+    host = ProcessHost(brief(scene, attack=True), Outside(), quiet)
+    try:
+        with pytest.raises(NotOfferedError, match="does not offer peer_architecture"):
+            host.ready()
+    finally:
+        host.close()
+
+
+def test_a_killed_process_is_named() -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+    host = ProcessHost(brief(scene, attack=False), Outside(), quiet)
+    try:
+        host.ready()
+        os.kill(host._residence.process.pid, signal.SIGKILL)
+        with pytest.raises(IsolatedError, match="exit code -9"):
+            host.checkpoint()
+    finally:
+        host.close()
+
+
+def test_the_brief_holds_no_root_seed() -> None:
+    scene = scene_of(protocol="vanilla", cut="1", seed=987654321)
+    assert "987654321" not in repr(brief(scene, attack=True))
