@@ -27,8 +27,7 @@ FLOORS = {
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "record", "experiment", "host", "seating", "session"},
         7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "sweep", "papers"}
-        | {"report", "evidence", "finding", "figure", "wording", "recipe", "exhibit", "panel", "table", "summary"}
-        | {"display"},
+        | {"report", "display"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names

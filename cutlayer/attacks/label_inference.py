@@ -53,7 +53,9 @@ class LabelInference(Attack):
         "client's own weights after each step, which no protocol sends; with observes=activations it sees only the "
         "messages."
     )
-    setting: ClassVar[Setting] = Setting("u_shaped", when="before", target_kind="train", targets=100, target_batch=1, cuts=1)
+    setting: ClassVar[Setting] = Setting(
+        "u_shaped", when="before", target_kind="train", targets=100, target_batch=1, cuts=1
+    )
 
     observes: Literal["weights", "activations"] = "weights"
     """``weights``: gradients of the client's own weights, as published. ``activations``: what the wire gives."""

@@ -13,10 +13,9 @@ from cutlayer.display import Display, duration
 from cutlayer.estimate import attack_seconds, training_seconds
 from cutlayer.experiment import grid
 from cutlayer.record import FAILED, Record
-from cutlayer.report import write_report
+from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
 from cutlayer.sweep import finished, run_cells, run_folder, scenes
-from cutlayer.table import summary_table
 
 
 def audit_all(

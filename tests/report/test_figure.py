@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from cutlayer.figure import Points, by_cut, curves, picture
-from cutlayer.finding import Spread
+from cutlayer.report.figure import Points, by_cut, curves, picture
+from cutlayer.report.finding import Spread
 
 
 @given(arrays(np.float32, (3, 2, 5), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)))

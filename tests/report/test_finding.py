@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cutlayer.evidence import read_run
-from cutlayer.finding import findings
-from cutlayer.panel import panels
-from tests.made_run import made_record, save
+from cutlayer.report.evidence import read_run
+from cutlayer.report.finding import findings
+from cutlayer.report.panel import panels
+from tests.report.made_run import made_record, save
 
 
 def test_seeds_that_disagree_are_judged_by_their_mean(tmp_path: Path) -> None:

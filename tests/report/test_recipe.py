@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cutlayer import recipe
 from cutlayer.experiment import grid
 from cutlayer.record import Record
+from cutlayer.report import recipe
 
 
 def test_the_recipe_asks_for_the_same_cells(tmp_path: Path) -> None:

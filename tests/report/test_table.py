@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-from cutlayer.evidence import read_run
 from cutlayer.record import Record
-from cutlayer.table import summary_table
-from cutlayer.wording import DASH
-from tests.made_run import made_record, made_run
+from cutlayer.report.evidence import read_run
+from cutlayer.report.table import summary_table
+from cutlayer.report.wording import DASH
+from tests.report.made_run import made_record, made_run
 
 
 def read(record: dict[str, Any]) -> Record:

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cutlayer import wording
-from cutlayer.evidence import read_run
-from cutlayer.finding import findings
-from cutlayer.report import write_report
-from tests.made_run import made_pictures, made_record, made_run, save, score
+from cutlayer.report import wording, write_report
+from cutlayer.report.evidence import read_run
+from cutlayer.report.finding import findings
+from tests.report.made_run import made_pictures, made_record, made_run, save, score
 
 
 class Page(HTMLParser):

@@ -1,0 +1,220 @@
+"""What the cells say once repeated seeds are taken together: mean and range, never the best seed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score, Thresholds
+from cutlayer.report.evidence import Evidence
+
+SEVERITY = {LEAK: 2, PARTIAL: 1, NONE: 0}
+
+_AXES = ("defenses", "clients", "when", "steps", "pixels")
+# Keys of an experiment that its cell says already, or that change where a result is computed and not what it is.
+_TOLD = {"dataset", "model", "protocol", "cut", "attack", "defense", "seed", "steps", "when", "clients", "options"}
+_ASIDE = {"name", "out", "data_dir", "plugins", "device", "threads", "carrier", "isolate"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and range of one number over ``count`` seeds."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Mean and range of the values that are there; None when there is none."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return Spread(sum(known) / len(known), min(known), max(known), len(known)) if known else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one finding over its seeds."""
+
+    goal: str
+    metric: str
+    guess: str
+    decides: bool
+    value: Spread | None
+    blind: Spread | None
+    advantage: Spread | None
+    verdict: str | None
+    seed_verdicts: tuple[str, ...]
+    beats_blind: bool | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One attack at one cut in one setting, over all its seeds (``cells``, in order of the seed)."""
+
+    cells: tuple[Evidence, ...]
+    variant: str
+    rows: tuple[Row, ...]
+
+    @property
+    def first(self) -> Record:
+        """The record of the lowest seed: what is equal in all of them is read here."""
+        return self.cells[0].record
+
+    @property
+    def cut(self) -> str:
+        """The cut as the experiment writes it: a block's index or name, two joined by a colon."""
+        return self.first.cell.cut
+
+    @property
+    def panel(self) -> tuple[str, str, str]:
+        """Dataset, model and protocol: findings that share these share an axis of cuts."""
+        cell = self.first.cell
+        return cell.dataset, cell.model, cell.protocol
+
+    @property
+    def deciding(self) -> tuple[Row, ...]:
+        """The rows whose advantage the verdict rests on."""
+        return tuple(row for row in self.rows if row.decides)
+
+    @property
+    def verdict(self) -> str | None:
+        """The worst verdict among the deciding rows; None where nothing decides."""
+        return worst(row.verdict for row in self.deciding)
+
+    def number(self, field: str) -> Spread | None:
+        """Mean and range over the seeds of one numeric field of the record."""
+        return spread(getattr(item.record, field) for item in self.cells)
+
+    def share(self, part: str, whole: str) -> float | None:
+        """``part`` as a fraction of ``whole``, both fields of the record."""
+        top, bottom = self.number(part), self.number(whole)
+        return top.mean / bottom.mean if top and bottom and bottom.mean else None
+
+
+def worst(verdicts: Iterable[str | None]) -> str | None:
+    """The most severe of the verdicts that are verdicts; None when there is none."""
+    return max((v for v in verdicts if v in SEVERITY), key=SEVERITY.__getitem__, default=None)
+
+
+def findings(evidence: Iterable[Evidence]) -> list[Finding]:
+    """The finished cells, those that differ in nothing but the seed taken together, in order of attack and cut."""
+    groups: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
+    for item in evidence:
+        if item.done:
+            groups[_scope(item.record), item.record.cell.cut, _told(item.record)].append(item)
+    varied = _varied([group[0].record for group in groups.values()])
+    made = []
+    for group in groups.values():
+        ordered = tuple(sorted(group, key=lambda item: item.record.cell.seed))
+        first = ordered[0].record
+        told = {name: value for name, value in _coordinates(first).items() if name in varied[_scope(first)]}
+        variant = ", ".join(_axis(name, value) for name, value in told.items())
+        made.append(Finding(ordered, variant, _rows(ordered)))
+    return sorted(made, key=lambda f: (f.panel, cut_order(f.first), f.first.cell.attack, f.variant))
+
+
+def cut_order(record: Record) -> tuple[float, ...]:
+    """A key that puts cuts in order of depth: by number, or by the client's work where they go by name."""
+    parts = record.cell.cut.split(":")
+    if all(part.isdecimal() for part in parts):
+        return tuple(float(part) for part in parts)
+    return (float(record.client_flops or 0),)
+
+
+def _scope(record: Record) -> str:
+    cell = record.cell
+    return json.dumps([cell.dataset, cell.model, cell.protocol, cell.attack])
+
+
+def _told(record: Record) -> str:
+    return json.dumps(_coordinates(record))
+
+
+def _coordinates(record: Record) -> dict[str, str]:
+    """All that makes two cells of one attack and cut different measurements, the seed left out."""
+    told = {name: plain(getattr(record.cell, name)) for name in _AXES}
+    told |= {name: plain(value) for name, value in sorted(record.attack.options.items())}
+    asked = record.experiment
+    told |= {name: plain(asked[name]) for name in sorted(asked) if name not in _TOLD | _ASIDE}
+    for plugin, options in (asked.get("options") or {}).items():
+        if plugin != record.cell.attack:
+            told |= {f"{plugin}.{name}": plain(value) for name, value in options.items()}
+    return told
+
+
+def _varied(records: Sequence[Record]) -> dict[str, set[str]]:
+    """For each dataset, model, protocol and attack, the coordinates of which one cut has more than one value.
+
+    What changes with the cut alone, such as an attack's weight by depth, tells no two cells apart.
+    """
+    cells: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for record in records:
+        cells[_scope(record), record.cell.cut].append(_coordinates(record))
+    varied: dict[str, set[str]] = defaultdict(set)
+    for (scope, _), told in cells.items():
+        names = {name for one in told for name in one}
+        varied[scope] |= {name for name in names if len({one.get(name) for one in told}) > 1}
+    return varied
+
+
+def plain(value: Any) -> str:
+    """A value of an option as people write it."""
+    if isinstance(value, Mapping):
+        name = value.get("name") or value.get("kind") or ""
+        rest = " ".join(f"{key}={plain(item)}" for key, item in value.items() if key not in ("name", "kind"))
+        return f"{name} {rest}".strip()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(plain, value))
+    return str(value)
+
+
+def _axis(name: str, value: str) -> str:
+    if name == "defenses":
+        return value or "no defense"
+    if name in ("when", "steps"):
+        return {"before": "before training", "after": "after training"}.get(value, f"{value} steps")
+    return f"{name}={value}"
+
+
+def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
+    together: dict[tuple[str, str, str], list[Score]] = defaultdict(list)
+    for item in cells:
+        for score in item.record.scores:
+            together[score.goal, score.guess, score.metric].append(score)
+    thresholds = cells[0].record.thresholds
+    rows = [_row(scores, thresholds) for scores in together.values()]
+    return tuple(sorted(rows, key=lambda row: (row.goal, row.guess, not row.decides)))
+
+
+def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
+    one, advantage = scores[0], spread(score.advantage for score in scores)
+    value, blind = spread(s.value for s in scores), spread(s.blind for s in scores)
+    decides = any(score.decides for score in scores)
+    said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
+    return Row(
+        one.goal, one.metric, one.guess, decides, value, blind, advantage,
+        _verdict(said, advantage, thresholds) if decides else None, said, _beats(value, blind, advantage, one.best),
+    )  # fmt: skip
+
+
+def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Thresholds) -> str | None:
+    if len(set(said)) == 1:
+        return said[0]
+    if advantage is None:
+        return worst(said)
+    return thresholds.verdict(advantage.mean)
+
+
+def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None, best: float | None) -> bool | None:
+    if advantage is not None:
+        return advantage.mean > 0
+    if value is None or blind is None:
+        return None
+    # A metric without an advantage has no best value: it is PSNR, where more is better, or says otherwise itself.
+    up = best is None or best > blind.mean
+    return value.mean > blind.mean if up else value.mean < blind.mean

@@ -1,0 +1,74 @@
+"""The report of a run: one self-contained HTML file, written from the records that lie in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cutlayer.record import DONE, LEAK, PARTIAL, Record, write_atomically
+from cutlayer.report import exhibit, panel, recipe, summary, wording
+from cutlayer.report.evidence import Evidence, read_run
+from cutlayer.report.finding import Finding, findings, plain, worst
+
+_HERE = Path(__file__).parent
+
+
+def write_report(run: Path) -> Path:
+    """Write ``run``/report.html from ``run``/cells/*/record.json and the pictures beside them; returns its path.
+
+    Cells that failed, do not apply or cannot be read are shown as such, so a run that is not finished, or is empty,
+    has a report too. Raises ``NotADirectoryError`` when ``run`` is not a folder.
+    """
+    if not run.is_dir():
+        raise NotADirectoryError(f"{str(run)!r} is not the folder of a run")
+    path = run / "report.html"
+    write_atomically(path, render(run.resolve().name, read_run(run)))
+    return path
+
+
+def render(name: str, evidence: Sequence[Evidence]) -> str:
+    """The report of the run ``name`` as HTML text; nothing in it is loaded from anywhere else."""
+    # The page shows names that came from files and hubs: everything is escaped, and there is no way around it.
+    page = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page.globals.update(say=wording, summary=summary, exhibit=exhibit)
+    page.globals.update(story=panel.story, plain=plain, zip=zip)
+    return page.get_template("page.html.j2").render(_context(name, evidence))
+
+
+def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
+    found = findings(evidence)
+    records = [item.record for item in evidence]
+    finished = [record for record in records if record.status == DONE]
+    return {
+        "name": name,
+        "records": records,
+        "finished": finished,
+        "others": [record for record in records if record.status != DONE],
+        "found": found,
+        "panels": panel.panels(found, evidence),
+        "verdict": worst(finding.verdict for finding in found),
+        "leaks": summary.headline(found, LEAK),
+        "in_part": summary.headline(found, PARTIAL),
+        "hero": exhibit.strongest(found),
+        "started": min((record.started for record in records if record.started), default=""),
+        "threats": _threats(found),
+        "experiment": recipe.experiment(records),
+        "codes": recipe.distinct(records, "code"),
+        "environments": recipe.distinct(records, "environment"),
+        "commands": list(dict.fromkeys(record.command for record in records if record.command)),
+        "thresholds": list(dict.fromkeys(record.thresholds for record in finished)),
+    }
+
+
+def _threats(found: Sequence[Finding]) -> list[tuple[Record, list[Finding]]]:
+    """One record and all its findings for each attack in each protocol, in order of appearance."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in found:
+        cell = finding.first.cell
+        groups.setdefault(
+            (cell.attack, cell.protocol, finding.first.threat.model_dump_json(exclude={"used"})), []
+        ).append(finding)
+    return [(members[0].first, members) for members in groups.values()]

@@ -1,0 +1,184 @@
+"""One dataset, model and protocol of a run, laid out by cut for the page: what leaks, and what the charts show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cutlayer.record import DONE
+from cutlayer.report import wording
+from cutlayer.report.evidence import Evidence
+from cutlayer.report.figure import Chart, Points, by_cut, curves, shares
+from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread
+
+_MOST_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Square:
+    """One cut of one series: its finding and deciding row, or the status of the cell that has none."""
+
+    cut: str
+    finding: Finding | None
+    row: Row | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """One attack going for one goal, over the cuts of a panel."""
+
+    attack: str
+    variant: str
+    goal: str
+    guess: str
+    squares: tuple[Square, ...]
+
+    @property
+    def label(self) -> str:
+        """The series by name, as legends and tables print it."""
+        told = ", ".join(filter(None, (self.variant, self.guess)))
+        return f"{self.attack}: {self.goal}" + (f" ({told})" if told else "")
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings that there are, in order of the cut."""
+        return [square.finding for square in self.squares if square.finding]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All findings of one dataset, model and protocol."""
+
+    dataset: str
+    model: str
+    protocol: str
+    cuts: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    series: tuple[Series, ...]
+
+    def at(self, cut: str, among: Sequence[Finding] | None = None) -> Finding | None:
+        """The first finding at ``cut``; among all of them any will do for what the honest training costs."""
+        return next((f for f in (self.findings if among is None else among) if f.cut == cut), None)
+
+    def attacks(self) -> list[tuple[str, str, list[Finding]]]:
+        """The findings by attack and variant."""
+        groups: dict[tuple[str, str], list[Finding]] = {}
+        for finding in self.findings:
+            groups.setdefault((finding.first.cell.attack, finding.variant), []).append(finding)
+        return [(*name, members) for name, members in groups.items()]
+
+    def leakage(self) -> Chart | None:
+        """Advantage of every series against the cut."""
+        points = [
+            Points(
+                s.label,
+                tuple((float(x), q.row.advantage) for x, q in enumerate(s.squares) if q.row and q.row.advantage),
+            )
+            for s in self.series
+        ]
+        if not any(line.at for line in points):
+            return None
+        limits = self.findings[0].first.thresholds
+        return by_cut("Advantage by cut", points, self.cuts, limits.leak, limits.partial)
+
+    def work(self) -> Chart | None:
+        """The client's share of parameters and of forward FLOPs against the cut."""
+        points = []
+        for label, part, whole in (
+            ("parameters", "client_parameters", "parameters"),
+            ("FLOPs", "client_flops", "flops"),
+        ):
+            found = [(float(x), self.at(cut)) for x, cut in enumerate(self.cuts)]
+            known = [(x, f.share(part, whole)) for x, f in found if f]
+            points.append(Points(label, tuple((x, Spread(v, v, v, 1)) for x, v in known if v is not None)))
+        if not any(line.at for line in points):
+            return None
+        return shares("The client's share by cut", points, self.cuts)
+
+    def training(self) -> list[Chart]:
+        """Loss and accuracy over the epochs of the honest training, equal curves drawn once."""
+        charts = []
+        for field in ("loss", "accuracy"):
+            lines: dict[tuple[tuple[float, Spread], ...], list[str]] = {}
+            for finding in self.findings:
+                line = _over_epochs(finding, field)
+                if line:
+                    lines.setdefault(line, []).append(finding.cut)
+            points = [Points(f"cut {', '.join(dict.fromkeys(cuts))}", line) for line, cuts in lines.items()]
+            chart = curves({"loss": "Loss", "accuracy": "Test accuracy"}[field] + " by epoch", "epoch", points)
+            charts += [chart] if chart else []
+        return charts
+
+    def progress(self) -> list[Chart]:
+        """What each attack tracked while it ran, a chart for each attack and curve."""
+        lines: dict[tuple[str, str], list[Points]] = {}
+        for finding in self.findings:
+            attack, told = finding.first.cell.attack, f" ({finding.variant})" if finding.variant else ""
+            for name in finding.first.attack.curves:
+                line = _over_rounds([cell.record.attack.curves.get(name, []) for cell in finding.cells])
+                lines.setdefault((attack, name), []).append(Points(f"cut {finding.cut}{told}", line))
+        made = [
+            curves(f"{attack}: {name.replace('_', ' ')}", "round", points) for (attack, name), points in lines.items()
+        ]
+        return [chart for chart in made if chart]
+
+
+def panels(found: Sequence[Finding], evidence: Iterable[Evidence]) -> list[Panel]:
+    """The findings by dataset, model and protocol; cells without a finding mark their square with their status."""
+    cells, made = list(evidence), []
+    for key in dict.fromkeys(finding.panel for finding in found):
+        own = [finding for finding in found if finding.panel == key]
+        here = [e.record for e in cells if (e.record.cell.dataset, e.record.cell.model, e.record.cell.protocol) == key]
+        depth = {record.cell.cut: cut_order(record) for record in here}
+        cuts = sorted(depth, key=lambda cut: (depth[cut], cut))
+        missing = {(r.cell.attack, r.cell.cut): r.status for r in here if r.status != DONE}
+        made.append(Panel(*key, tuple(cuts), tuple(own), tuple(_series(own, cuts, missing))))
+    return made
+
+
+def _series(own: Sequence[Finding], cuts: Sequence[str], missing: dict[tuple[str, str], str]) -> Iterable[Series]:
+    names = dict.fromkeys((f.first.cell.attack, f.variant, r.goal, r.guess) for f in own for r in f.deciding)
+    for attack, variant, goal, guess in names:
+        squares = []
+        for cut in cuts:
+            mine = (f for f in own if (f.first.cell.attack, f.variant, f.cut) == (attack, variant, cut))
+            finding = next(mine, None)
+            rows = finding.deciding if finding else ()
+            row = next((row for row in rows if (row.goal, row.guess) == (goal, guess)), None)
+            squares.append(Square(cut, finding, row, "" if row else missing.get((attack, cut), "not run")))
+        yield Series(attack, variant, goal, guess, tuple(squares))
+
+
+def _over_epochs(finding: Finding, field: str) -> tuple[tuple[float, Spread], ...]:
+    at: dict[float, list[float | None]] = {}
+    for cell in finding.cells:
+        for epoch in cell.record.training:
+            at.setdefault(epoch.epoch, []).append(getattr(epoch, field))
+    line = ((epoch, spread(values)) for epoch, values in sorted(at.items()))
+    return tuple((epoch, value) for epoch, value in line if value)
+
+
+def _over_rounds(runs: Sequence[Sequence[float]]) -> tuple[tuple[float, Spread], ...]:
+    length = max(map(len, runs), default=0)
+    places: list[int] = np.unique(np.linspace(0, length - 1, min(length, _MOST_POINTS)).round().astype(int)).tolist()
+    line = ((float(i + 1), spread(run[i] for run in runs if i < len(run))) for i in places)
+    return tuple((place, value) for place, value in line if value)
+
+
+def story(series: Series) -> list[str]:
+    """A sentence per cut: the verdict and the numbers it rests on."""
+    said = []
+    for square in series.squares:
+        if square.row:
+            split = dict.fromkeys(square.row.seed_verdicts)
+            seeds = f"; by seed: {', '.join(square.row.seed_verdicts)}" if len(split) > 1 else ""
+            said.append(f"Cut {square.cut}: {square.row.verdict or 'not judged'}. {_clause(square.row)}{seeds}.")
+    return said
+
+
+def _clause(row: Row) -> str:
+    text = wording.compared(row)
+    return text[0].upper() + text[1:]

@@ -1,0 +1,197 @@
+"""The first lines of a report: what was audited, what leaks where and to whom, at what cost to either side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cutlayer.record import DONE, NOT_APPLICABLE, Record
+from cutlayer.report import wording
+from cutlayer.report.finding import Finding, Row, cut_order, plain, spread, worst
+
+# What leaks takes a verb of its own; what is done to a model is a sentence of its own.
+_LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
+_DONE = {"backdoor": "a backdoor can be planted", "evasion": "predictions can be overturned"}
+
+
+def headline(found: Sequence[Finding], severe: str) -> str:
+    """Which goals are reached, and at which cuts, with ``severe`` as the worst verdict there; empty when none is."""
+    at: dict[str, list[str]] = {}
+    for goal in sorted({row.goal for f in found for row in f.deciding}, key=_rank):
+        places = _places(found, goal)
+        # A cut where one attack fully succeeds is not also one where another half does.
+        here = [place for place, verdicts in places.items() if worst(verdicts) == severe]
+        if here:
+            at.setdefault(_cuts_told([cut for _, cut in here], len(here) == len(places)), []).append(goal)
+    clauses: list[str] = []
+    for where, goals in at.items():
+        leaking, done = [_LEAKING[g] for g in goals if g in _LEAKING], [_DONE[g] for g in goals if g in _DONE]
+        if leaking:
+            verb = "" if any("leak" in clause for clause in clauses) else " leaks" if goals == ["model"] else " leak"
+            clauses.append(f"{wording.join(leaking)}{verb} {where}")
+        clauses += [f"{clause} {where}" for clause in done]
+    text = "; ".join(clauses)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def no_leak(found: Sequence[Finding]) -> str:
+    """What to say where nothing reached a verdict of leak or partial leak."""
+    if not any(f.deciding for f in found):
+        return "Nothing could be judged."
+    if any(row.beats_blind for f in found for row in f.deciding):
+        return "No attack beat a blind guess by enough to count as a leak."
+    return "No attack did better than a blind guess."
+
+
+def _rank(goal: str) -> tuple[int, str]:
+    known = [*_LEAKING, *_DONE]
+    return known.index(goal) if goal in known else len(known), goal
+
+
+def _cuts_told(names: Iterable[str], every: bool) -> str:
+    distinct = list(dict.fromkeys(names))
+    if every and len(distinct) > 1:
+        return "at every cut"
+    return f"at cut{'s' if len(distinct) > 1 else ''} {wording.join(distinct)}"
+
+
+def _places(found: Sequence[Finding], goal: str) -> dict[tuple[tuple[str, str, str], str], list[str | None]]:
+    places: dict[tuple[tuple[str, str, str], str], list[str | None]] = {}
+    for finding in found:
+        for row in finding.deciding:
+            if row.goal == goal:
+                places.setdefault((finding.panel, finding.cut), []).append(row.verdict)
+    return places
+
+
+def seeds(records: Iterable[Record]) -> list[int]:
+    """The seeds that ran, in order."""
+    return sorted({record.cell.seed for record in records})
+
+
+def _named(records: Sequence[Record], field: str) -> list[str]:
+    return list(dict.fromkeys(plain(getattr(record.cell, field)) for record in records))
+
+
+def _cuts(records: Iterable[Record]) -> str:
+    by_protocol: dict[str, dict[str, tuple[float, ...]]] = {}
+    for record in records:
+        by_protocol.setdefault(record.cell.protocol, {})[record.cell.cut] = cut_order(record)
+    told = {p: ", ".join(sorted(cuts, key=lambda cut: (cuts[cut], cut))) for p, cuts in by_protocol.items()}
+    if len(set(told.values())) == 1:
+        return next(iter(told.values()))
+    return "; ".join(f"{cuts} ({protocol})" for protocol, cuts in told.items())
+
+
+def audited(finished: Sequence[Record]) -> str:
+    """What was audited, in two sentences."""
+    names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
+    ran = seeds(finished)
+    utility = spread(record.utility for record in finished)
+    accurate = f"; the trained model is {wording.mean(utility, 'accuracy')} accurate on test data" if utility else ""
+    return (
+        f"{names['model']} was trained on {names['dataset']} by split learning ({names['protocol']}), "
+        f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
+        f"{wording.join(map(str, ran))}{accurate}. It was attacked with {names['attack']}."
+    )
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """Where one goal is reached furthest: ``facts`` are (question, answer) pairs."""
+
+    finding: Finding
+    row: Row
+    facts: tuple[tuple[str, str], ...]
+
+
+def highlights(found: Sequence[Finding]) -> list[Highlight]:
+    """For each goal the setting where its advantage, the mean over the seeds, is largest."""
+    best: dict[str, tuple[tuple[float, int], Finding, Row]] = {}
+    for finding in found:
+        for row in finding.deciding:
+            if row.advantage:
+                # Of two that get equally far the one that needs to know less says more.
+                reach = (row.advantage.mean, -len(finding.first.threat.declared))
+                if row.goal not in best or reach > best[row.goal][0]:
+                    best[row.goal] = (reach, finding, row)
+    return [Highlight(finding, row, _facts(finding)) for _, finding, row in (best[g] for g in sorted(best, key=_rank))]
+
+
+def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
+    record = finding.first
+    client = []
+    for part, whole, name in (("client_parameters", "parameters", "parameters"), ("client_flops", "flops", "FLOPs")):
+        share = finding.share(part, whole)
+        client += [f"{wording.share(share)} of the {name}"] if share is not None else []
+    sent, took = finding.number("bytes_per_sample"), finding.number("attack_seconds")
+    client += [f"{wording.size(sent.mean)} a sample on the wire"] if sent else []
+    attacker = [wording.seconds(took.mean)] if took else []
+    return (
+        ("to whom", f"a {wording.who(record)}"),
+        ("knowing", wording.knowledge(record)),
+        ("client's cost", wording.join(client) or wording.DASH),
+        ("attacker's cost", wording.join([*attacker, wording.data(record)])),
+    )
+
+
+def no_better(found: Sequence[Finding]) -> list[str]:
+    """A sentence for each protocol where at some cut no attack on some goal gets further than a blind guess."""
+    beaten: dict[tuple[str, str, str], bool] = {}
+    for finding in found:
+        for row in finding.deciding:
+            place = (finding.first.cell.protocol, row.goal, finding.cut)
+            beaten[place] = beaten.get(place, False) or row.beats_blind is not False
+    lines = []
+    for protocol in dict.fromkeys(protocol for protocol, _, _ in beaten):
+        where: dict[str, list[str]] = {}
+        for goal in sorted({goal for of, goal, _ in beaten if of == protocol}, key=_rank):
+            names = [cut for (of, name, cut), yes in beaten.items() if (of, name) == (protocol, goal) and not yes]
+            if names:
+                where.setdefault(_cuts_told(names, False), []).append(_LEAKING.get(goal, goal))
+        told = (f"{wording.join(goals, 'or')} {place}" for place, goals in where.items())
+        if where:
+            lines.append(f"In {protocol}, no attack beats a blind guess for {wording.join(told, 'or')}.")
+    return lines
+
+
+def unfinished(others: Sequence[Record]) -> str:
+    """How many cells have no result, and that the verdict does not cover them."""
+    failed = sum(record.status != NOT_APPLICABLE for record in others)
+    outside = len(others) - failed
+    told = [f"{failed} that failed"] if failed else []
+    told += [f"{outside} to which the attack does not apply"] if outside else []
+    return f"The verdict leaves out {len(others)} cell{'s' if len(others) > 1 else ''}: {wording.join(told)}."
+
+
+def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """The run at a glance: (name, value, remark)."""
+    finished = [record for record in records if record.status == DONE]
+    utility = spread(record.utility for record in finished)
+    pixels = wording.join(dict.fromkeys(record.cell.pixels for record in finished if record.cell.pixels))
+    shares = spread(record.attack.fraction for record in finished)
+    ran = f"{wording.share(shares.low)}" if shares else ""
+    if shares and shares.high > shares.low:
+        ran += f" to {wording.share(shares.high)}"
+    return [
+        ("Dataset", wording.join(_named(finished, "dataset")), f"{pixels} pixels" if pixels else ""),
+        ("Model", wording.join(_named(finished, "model")), ""),
+        ("Protocol", wording.join(_named(finished, "protocol")), ""),
+        ("Cuts", _cuts(finished), ""),
+        ("Seeds", ", ".join(map(str, seeds(finished))), ""),
+        ("Test accuracy", wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")),
+        ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones" if ran else ""),
+        ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
+    ]
+
+
+def effort(found: Sequence[Finding]) -> list[tuple[str, str]]:
+    """For each attack, the steps it ran of those its paper ran."""
+    said = {}
+    for finding in found:
+        run = finding.first.attack
+        if run.published_steps:
+            part = f", {wording.share(run.fraction)}" if run.fraction is not None else ""
+            text = f"{wording.count(run.steps)} of the {wording.count(run.published_steps)} published steps{part}"
+            said[finding.first.cell.attack, text] = (finding.first.cell.attack, text)
+    return list(said.values())

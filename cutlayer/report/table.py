@@ -1,0 +1,59 @@
+"""The summary of a run as a table for the terminal, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
+from cutlayer.report import wording
+from cutlayer.report.evidence import Evidence
+from cutlayer.report.finding import Finding, Row, findings
+
+_COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
+
+
+def summary_table(records: Iterable[Record], every_metric: bool = False) -> Table:
+    """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
+
+    Only the deciding metrics have a line unless ``every_metric``.
+    """
+    cells = [Evidence(record) for record in records]
+    found = findings(cells)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    table.add_column("cut", no_wrap=True)
+    table.add_column("attack", overflow="fold", min_width=8)
+    table.add_column("goal")
+    table.add_column("metric")
+    for name in ("value", "blind", "adv."):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for before, finding in zip([None, *found], found, strict=False):
+        if before and (before.panel, before.cut) != (finding.panel, finding.cut):
+            table.add_section()
+        for row in finding.rows if every_metric else finding.deciding:
+            table.add_row(*_line(finding, row), style="" if row.decides else "dim")
+    missing = [cell.record for cell in cells if not cell.done]
+    if found and missing:
+        table.add_section()
+    for record in missing:
+        short = "n/a" if record.status == NOT_APPLICABLE else record.status
+        state = Text(short, _COLORS.get(record.status, "dim"))
+        blanks = [Text(wording.DASH, "dim") for _ in range(5)]
+        table.add_row(Text(record.cell.cut), Text(record.cell.attack), *blanks, state)
+    return table
+
+
+def _line(finding: Finding, row: Row) -> list[Text]:
+    # Text, not markup: a name such as "[red]" is shown as it is.
+    told = " ".join(filter(None, (finding.first.cell.attack, finding.variant, row.guess)))
+    value = Text(wording.mean(row.value, row.metric))
+    if span := wording.span(row.value, row.metric):
+        value.append(f"\n{span.replace(' to ', wording.DASH)}", "dim")
+    verdict = Text(row.verdict, _COLORS[row.verdict]) if row.verdict else Text(wording.DASH, "dim")
+    names = map(Text, (finding.cut, told, row.goal, wording.metric(row.metric)))
+    blind, gain = Text(wording.mean(row.blind, row.metric)), Text(wording.advantage(row.advantage))
+    return [*names, value, blind, gain, verdict]

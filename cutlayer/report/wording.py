@@ -1,0 +1,184 @@
+"""The words of the report: verdicts, threat models and numbers as a reader without the code would say them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from cutlayer.record import LEAK, NONE, PARTIAL, Record, Thresholds
+from cutlayer.report.finding import Row, Spread
+
+DASH = "\u2013"
+GOALS = {
+    "inputs": "Private inputs",
+    "labels": "Private labels",
+    "model": "The other party's model",
+    "backdoor": "A backdoor",
+    "evasion": "Changed predictions",
+}
+_KNOWS = {
+    "own_part": "a copy of its own part of the network",
+    "own_party": "its own live party, to train as it likes",
+    "labels": "the labels of the training samples",
+    "peer_architecture": "the other party's layers (not their weights)",
+    "peer_weights": "the weights of the other party's part",
+    "peer_gradients": "the gradients of the other party's own weights",
+    "peer_queries": "answers of the other party's part to inputs of its choice",
+    "aux_inputs": "other inputs of the same kind",
+    "aux_labels": "the labels of those other inputs",
+    "natural_inputs": "natural inputs to perturb",
+    "schedule": "the learning rate at each step",
+    "class_prior": "how often each class occurs",
+}
+# What costs an attacker data, and how that reads.
+_DATA = {
+    "aux_inputs": "other inputs of the same kind",
+    "aux_labels": "their labels",
+    "natural_inputs": "inputs to perturb",
+    "peer_queries": "queries to the other party",
+}
+_METRICS = {"ssim": "SSIM", "mse": "MSE", "psnr": "PSNR"}
+_RATES = ("accuracy", "agreement", "rate", "success", "drop")
+
+
+def join(parts: Iterable[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    items = list(parts)
+    return f"{', '.join(items[:-1])} {last} {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def goal(name: str) -> str:
+    """What an attack wants, as the head of a sentence."""
+    return GOALS.get(name, name.replace("_", " ").capitalize())
+
+
+def metric(name: str) -> str:
+    """A metric's name as printed."""
+    head, _, rest = name.partition("_")
+    return " ".join(filter(None, (_METRICS.get(head, head), rest.replace("_", " "))))
+
+
+def knows(name: str) -> str:
+    """One thing an adversary can know, in words."""
+    return _KNOWS.get(name.lower(), name.replace("_", " "))
+
+
+def number(value: float | None, name: str = "") -> str:
+    """One value of the metric ``name``: rates in percent, PSNR in dB, the rest with three decimals; a dash for none."""
+    if value is None or math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else "\u2212∞"
+    if name == "psnr":
+        text = f"{value:.1f} dB"
+    elif any(word in name for word in _RATES) and -1 <= value <= 1:
+        text = f"{value:.1%}".replace("%", " %")
+    else:
+        text = f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+    return text.replace("-", "\u2212")
+
+
+def mean(value: Spread | None, name: str = "") -> str:
+    """The mean of a spread as printed."""
+    return number(value.mean if value else None, name)
+
+
+def span(value: Spread | None, name: str = "") -> str:
+    """The range over seeds as printed; empty where it is a single value."""
+    ends = [number(end, name) for end in (value.low, value.high)] if value and value.count > 1 else []
+    if len(set(ends)) < 2:
+        return ""
+    # The unit once, behind the second end.
+    return f"{ends[0].split()[0]} to {ends[1]}"
+
+
+def advantage(value: Spread | float | None) -> str:
+    """An advantage with two decimals; a dash where the metric has none."""
+    plain = value.mean if isinstance(value, Spread) else value
+    return (
+        DASH if plain is None or math.isnan(plain) else f"{plain:.2f}".replace("-0.00", "0.00").replace("-", "\u2212")
+    )
+
+
+def share(value: float | None) -> str:
+    """A fraction in percent, small ones with more digits."""
+    if value is None:
+        return DASH
+    percent = 100 * value
+    return f"{percent:.2g} %" if 0 < percent < 1 else f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if value is None:
+        return DASH
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 100:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def count(value: float | None) -> str:
+    """A count with thousands separated by thin spaces."""
+    return DASH if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def size(value: float | None) -> str:
+    """Bytes in the decimal unit that suits them."""
+    if value is None:
+        return DASH
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def who(record: Record) -> str:
+    """The adversary by its seat and conduct."""
+    return f"{'malicious' if record.threat.tampers else 'curious'} {record.threat.seat}"
+
+
+def knowledge(record: Record) -> str:
+    """What the adversary knows beyond the messages of its own seat."""
+    # A copy of the part one runs oneself is not knowledge about the other side; saying it would bury what is.
+    told = [knows(name) for name in record.threat.declared if name not in ("own_part", "own_party")]
+    return join(told) or "nothing but the messages of its own seat"
+
+
+def data(record: Record) -> str:
+    """What the attack needs to have beside the wire."""
+    used = record.threat.used
+    parts = [f"{count(used[k])} {v}" if k == "peer_queries" and used[k] else v for k, v in _DATA.items() if k in used]
+    return join(parts) if parts else "no data of its own"
+
+
+def compared(row: Row) -> str:
+    """One result beside its blind value, in a clause."""
+    what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
+    seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
+    if row.beats_blind is False:
+        return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
+    return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
+
+
+def rule(thresholds: Thresholds) -> str:
+    """How an advantage becomes a verdict."""
+    return (
+        f"An advantage of {thresholds.leak:g} or more is a {LEAK}, from {thresholds.partial:g} a {PARTIAL}, "
+        f"below that {NONE}."
+    )
+
+
+def isolation(isolated: bool | None) -> str:
+    """Where the attack ran, and what that proves."""
+    if isolated:
+        return "Ran in a process of its own; the truth stayed outside it."
+    return "Ran in the auditor's own process." if isolated is False else "Not recorded where it ran."
+
+
+def told(*parts: str) -> str:
+    """What tells a series from others of the same attack, in parentheses; empty when there is nothing to tell."""
+    named = ", ".join(filter(None, parts))
+    return f" ({named})" if named else ""

@@ -1,0 +1,55 @@
+"""What a run folder holds: every cell's record, with its pictures within reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from cutlayer.record import DONE, FAILED, Record, read_record
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One cell's record and the folder it came from (None when it never was on disk)."""
+
+    record: Record
+    folder: Path | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the cell ran to its end."""
+        return self.record.status == DONE
+
+    def images(self) -> dict[str, Pixels]:
+        """The tensors ``truth``, ``guess`` and ``blind``, [n, C, H, W] in [0, 1], as far as they lie there."""
+        if self.folder is None or self.record.pictures is None:
+            return {}
+        # Only the name: a record must not be able to point outside its own folder.
+        path = self.folder / Path(self.record.pictures.file).name
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError):
+            return {}
+        return {name: np.asarray(value, np.float32) for name, value in tensors.items() if value.ndim == 4}
+
+
+def read_run(run: Path) -> list[Evidence]:
+    """Every cell of ``run`` in the order of the folders' names; one that cannot be read appears as failed, and why."""
+    return [_read(path.parent) for path in sorted((run / "cells").glob("*/record.json"))]
+
+
+def _read(folder: Path) -> Evidence:
+    try:
+        record = read_record(folder)
+    except (OSError, ValidationError) as error:
+        what = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else str(error)
+        record = Record(status=FAILED, reason=f"{folder.name}/record.json could not be read: {what}")
+    return Evidence(record or Record(status=FAILED, reason=f"{folder.name}/record.json is gone"), folder)
