@@ -26,7 +26,14 @@ class FrameError(ValueError):
 def encode(message: Message) -> bytes:
     """The frame that carries ``message``."""
     fields = {"kind": message.kind.value, "sender": message.sender, "step": f"{message.step:0{_STEP_DIGITS}d}"}
-    tensors = {name: tensor.detach().contiguous() for name, tensor in message.tensors.items()}
+    tensors: dict[str, Tensor] = {}
+    storages = set()
+    for name, tensor in message.tensors.items():
+        plain = tensor.detach().contiguous()
+        storage = plain.untyped_storage().data_ptr()
+        # The format refuses tensors that share memory, as two views of one do.
+        tensors[name] = plain.clone() if storage in storages else plain
+        storages.add(storage)
     frame: bytes = save(tensors, metadata=fields)
     return frame
 
@@ -56,7 +63,7 @@ def _metadata(frame: bytes) -> Mapping[str, str]:
         raise FrameError(f"a frame of {len(frame)} bytes is cut off in its header")
     try:
         header = json.loads(frame[_HEADER_LENGTH : _HEADER_LENGTH + length])
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"the frame's header is not JSON: {error}") from error
     fields = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
