@@ -25,10 +25,8 @@ def cut_index(model: nn.Sequential, cut: int | str) -> int:
     """The index of the last block before ``cut``: an index (negative ones count from the end) or a block's name."""
     names = blocks(model)
     text = str(cut)
-    if text in names:
-        return names.index(text)
     try:
-        index = int(text)
+        index = names.index(text) if text in names else int(text)
     except ValueError:
         near = difflib.get_close_matches(text, names, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
@@ -36,7 +34,7 @@ def cut_index(model: nn.Sequential, cut: int | str) -> int:
     # The last block cannot be cut after: nothing would follow.
     if not -len(names) <= index < len(names) - 1 or index == -1:
         raise CutError(
-            f"cut {index} is outside the model: it has {len(names)} blocks, cuts go from 0 to {len(names) - 2}"
+            f"cut {text} is outside the model: it has {len(names)} blocks, cuts go from 0 to {len(names) - 2}"
         )
     return index % len(names)
 
