@@ -157,8 +157,8 @@ class View:
 
     def peer_queries(self, inputs: Tensor) -> Tensor:
         """The other seat's outputs at the cut for ``inputs`` [n, ...]; the n queries are counted."""
-        self.used[Knows.PEER_QUERIES] = self.used.get(Knows.PEER_QUERIES, 0) + len(inputs) - 1
         outputs: Tensor = self.grant(Knows.PEER_QUERIES, inputs)
+        self.used[Knows.PEER_QUERIES] += len(inputs) - 1
         return outputs
 
     def aux_inputs(self) -> Tensor:
