@@ -30,7 +30,7 @@ class GaussianNoise(Defense):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
-            raise ValueError(f"gaussian_noise.sigma = {self.sigma}: it must be a finite number, 0 or greater")
+            raise ValueError(f"sigma = {self.sigma}: it must be a finite number, 0 or greater")
 
     def guard(self, message: Message) -> Message:
         """The message with noise on those of ``tensors`` that it carries."""
