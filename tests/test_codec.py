@@ -148,7 +148,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(json_values, json_values, json_values, st.sampled_from(["F32", "BOOL", "F4", "BF16", "F8_E8M0", "U64", "X"]))
 def test_wild_headers_never_raise_anything_else(value, shape, offsets, dtype):
     entry = {"dtype": dtype, "shape": shape, "data_offsets": offsets}
@@ -177,7 +177,7 @@ def test_wild_headers_never_raise_anything_else(value, shape, offsets, dtype):
         (framed({"__metadata__": FIELDS | {"sender": ""}}), "no sender"),
         (framed({"__metadata__": FIELDS, "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}), "tensors"),
         (framed({"__metadata__": FIELDS, "a": {"dtype": "F4", "shape": [0], "data_offsets": [0, 0]}}), "tensors"),
-        (framed({"__metadata__": FIELDS, "a": {"dtype": "F32", "shape": [0, 1 << 63], "data_offsets": [0, 0]}}), "tens"),
+        (framed({"__metadata__": FIELDS, "a": {"dtype": "I8", "shape": [0, 1 << 63], "data_offsets": [0, 0]}}), "tens"),
     ],
 )  # fmt: skip
 def test_the_refusal_says_why(frame, reason):
