@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cutlayer import registry
 from cutlayer.handover import OptimizerState, Route
-from cutlayer.optimization import OPTIMIZERS, Optimization
+from cutlayer.optimization import Optimization
 from cutlayer.record import Thresholds
 from cutlayer.threat import Knows
 
@@ -22,6 +23,7 @@ DEFAULT_FILE = Path(__file__).parent / "default.toml"
 AUTO = "auto"
 OFFERABLE = (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES, Knows.CLASS_PRIOR)
 """What an experiment can offer beyond what a protocol exposes anyway."""
+_LISTS = ("offers", "milestones")  # lists by nature: they sweep only as lists of lists
 
 
 class ExperimentError(ValueError):
@@ -31,7 +33,14 @@ class ExperimentError(ValueError):
 class Experiment(BaseModel):
     """One cell of a grid, as asked for; ``auto`` values are settled when data and model are known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        coerce_numbers_to_str=True,
+    )
 
     name: str = Field("", description="the run's folder under `out`; empty: after the file, or dataset and model")
     out: Path = Field(Path("runs"), description="where run folders go")
@@ -63,7 +72,7 @@ class Experiment(BaseModel):
     optimizer_state: OptimizerState = Field(OptimizerState.OWN, description="the optimizer's state at a hand-over")
     epochs: int = Field(10, ge=0, description="training epochs")
     batch_size: int = Field(64, ge=1, description="samples in a training step")
-    optimizer: str = Field("adam", description=" or ".join(OPTIMIZERS))
+    optimizer: Literal["adam", "sgd"] = Field("adam")
     learning_rate: float = Field(1e-3, gt=0)
     amsgrad: bool = Field(True, description="adam only")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
@@ -75,29 +84,31 @@ class Experiment(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
     carrier: Literal["direct", "loopback"] = Field("direct", description="messages in one process: copies, or bytes")
     isolate: bool = Field(True, description="run the attacked party in a process without the truth")
-    leak: float = Field(0.25, description="advantage from which the verdict is a leak")
-    partial: float = Field(0.1, description="advantage from which the verdict is a partial leak")
+    leak: float = Field(0.25, gt=0, le=1, description="advantage from which the verdict is a leak")
+    partial: float = Field(0.1, gt=0, le=1, description="advantage from which the verdict is a partial leak")
     options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, given as plugin.option=value")
 
-    @field_validator("cut", mode="before")
+    @field_validator("data_dir", "weights", "plugins", mode="before")
     @classmethod
-    def _text(cls, cut: object) -> object:
-        return str(cut) if isinstance(cut, int) else cut
+    def _not_here(cls, path: object) -> object:
+        # An empty path would mean the current folder, which nobody means who leaves the value out.
+        return None if path == "" else path
 
-    @field_validator("optimizer")
+    @field_validator("offers", mode="before")
     @classmethod
-    def _known(cls, optimizer: str) -> str:
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(f"one of {', '.join(OPTIMIZERS)}")
-        return optimizer
-
-    @field_validator("offers")
-    @classmethod
-    def _offerable(cls, offers: tuple[Knows, ...]) -> tuple[Knows, ...]:
-        wrong = sorted(set(offers) - set(OFFERABLE))
-        if wrong:
-            raise ValueError(f"{', '.join(wrong)} cannot be offered; one or more of {', '.join(OFFERABLE)}")
+    def _offerable(cls, offers: object) -> object:
+        for what in offers if isinstance(offers, list | tuple) else ():
+            if what not in OFFERABLE:
+                near = registry.nearest(str(what), map(str, OFFERABLE))
+                raise ValueError(f"{what!r} cannot be offered{near}; one or more of {', '.join(OFFERABLE)}")
         return offers
+
+    @field_validator("partial")
+    @classmethod
+    def _at_most_leak(cls, partial: float, info: ValidationInfo) -> float:
+        if partial > info.data.get("leak", partial):
+            raise ValueError(f"it cannot be greater than leak = {info.data['leak']}")
+        return partial
 
     @property
     def cuts(self) -> tuple[str, ...]:
@@ -137,7 +148,7 @@ class Experiment(BaseModel):
         return make({**self.model_dump(), **values})
 
 
-KEYS = tuple(Experiment.model_fields)
+KEYS = tuple(key for key in Experiment.model_fields if key != "options")
 
 
 def make(values: Mapping[str, Any]) -> Experiment:
@@ -149,7 +160,9 @@ def make(values: Mapping[str, Any]) -> Experiment:
         key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             raise ExperimentError(_unknown(key)) from None
+        choices = re.findall(r"'([^']*)'", first.get("ctx", {}).get("expected", ""))
         reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        reason += registry.nearest(str(first["input"]), choices)
         raise ExperimentError(f"{key} = {first['input']!r}: {reason}") from None
 
 
@@ -164,6 +177,8 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     source = file or (None if "attack" in given else DEFAULT_FILE)
     base = _read(source) if source else {}
     grids = base.pop("grid", [{}])
+    if not isinstance(grids, list) or not grids or not all(isinstance(own, dict) for own in grids):
+        raise ExperimentError(f"{source}: grid = {grids!r}: must be tables [[grid]]")
     if file and not base.get("name"):
         base["name"] = file.stem
     found: dict[str, Experiment] = {}
@@ -176,6 +191,9 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
 
 def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     axes = {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+    empty = next((key for key, choices in axes.items() if not choices), None)
+    if empty is not None:
+        raise ExperimentError(f"{empty} = []: there is no value to run")
     for choice in itertools.product(*axes.values()):
         cell: dict[str, Any] = {"options": {}}
         for key, value in zip(axes, choice, strict=True):
@@ -188,31 +206,43 @@ def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def _sweeps(key: str, value: object) -> bool:
-    # These two are lists by nature: they sweep only as lists of lists.
-    by_nature = key in {"offers", "milestones"} and not (
-        isinstance(value, list) and any(isinstance(v, list) for v in value)
-    )
+    by_nature = key in _LISTS and not (isinstance(value, list) and any(isinstance(v, list) for v in value))
     return isinstance(value, list) and not by_nature
 
 
 def _override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
+    key = key.strip()
     if not equals or not key:
         raise ExperimentError(f"{text!r} is not of the form key=value")
-    key = key.strip()
-    if "." not in key and key not in KEYS:
-        raise ExperimentError(_unknown(key))
+    _check_key(key)
+    value = value.strip()
+    if value.startswith("[") and isinstance(whole := _parsed(value), list):
+        return key, whole
     values = [_scalar(part.strip()) for part in value.split(",")]
-    if key in {"offers", "milestones"}:
+    if key in _LISTS:
         return key, [part for part in values if part != ""]
     return key, values if len(values) > 1 else values[0]
 
 
+def _check_key(key: str) -> None:
+    plugin, dot, option = key.partition(".")
+    if not (plugin and option if dot else key in KEYS):
+        raise ExperimentError(_unknown(key))
+
+
 def _scalar(text: str) -> Any:
+    value = _parsed(text)
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _parsed(text: str) -> Any:
+    """``text`` as a value in TOML; ``None`` where it is none."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return None
+    return found["value"] if len(found) == 1 else None
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,9 +250,8 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, dict):
             flat.update({f"{key}.{option}": choice for option, choice in value.items()})
-        elif "." not in key and key not in KEYS:
-            raise ExperimentError(_unknown(key))
         else:
+            _check_key(key)
             flat[key] = value
     return flat
 
@@ -232,7 +261,7 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ExperimentError(f"{file}: there is no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ExperimentError(f"{file} is not a TOML file: {error}") from None
 
 

@@ -9,8 +9,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-OPTIMIZERS = ("adam", "sgd")
-
 
 @dataclass(frozen=True)
 class Optimization:
