@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -30,17 +32,21 @@ def build(
     function = _function(spec, plugins)
     offered = {"input_shape": input_shape, "classes": classes}
     wanted = inspect.signature(function).parameters
-    with drawing(seed):
-        model = function(**{name: value for name, value in offered.items() if name in wanted})
+    try:
+        with drawing(seed):
+            model = function(**{name: value for name, value in offered.items() if name in wanted})
+    except Exception as error:
+        raise NetworkError(f"model {spec!r} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Sequential) or len(model) < 2:
         raise NetworkError(
             f"model {spec!r} is {type(model).__name__}, not a Sequential of at least two blocks; "
             "cutlayer.model.sequence makes one of any module"
         )
+    model = _apart(model, spec)
     try:
         with torch.no_grad():
             shape = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
-    except (RuntimeError, ValueError, TypeError) as error:
+    except Exception as error:
         raise NetworkError(f"model {spec!r} does not take inputs of shape {list(input_shape)}: {error}") from error
     if shape != (2, classes):
         raise NetworkError(
@@ -64,11 +70,24 @@ def load_weights(model: nn.Sequential, path: Path) -> None:
         model.load_state_dict(load_file(path))
     except FileNotFoundError:
         raise NetworkError(f"weights = {str(path)!r}: there is no such file") from None
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise NetworkError(f"weights = {str(path)!r} is not a safetensors file: {error}") from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise NetworkError(f"weights = {str(path)!r} do not fit the model: {reason}") from None
+
+
+def _apart(model: nn.Sequential, spec: str) -> nn.Sequential:
+    """The same network with every block a module of its own: one that stands in two places could not be cut."""
+    owner: dict[int, str] = {}
+    # Not named_children(), which passes over the second place.
+    named = model._modules
+    for name, block in named.items():
+        for tensor in (*block.parameters(), *block.buffers()):
+            other = owner.setdefault(id(tensor), name)
+            if other != name:
+                raise NetworkError(f"model {spec!r}: blocks {other!r} and {name!r} share weights, no cut can part them")
+    return nn.Sequential(OrderedDict((name, copy.deepcopy(block)) for name, block in named.items()))
 
 
 def _module(spec: str, plugins: Path | None) -> object:

@@ -36,7 +36,7 @@ class Scene:
     experiment: Experiment
     samples: Samples
     model: nn.Sequential
-    """The whole network with its initial weights."""
+    """The whole network with the weights it starts from: drawn ones, or those of ``experiment.weights``."""
     protocol: Protocol
     cuts: tuple[int, ...]
     agreement: Agreement
@@ -68,7 +68,7 @@ def settle(experiment: Experiment) -> list[Scene]:
     try:
         return _settle(experiment)
     except _MISTAKES as error:
-        raise ExperimentError(str(error)) from error
+        raise ExperimentError(" ".join(str(error).split())) from error
 
 
 def load_dataset(experiment: Experiment) -> Dataset:
@@ -100,15 +100,24 @@ def make_defenses(experiment: Experiment) -> list[Defense]:
 
 
 def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
-    """The whole network with its initial weights."""
+    """The whole network with drawn weights."""
     seed = derive(experiment.seed, "model")
     return network.build(experiment.model, dataset.input_shape, len(dataset.classes), seed, experiment.plugins)
+
+
+def own_files(experiment: Experiment, *folders: str) -> str:
+    """Size and time of the user's own files that the experiment depends on: weights, model, plug-ins in ``folders``."""
+    files = [experiment.weights, Path(experiment.model.rpartition(":")[0])]
+    if experiment.plugins:
+        files += [file for folder in folders for file in sorted((experiment.plugins / folder).glob("*.py"))]
+    states = [(file.name, file.stat()) for file in files if file and file.is_file()]
+    return str([(name, state.st_size, state.st_mtime_ns) for name, state in states])
 
 
 def _settle(experiment: Experiment) -> list[Scene]:
     _check_options(experiment)
     kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
-    preset = kind.presets[experiment.steps]
+    preset = kind.presets.get(experiment.steps, {})
     options = {**preset, **experiment.options.get(experiment.attack, {})}
     attack = make_attack(experiment.attack, options, experiment.plugins)
     make_defenses(experiment)
@@ -123,6 +132,9 @@ def _settle(experiment: Experiment) -> list[Scene]:
         device=_device(experiment.device),
     )
     model = build_model(experiment, dataset)
+    if experiment.weights:
+        network.load_weights(model, experiment.weights)
+        experiment = experiment.with_values(epochs=0)
     large = flop_count(model, dataset.input_shape) >= LARGE
     experiment = experiment.with_values(
         threads=experiment.threads or ((os.cpu_count() or 1) if large else 1),
