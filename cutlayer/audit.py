@@ -22,7 +22,8 @@ from cutlayer.judge import Judgement, Truth, judge
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Epoch, Record, Threat
-from cutlayer.scene import Scene
+from cutlayer.registry import FOLDERS
+from cutlayer.scene import Scene, own_files
 from cutlayer.seating import make_attack, seat_server
 from cutlayer.session import Session
 from cutlayer.stream import derive
@@ -33,6 +34,7 @@ from cutlayer.traffic import cost
 from cutlayer.victim import CARRIERS, Progress, accuracy, assemble, brief, train, whole_parts
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
+_UNDECIDED = "no score decides: nothing was guessed, or a guess that never looks at the wire is as good as any"
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,10 @@ def outline(scene: Scene) -> Record:
 
 
 def fingerprint(scene: Scene) -> str:
-    """What a finished cell is looked up by: the settled experiment, the data and the code's version."""
+    """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code."""
     dataset = scene.dataset
-    return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"])
+    own = own_files(scene.experiment, *FOLDERS)
+    return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"], own)
 
 
 def _seated(scene: Scene, outside: Outside, progress: Progress, residence: Residence | None) -> Host:
@@ -205,9 +208,11 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:
 def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
     scores = tuple(score for judgement in judgements for score in judgement.scores)
     verdicts = {score.verdict for score in scores if score.decides}
+    verdict = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NOT_APPLICABLE)
     return {
         "scores": scores,
-        "verdict": next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NONE),
+        "verdict": verdict,
+        "reason": _UNDECIDED if verdict == NOT_APPLICABLE else "",
         "pictures": next((j.pictures for j in judgements if j.pictures), None),
         "confusion": next((j.confusion for j in judgements if j.confusion), None),
         "features": next((j.features for j in judgements if j.features), None),
@@ -221,5 +226,4 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
 
 
 def _published(scene: Scene) -> Any:
-    paper = {**scene.attack.presets["paper"]}
-    return make_attack(scene.experiment.attack, paper, scene.experiment.plugins)
+    return make_attack(scene.experiment.attack, scene.attack.presets.get("paper", {}), scene.experiment.plugins)

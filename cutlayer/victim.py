@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
-from cutlayer import __version__, network
+from cutlayer import __version__
 from cutlayer.channel import Direct, Loopback
 from cutlayer.handover import Keeper, Route
 from cutlayer.host import Carrier, Host, LocalHost
-from cutlayer.model import join
+from cutlayer.message import detached
+from cutlayer.model import join, split
+from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
 from cutlayer.samples import deal_rows
-from cutlayer.scene import Scene, make_defenses
+from cutlayer.scene import Scene, make_defenses, own_files
 from cutlayer.seating import Brief, make_party, seat_server
 from cutlayer.session import Plan, Session
 from cutlayer.stream import derive, drawing
@@ -27,6 +29,7 @@ from cutlayer.threat import Knows, Seat
 
 Progress = Callable[[str, int, int], None]
 CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+_PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
     *(
         "dataset",
@@ -140,10 +143,9 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
         return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
     torch.set_num_threads(scene.experiment.threads)
     keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper, _given_weights(scene))
+    session = assemble(scene, honest_host(scene, keeper), keeper)
     history = _resume(session, folder)
-    epochs = 0 if scene.experiment.weights else scene.experiment.epochs
-    steps = session.steps_per_epoch()
+    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
     for epoch in range(len(history) + 1, epochs + 1):
         done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
         loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
@@ -152,8 +154,7 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     if not history:
         history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
     model = whole_model(scene, session)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
     write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
     for kept in folder.glob("epoch-*"):
         shutil.rmtree(kept)
@@ -185,7 +186,7 @@ def accuracy(scene: Scene, session: Session) -> float:
 def steps_to_train(scene: Scene, run: Path) -> int:
     """Training steps that ``train`` would still take."""
     folder = run / "victims" / key(scene)
-    if (folder / "history.json").is_file() or scene.experiment.weights:
+    if (folder / "history.json").is_file():
         return 0
     rows, batch = len(scene.dataset.train), scene.experiment.batch_size
     begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
@@ -198,37 +199,35 @@ def key(scene: Scene) -> str:
     own = () if _shared(scene) else ("protocol", "cut")
     options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
     data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
-    extra = (__version__, json.dumps(options, sort_keys=True, default=str), *data, _file_state(experiment.weights))
-    model = experiment.model.rpartition(":")[0]
-    return experiment.fingerprint(*extra, _file_state(Path(model) if model else None), only=(*_TRAINED_BY, *own))
+    code = own_files(experiment, "models", "datasets", "defenses", "protocols")
+    extra = (__version__, code, json.dumps(options, sort_keys=True, default=str), *data)
+    return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
 
 
 def _shared(scene: Scene) -> bool:
-    """Whether every protocol and cut trains to the same bits: one client, no defense, no layer that draws."""
+    """Whether every protocol and cut trains to the same bits as the whole model: tried on a few samples.
+
+    Layers that draw prevent it, and so can bf16: what crosses a cut is float32 there.
+    """
     if scene.experiment.clients > 1 or scene.experiment.defenses:
         return False
-    probe = join([scene.model]).train()
-    inputs = scene.samples.inputs(scene.samples.train_rows[: min(4, len(scene.samples.train_rows))])
-    outputs = []
-    for seed in (1, 2):
-        with drawing(seed), torch.no_grad():
-            outputs.append(probe(inputs))
-    return torch.equal(*outputs)
+    alike = zip(_step(scene, (), 1), _step(scene, scene.cuts, 2), strict=True)
+    return all(torch.equal(whole, split) for whole, split in alike)
 
 
-def _file_state(path: Path | None) -> str:
-    if path is None or not path.is_file():
-        return ""
-    state = path.stat()
-    return f"{state.st_size} {state.st_mtime_ns}"
-
-
-def _given_weights(scene: Scene) -> nn.Sequential | None:
-    if scene.experiment.weights is None:
-        return None
-    model = join([scene.model])
-    network.load_weights(model, scene.experiment.weights)
-    return model
+def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
+    """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
+    rows = scene.samples.train_rows[:_PROBED]
+    parts = nn.ModuleList(split(scene.model, cuts)).to(scene.device).train()
+    precision = torch.autocast(scene.device, torch.bfloat16, enabled=bool(scene.autocast))
+    value = scene.samples.inputs(rows).to(scene.device)
+    with drawing(seed, torch.device(scene.device)):
+        for part in parts:
+            with precision:
+                value = part(value)
+            value = value.float()
+    task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
+    return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)]
 
 
 def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
