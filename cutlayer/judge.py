@@ -123,33 +123,45 @@ def _judge_table(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresh
 
 def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
     number = len(truth.classes)
-    counts = torch.zeros(number, max(number, int(claimed.max()) + 1), dtype=torch.int64)
-    counts.index_put_((truth.labels, claimed), torch.ones_like(claimed), accumulate=True)
-    majority = counts.sum(1).max().item() / len(claimed)
+    if claimed.dtype != torch.int64:
+        raise GuessError(f"the guess at {guess.goal}: 'labels' are {claimed.dtype}, they must be torch.int64")
+    majority = torch.bincount(truth.labels).max().item() / len(claimed)
     if not guess.relabeled:
+        low, high = int(claimed.min()), int(claimed.max())
+        if low < 0 or high >= number:
+            raise GuessError(f"the guess at {guess.goal}: 'labels' go from {low} to {high}, classes to {number - 1}")
         value = (claimed == truth.labels).double().mean().item()
         found = score(Goal.LABELS, "accuracy", value, majority, 1.0, thresholds, guess.name, decides=True)
-        return Judgement((found,), confusion=_confusion(guess, counts[:, :number], truth))
+        return Judgement((found,), confusion=_confusion(guess, claimed, truth))
     chance = generator(len(claimed), "clusters")
     draws = [
-        _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance), number)
+        _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance))
         for _ in range(_CHANCE_DRAWS)
     ]
-    blind = max(majority, sum(draws) / len(draws))
-    value = _best_relabeling(truth.labels, claimed, number)
+    # Few targets, one of a class, are told apart without a look: each is a group of its own.
+    apart = _best_relabeling(truth.labels, torch.arange(len(claimed)))
+    blind = max(majority, apart, sum(draws) / len(draws))
+    value = _best_relabeling(truth.labels, claimed)
     return Judgement(
         (score(Goal.LABELS, "relabeled_accuracy", value, blind, 1.0, thresholds, guess.name, decides=True),)
     )
 
 
-def _best_relabeling(labels: Tensor, clusters: Tensor, number: int) -> float:
-    counts = torch.zeros(number, max(number, int(clusters.max()) + 1), dtype=torch.int64)
-    counts.index_put_((labels, clusters), torch.ones_like(clusters), accumulate=True)
+def _best_relabeling(labels: Tensor, clusters: Tensor) -> float:
+    names, groups = torch.unique(clusters, return_inverse=True)
+    counts = _counts(labels, groups, int(labels.max()) + 1, len(names))
     rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
     return float(counts.numpy()[rows, columns].sum()) / len(labels)
 
 
-def _confusion(guess: Guess, counts: Tensor, truth: Truth) -> Confusion:
+def _counts(labels: Tensor, claimed: Tensor, height: int, width: int) -> Tensor:
+    """How often each label [height] was claimed to be each of [width]."""
+    return torch.bincount(labels * width + claimed, minlength=height * width).view(height, width)
+
+
+def _confusion(guess: Guess, claimed: Tensor, truth: Truth) -> Confusion:
+    number = len(truth.classes)
+    counts = _counts(truth.labels, claimed, number, number)
     return Confusion(guess=guess.name, labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
 
 

@@ -45,7 +45,7 @@ class Theft:
 
 def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]:
     """The stolen part, the untrained one in its place, and the real model's accuracy."""
-    if guess.part >= len(truth.client):
+    if not 0 <= guess.part < len(truth.client):
         raise PartError(f"the stolen part is number {guess.part}, the other seat has {len(truth.client)}")
     place = truth.client[guess.part]
     stolen = copy.deepcopy(truth.parts[place])
