@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from cutlayer import __version__
-from cutlayer.record import LEAK, PARTIAL
+from cutlayer.record import FAILED, LEAK, PARTIAL
 
 app = typer.Typer(
     add_completion=False,
@@ -30,7 +30,9 @@ class FailOn(StrEnum):
     PARTIAL = "partial"
 
 
-_AS_BAD = {FailOn.LEAK: {LEAK}, FailOn.PARTIAL: {LEAK, PARTIAL}}
+# A cell that failed is no proof that nothing leaks.
+_AS_BAD = {FailOn.LEAK: {LEAK, FAILED}, FailOn.PARTIAL: {LEAK, PARTIAL, FAILED}}
+_INTERRUPTED = 130
 Given = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE.toml] [KEY=VALUE ...]", help="An experiment and what to change in it; commas sweep."),
@@ -41,7 +43,7 @@ Given = Annotated[
 def audit(
     given: Given = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per cell on standard output.")] = False,
-    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 when a verdict is this bad, or worse.")] = None,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, or a failed cell.")] = None,
 ) -> None:
     """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
     from cutlayer.commands.audit import audit_all
@@ -127,31 +129,31 @@ def version() -> None:
 def main() -> None:
     """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+        # Without standalone mode an exit code is returned, and an interruption is one of them or an Abort.
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except Exception as error:
         line = _one_line(error)
         if line is None:
             raise
         print(f"cutlayer: {line}", file=sys.stderr)
-        sys.exit(2)
+        code = 2
+    if code == _INTERRUPTED:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+    sys.exit(code)
 
 
 def _one_line(error: Exception) -> str | None:
     """What to print of an error of the user's making; ``None`` for a defect, whose traceback is worth more."""
-    import click
-
     from cutlayer.experiment import ExperimentError
+    from cutlayer.registry import PluginError
 
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    return str(error) if isinstance(error, ExperimentError) else None
+    if isinstance(error, ExperimentError | PluginError):
+        return " ".join(str(error).split())
+    # Errors in the use of the command line; newer versions of typer bring a click of their own.
+    said = getattr(error, "format_message", None)
+    return " ".join(said().split()) if said else None
 
 
 def _experiment(given: list[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from cutlayer.attack import Attack
+from cutlayer.dataset import Dataset, Split
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
 from cutlayer.registry import cls
+from cutlayer.samples import Samples
 from cutlayer.scene import Scene
 from cutlayer.seating import make_attack, seat_server
 from cutlayer.target import send_targets, target_rows
@@ -39,16 +42,20 @@ def training_seconds(scene: Scene, run: Path) -> float:
 
 
 def attack_seconds(scene: Scene) -> float:
-    """What the attack will take, scaled from its shortest run by its own count of optimization steps."""
+    """What the attack will take, scaled from its shortest run by its own count of optimization steps.
+
+    It rehearses in this process, so it is shown noise in place of the data.
+    """
     experiment = scene.experiment
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
     options = {**scene.options, **kind.presets.get("rehearsal", {})}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
     number = len(target_rows(scene))
+    scene = replace(scene, samples=Samples(_noise(scene.dataset, max(number, experiment.clients))))
     outside, keeper = Outside(), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
-        host = seat_server(type(told)(**{**vars(told), "options": options}), outside, keeper=keeper)
+        host = seat_server(replace(told, options=options), outside, keeper=keeper)
         session = outside.session = assemble(scene, host, keeper)
         start = time.perf_counter()
         host.announce(tuple(send_targets(scene, session)))
@@ -58,3 +65,11 @@ def attack_seconds(scene: Scene) -> float:
     spent = time.perf_counter() - start
     own = rehearsed.work(number)
     return _OVERHEAD + (spent * scene.attack.work(number) / own if own else spent)
+
+
+def _noise(dataset: Dataset, size: int) -> Dataset:
+    """Data of the same form, at least ``size`` rows, with every class in it."""
+    size = max(size, len(dataset.classes))
+    inputs = torch.rand(size, *dataset.input_shape)
+    split = Split((inputs * 255).byte() if dataset.is_images else inputs, torch.arange(size) % len(dataset.classes))
+    return replace(dataset, train=split, test=split)

@@ -81,7 +81,7 @@ def _run(scene: Scene, run: Path, progress: Progress, residence: Residence | Non
     try:
         return run_cell(scene, run, progress, residence)
     except Exception as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         record = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
         cell_folder(scene, run).mkdir(parents=True, exist_ok=True)
         (cell_folder(scene, run) / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 
@@ -22,6 +24,15 @@ def audit_all(
     file: Path | None, overrides: Sequence[str], command: str, console: Console, as_json: bool
 ) -> list[Record]:
     """Run every cell that ``file`` and ``overrides`` ask for, with progress on ``console``; their records."""
+    out = sys.stdout
+    # What a user's own model or plug-in prints must not mix with the records.
+    with contextlib.redirect_stdout(sys.stderr):
+        return _audit(file, overrides, command, console, out if as_json else None)
+
+
+def _audit(
+    file: Path | None, overrides: Sequence[str], command: str, console: Console, out: TextIO | None
+) -> list[Record]:
     cells = scenes(grid(file, overrides))
     run = run_folder(cells)
     _announce(cells, run, console)
@@ -30,8 +41,8 @@ def audit_all(
         with Display(console, len(cells), _estimates(cells, run, console)) as display:
             for record in run_cells(cells, run, command, display.progress, lambda n, s: display.begin(n, _title(s))):
                 records.append(record)
-                if as_json:
-                    print(record.model_dump_json(), flush=True)
+                if out:
+                    print(record.model_dump_json(), file=out, flush=True)
     finally:
         # What there is by an interruption or a defect is worth a report too.
         report = write_report(run) if records else None
@@ -72,12 +83,15 @@ def _estimates(cells: Sequence[Scene], run: Path, console: Console) -> list[floa
             experiment = scene.experiment
             alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack)
             alike_in_full = (*alike, str(scene.options), experiment.targets, experiment.target_batch)
-            if alike_in_full not in attacks:
-                attacks[alike_in_full] = attack_seconds(scene)
-            spent, whom = attacks[alike_in_full], victim.key(scene)
-            if whom not in trained:
-                trained.add(whom)
-                spent += training_seconds(scene, run)
+            try:
+                if alike_in_full not in attacks:
+                    attacks[alike_in_full] = attack_seconds(scene)
+                spent, whom = attacks[alike_in_full], victim.key(scene)
+                if whom not in trained:
+                    trained.add(whom)
+                    spent += training_seconds(scene, run)
+            except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
+                spent = 0.0
             seconds.append(spent)
     done = seconds.count(0.0)
     kept = f" ({done} of {len(cells)} cells are there already)" if done else ""
