@@ -131,6 +131,19 @@ def test_the_batched_pass_agrees_with_one_pass_per_candidate(match, stack, monke
         assert int(attack._from_weights(tail(features))) == int(torch.tensor(distances).argmin())
 
 
+def test_a_sample_of_a_batch_has_its_share_of_the_gradient():
+    """The client is as sure as the clone, and wrong half of the time: a gradient of the wrong size would mislead."""
+    size, labels = 20, torch.arange(20) % 2
+    logits = torch.tensor([[2.0, 0.0]]).repeat(size, 1)
+    grad = (logits.softmax(1) - nn.functional.one_hot(labels)) / size
+    targets = [Row(Kind.TRAIN, 0, row) for row in range(size)]
+    attack = begun(LabelInference(observes="activations"), nn.Identity(), targets=targets, classes=2)
+    request = module.Message(Kind.TRAIN, "server", 0, {"smashed": logits, "rows": torch.arange(size)})
+    attack.observe(request)
+    attack.observe(request.reply("client", grad=grad))
+    assert torch.equal(attack.infer()[0].tensors["labels"], labels)
+
+
 def names(tail: nn.Module) -> list[str]:
     return [f"0.{name}" for name, _ in tail.named_parameters()]
 
@@ -262,13 +275,15 @@ class TestClusters:
     def test_more_restarts_are_never_looser(self):
         points = torch.rand(80, 3, generator=torch.Generator().manual_seed(0))
 
-        def spread(restarts: int) -> float:
-            with Stream(3).taken_up():
+        def spread(seed: int, restarts: int) -> float:
+            with Stream(seed).taken_up():
                 groups = clusters(points, 8, restarts)
             means = [points[groups == group].mean(0) for group in range(8)]
             return sum(float((points[groups == g] - m).square().sum()) for g, m in enumerate(means))
 
-        assert spread(10) < spread(1)
+        found = [(spread(seed, 4), spread(seed, 1)) for seed in range(8)]
+        assert all(many <= one for many, one in found)
+        assert any(many < one for many, one in found)
 
     @pytest.mark.parametrize("points", [torch.rand(3, 2), torch.zeros(20, 2), torch.rand(1, 2)])
     def test_takes_few_and_equal_points(self, points):
