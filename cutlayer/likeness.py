@@ -22,15 +22,17 @@ _PSNR_LIMIT = 100.0  # dB: equal images have infinite PSNR, which JSON cannot ho
 def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and two more; both are float32 [n, C, H, W].
 
-    ``ssim_stretched``: SSIM after each image's own range is stretched to [0, 1]. Where inputs and first layer are both
-    unknown, brightness and contrast are undetermined: anyone who looks at such a guess stretches it first.
+    SSIM is averaged over all pixels; windows at the border are completed by reflection (scikit-image leaves them out).
+    ``ssim_stretched``: SSIM after each image's own range is stretched to [0, 1], the truth's too. Where inputs and
+    first layer are both unknown, brightness and contrast are undetermined: who looks at such a guess stretches it.
     ``mse_published``: of unclipped values, as UnSplit's code computes it; three channels are stretched before.
     """
     clipped = claimed.clamp(0, 1)
     mse = _per_image_mse(clipped, truth)
     metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
     if min(truth.shape[-2:]) >= _WINDOW:
-        metrics = {"ssim": _ssim(clipped, truth), "ssim_stretched": _ssim(stretched(claimed), truth), **metrics}
+        both = {"ssim": _ssim(clipped, truth), "ssim_stretched": _ssim(stretched(claimed), stretched(truth))}
+        metrics = {**both, **metrics}
     published = stretched(claimed) if truth.shape[1] == 3 else claimed
     return {**metrics, "mse_published": _per_image_mse(published, truth)}
 
