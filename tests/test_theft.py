@@ -1,0 +1,81 @@
+"""Stolen parts, judged on a model so small that its accuracy is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cutlayer.attack import Guess
+from cutlayer.judge import Truth, judge
+from cutlayer.theft import ModelTruth, PartError
+from cutlayer.threat import Goal
+from tests.guesses import THRESHOLDS, scores, truth_of
+
+
+def part(weight: float, bias: float = 0.0) -> nn.Sequential:
+    """One number through; the class behind it is 1 where it comes out above 0."""
+    layer = nn.Linear(1, 1)
+    nn.init.constant_(layer.weight, weight)
+    nn.init.constant_(layer.bias, bias)
+    return nn.Sequential(layer)
+
+
+class Signs(nn.Module):
+    def forward(self, value: Tensor) -> Tensor:
+        return torch.cat([-value, value], 1)
+
+
+def model_truth(untrained: float = 0.0, **also: Any) -> Truth:
+    inputs = torch.linspace(-1, 1, 20)[:, None]
+    model = ModelTruth(
+        parts=[part(2.0), Signs(), part(1.0)][:2],
+        client=[0],
+        untrained=[part(0.0, untrained - 0.5), Signs()],
+        inputs=inputs,
+        labels=(inputs[:, 0] > 0).long(),
+    )
+    return truth_of(model=ModelTruth(**{**vars(model), **also}))
+
+
+def test_a_stolen_part_is_judged_in_the_real_ones_place() -> None:
+    for weight, accuracy in ((2.0, 1.0), (5.0, 1.0), (-1.0, 0.0)):
+        found = scores(Guess(Goal.MODEL, dict(part(weight).state_dict())), model_truth())
+        assert found["accuracy"].value == accuracy
+        assert found["accuracy"].blind == 0.5
+        assert found["accuracy"].best == 1.0
+        assert found["accuracy"].advantage == pytest.approx(2 * accuracy - 1)
+        assert found["agreement"].value == accuracy
+        assert not found["agreement"].decides
+    shifted = scores(Guess(Goal.MODEL, dict(part(1.0, 0.5).state_dict())), model_truth())
+    assert shifted["accuracy"].value == 0.75
+
+
+def test_agreement_is_with_the_real_model_not_with_the_labels() -> None:
+    labels = torch.zeros(20, dtype=torch.int64)
+    found = scores(Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(labels=labels))
+    assert (found["accuracy"].value, found["agreement"].value) == (0.5, 1.0)
+
+
+def test_an_untrained_model_leaves_nothing_to_steal() -> None:
+    found = scores(
+        Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(untrained=0.5, labels=torch.zeros(20).long())
+    )
+    assert (found["accuracy"].advantage, found["accuracy"].verdict) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("guess", "says"),
+    [
+        (Guess(Goal.MODEL, {}), "does not fit: .*Missing key.*0.weight"),
+        (Guess(Goal.MODEL, {"0.weight": torch.zeros(2, 1), "0.bias": torch.zeros(1)}), "size mismatch for 0.weight"),
+        (Guess(Goal.MODEL, dict(part(1.0).state_dict()), part=1), "number 1, the other seat has 1"),
+        (Guess(Goal.MODEL, dict(part(1.0).state_dict()), part=-1), "number -1, the other seat has 1"),
+    ],
+)
+def test_a_stolen_part_that_does_not_fit_is_refused(guess: Guess, says: str) -> None:
+    with pytest.raises(PartError, match=says) as error:
+        judge(guess, model_truth(), THRESHOLDS)
+    assert "\n" not in str(error.value)
