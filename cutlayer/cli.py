@@ -153,7 +153,7 @@ def _one_line(error: Exception) -> str | None:
         return " ".join(str(error).split())
     # Errors in the use of the command line; newer versions of typer bring a click of their own.
     said = getattr(error, "format_message", None)
-    return " ".join(said().split()) if said else None
+    return " ".join(said().replace("Value error, ", "").split()) if said else None
 
 
 def _experiment(given: list[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:
