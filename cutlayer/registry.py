@@ -81,7 +81,12 @@ def cls(folder: str, name: str, parent: type, plugins: Path | None = None) -> ty
 
 def make(kind: type, options: Mapping[str, Any], where: str) -> Any:
     """An instance of the dataclass ``kind`` with ``options``, checked against its fields' names and types."""
-    return kind(**checked(kind, options, where))
+    try:
+        return kind(**checked(kind, options, where))
+    except PluginError:
+        raise
+    except ValueError as error:
+        raise PluginError(f"{where}: {error}") from None
 
 
 def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -50,11 +50,8 @@ def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]
     place = truth.client[guess.part]
     stolen = copy.deepcopy(truth.parts[place])
     _load(stolen, guess.tensors)
-    real = _predictions(truth, {})
-    found = []
-    for part in (stolen, truth.untrained[place]):
-        predicted = _predictions(truth, {place: part})
-        found.append(Theft(_share(predicted == truth.labels), _share(predicted == real)))
+    real, *others = _predictions(truth, place, (truth.parts[place], stolen, truth.untrained[place]))
+    found = [Theft(_share(other == truth.labels), _share(other == real)) for other in others]
     return found[0], found[1], _share(real == truth.labels)
 
 
@@ -65,15 +62,16 @@ def _load(part: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         raise PartError(f"the stolen part does not fit: {' '.join(str(error).split())}") from None
 
 
-def _predictions(truth: ModelTruth, replaced: Mapping[int, nn.Module]) -> Tensor:
-    parts = [replaced.get(number, part).eval() for number, part in enumerate(truth.parts)]
-    found = []
+def _predictions(truth: ModelTruth, place: int, candidates: Sequence[nn.Module]) -> list[Tensor]:
+    """The whole model's predictions with each of ``candidates`` at ``place``; what comes before runs once for all."""
+    before, after = nn.Sequential(*truth.parts[:place]).eval(), nn.Sequential(*truth.parts[place + 1 :]).eval()
+    found: list[list[Tensor]] = [[] for _ in candidates]
     with torch.no_grad():
-        for value in torch.split(truth.inputs, _CHUNK):
-            for part in parts:
-                value = part(value)
-            found.append(value.argmax(1))
-    return torch.cat(found)
+        for inputs in torch.split(truth.inputs, _CHUNK):
+            value = before(inputs)
+            for predictions, candidate in zip(found, candidates, strict=True):
+                predictions.append(after(candidate.eval()(value)).argmax(1))
+    return [torch.cat(predictions) for predictions in found]
 
 
 def _share(hits: Tensor) -> float:
