@@ -55,6 +55,17 @@ class Samples:
         return (self.dataset.test, rows - size) if int(rows.max()) >= size else (self.dataset.train, rows)
 
 
+def batch_sizes(rows: int, batch_size: int) -> list[int]:
+    """The sizes of an epoch's batches. A last sample on its own goes with those before it: it cannot be normalized."""
+    sizes = [batch_size] * (rows // batch_size)
+    rest = rows % batch_size
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
+
+
 class DealError(ValueError):
     """Samples that cannot be dealt as asked."""
 

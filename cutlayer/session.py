@@ -15,7 +15,7 @@ from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, gi
 from cutlayer.host import Act, Carrier, Host, perform
 from cutlayer.party import Batch, Party
 from cutlayer.protocol import Protocol
-from cutlayer.samples import Samples
+from cutlayer.samples import Samples, batch_sizes
 from cutlayer.stream import generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
@@ -79,7 +79,7 @@ class Session:
 
     def steps_per_epoch(self) -> int:
         """Training steps in an epoch, over all clients."""
-        return sum(math.ceil(len(shard) / self.plan.batch_size) for shard in self.shards)
+        return sum(len(batch_sizes(len(shard), self.plan.batch_size)) for shard in self.shards)
 
     def take_turn(self, number: int) -> None:
         """Let client ``number`` take over from the client whose turn was last."""
@@ -134,7 +134,7 @@ class Session:
         waiting = []
         for number, shard in enumerate(self.shards):
             order = torch.randperm(len(shard), generator=generator(self.plan.seed, "shuffle", number, epoch))
-            waiting.append(list(torch.split(shard[order], self.plan.batch_size)))
+            waiting.append(list(torch.split(shard[order], batch_sizes(len(shard), self.plan.batch_size))))
         while any(waiting):
             for number, batches in enumerate(waiting):
                 length = self.plan.turn or len(batches)

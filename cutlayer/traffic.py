@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
 from cutlayer.model import flop_count, parameter_count
+from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene
 from cutlayer.threat import Seat
 from cutlayer.victim import assemble, honest_host
@@ -35,13 +36,10 @@ def cost(scene: Scene) -> Cost:
     host = honest_host(scene, keeper)
     session = assemble(scene, host, keeper)
     batch, epochs = scene.experiment.batch_size, scene.experiment.epochs
-    sizes: Counter[int] = Counter()
-    for shard in session.shards:
-        sizes[batch] += len(shard) // batch
-        sizes[len(shard) % batch] += 1
+    sizes = Counter(size for shard in session.shards for size in batch_sizes(len(shard), batch))
     up = down = 0
     per_sample = 0.0
-    for size, number in sorted((s, n) for s, n in sizes.items() if s and n):
+    for size, number in sorted(sizes.items()):
         sent, received = host.meter.sent, host.meter.received
         session.exchange(Act.STEP, 0, session.shards[0][:1].expand(size))
         sent, received = host.meter.sent - sent, host.meter.received - received

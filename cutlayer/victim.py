@@ -20,7 +20,7 @@ from cutlayer.message import detached
 from cutlayer.model import join, split
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
-from cutlayer.samples import deal_rows
+from cutlayer.samples import batch_sizes, deal_rows
 from cutlayer.scene import Scene, make_defenses, own_files
 from cutlayer.seating import Brief, make_party, seat_server
 from cutlayer.session import Plan, Session
@@ -102,9 +102,7 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
     host.restore(
         make_party(Seat.SERVER.value, server, experiment.optimization, seed, scene.device, scene.autocast).checkpoint()
     )
-    shards = deal_rows(
-        samples.train_rows, scene.dataset.train.labels, experiment.clients, experiment.skew, experiment.seed
-    )
+    shards = _shards(scene)
     clients = []
     for number, shard in enumerate(shards):
         name = f"{Seat.CLIENT}-{number}"
@@ -188,9 +186,14 @@ def steps_to_train(scene: Scene, run: Path) -> int:
     folder = run / "victims" / key(scene)
     if (folder / "history.json").is_file():
         return 0
-    rows, batch = len(scene.dataset.train), scene.experiment.batch_size
     begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
-    return (scene.experiment.epochs - begun) * -(-rows // batch)
+    steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in _shards(scene))
+    return (scene.experiment.epochs - begun) * steps
+
+
+def _shards(scene: Scene) -> list[Tensor]:
+    experiment, labels = scene.experiment, scene.dataset.train.labels
+    return deal_rows(scene.samples.train_rows, labels, experiment.clients, experiment.skew, experiment.seed)
 
 
 def key(scene: Scene) -> str:
