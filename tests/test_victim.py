@@ -1,0 +1,233 @@
+"""The attacked deployment: trained once, kept whole, taken up to the bit, shared where nothing can differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cutlayer import victim as victim_module
+from cutlayer.scene import Scene
+from cutlayer.threat import Knows, Seat
+from cutlayer.victim import Victim, brief, key, steps_to_train, train, whole_parts
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+
+CUTS = {"vanilla": "1", "u_shaped": "1:3", "label_only": "3"}
+PLAIN = '''"""No layer that draws."""
+from collections import OrderedDict
+from torch import nn
+
+
+def build(input_shape, classes):
+    return nn.Sequential(OrderedDict(
+        conv=nn.Conv2d(1, 3, 3), {norm}relu=nn.ReLU(), fc=nn.Sequential(nn.Flatten(), nn.Linear(108, 12)),
+        sigmoid=nn.Sigmoid(), out=nn.Linear(12, classes)))
+'''
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def plain(tmp_path: Path, norm: bool = False) -> str:
+    file = tmp_path / f"plain{norm}.py"
+    if not file.exists():
+        file.write_text(PLAIN.format(norm="norm=nn.BatchNorm2d(3), " if norm else ""))
+    return f"{file}:build"
+
+
+def same(one: Victim, other: Victim) -> bool:
+    states: list[dict[str, Tensor]] = [found.model.state_dict() for found in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    return all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def interrupted_at(step: int) -> Any:
+    def progress(what: str, done: int, total: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("values", [{}, {"optimizer": "sgd", "momentum": 0.9}, {"clients": 5, "turn": 1}])
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 0), (1, 1), (2, 4), (3, 0)])
+def test_an_interrupted_training_is_taken_up_to_the_bit(
+    tmp_path: Path, values: dict[str, Any], epochs: int, steps: int
+) -> None:
+    """In the last step of an epoch, which is then not kept yet; right after it; in the middle; in the very last."""
+    scene = scene_of(protocol="u_shaped", cut="1:4", epochs=3, batch_size=4, **values)
+    total = steps_to_train(scene, tmp_path)
+    step = epochs * total // 3 + steps
+    through = train(scene, tmp_path / "through", quiet)
+    with pytest.raises(KeyboardInterrupt):
+        train(scene, tmp_path / "cut", interrupted_at(step))
+    done = total // 3 * ((step - 1) // (total // 3))
+    assert steps_to_train(scene, tmp_path / "cut") == total - done
+    seen: list[int] = []
+    resumed = train(scene, tmp_path / "cut", lambda what, done, total: seen.append(done))
+    assert seen == list(range(done + 1, total + 1))
+    assert same(through, resumed)
+    assert through.history == resumed.history
+    assert [epoch.epoch for epoch in resumed.history] == [1, 2, 3]
+
+
+def test_a_finished_training_is_looked_up(tmp_path: Path) -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+    first = train(scene, tmp_path, quiet)
+    again = train(scene, tmp_path, interrupted_at(1))
+    assert same(first, again)
+    assert first.history == again.history
+    assert steps_to_train(scene, tmp_path) == 0
+    (folder,) = (tmp_path / "victims").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model.safetensors"]
+
+
+def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+    through = train(scene, tmp_path / "through", quiet)
+
+    def dies(path: Path, content: str | bytes) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(victim_module, "write_atomically", dies)
+    with pytest.raises(OSError, match="disk full"):
+        train(scene, tmp_path / "cut", quiet)
+    monkeypatch.undo()
+    folder = tmp_path / "cut" / "victims" / key(scene)
+    assert {path.name for path in folder.iterdir()} == {"epoch-2"}
+    # What a kill in the middle of writing an epoch leaves behind.
+    (folder / ".draft").mkdir()
+    (folder / ".draft" / "server.safetensors").write_bytes(b"half")
+    assert same(through, train(scene, tmp_path / "cut", quiet))
+
+
+def test_a_kept_epoch_is_renamed_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+
+    def dies(self: Path, target: Path) -> None:
+        raise OSError("killed")
+
+    monkeypatch.setattr(Path, "rename", dies)
+    with pytest.raises(OSError, match="killed"):
+        train(scene, tmp_path, quiet)
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "victims" / key(scene)).iterdir()] == [".draft"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("norm", [False, True])
+def test_victims_that_share_a_key_train_to_the_same_bits(tmp_path: Path, precision: str, norm: bool) -> None:
+    """Whatever may be shared is; under bf16 a cut can matter, as what crosses it is float32."""
+    model, found = plain(tmp_path, norm), {}
+    places = [("vanilla", str(cut)) for cut in range(4 + norm)] + list(CUTS.items())[1:]
+    for protocol, cut in places:
+        scene = scene_of(protocol=protocol, cut=cut, model=model, precision=precision, plugins=None, attack="unsplit")
+        trained = train(scene, tmp_path / f"{protocol}{cut}", quiet)
+        first = found.setdefault(key(scene), trained)
+        assert same(first, trained), f"{protocol} {cut}"
+    if precision == "fp32":
+        assert len(found) == 1
+    else:
+        assert len(found) < len(places)
+
+
+def test_layers_that_draw_keep_victims_apart() -> None:
+    scenes = [scene_of(protocol=protocol, cut=cut) for protocol, cut in (*CUTS.items(), ("vanilla", "2"))]
+    assert len({key(scene) for scene in scenes}) == 4
+
+
+def test_several_clients_or_a_defense_keep_victims_apart(tmp_path: Path) -> None:
+    for values in ({"clients": 2}, {"defense": "gaussian_noise"}):
+        scenes = [
+            scene_of(protocol=protocol, cut=cut, model=plain(tmp_path), plugins=None, attack="unsplit", **values)
+            for protocol, cut in CUTS.items()
+        ]
+        assert len({key(scene) for scene in scenes}) == 3
+
+
+def test_a_key_is_of_what_the_training_depends_on(tmp_path: Path) -> None:
+    model = plain(tmp_path)
+
+    def key_of(**values: Any) -> str:
+        return key(scene_of(**{"protocol": "vanilla", "cut": "1", "model": model, "plugins": None, **values}))
+
+    plain_key = key_of(attack="unsplit")
+    assert key_of(attack="unsplit", when="before", targets=2, isolate=False, leak=0.5) == plain_key
+    for values in (
+        {"seed": 2},
+        {"epochs": 3},
+        {"batch_size": 7},
+        {"learning_rate": 0.1},
+        {"defense": "gaussian_noise"},
+    ):
+        assert key_of(attack="unsplit", **values) != plain_key
+    noises = [{"gaussian_noise": {"sigma": sigma}} for sigma in (0.1, 0.2)]
+    assert len({key_of(attack="unsplit", defense="gaussian_noise", options=noise) for noise in noises}) == 2
+    Path(model.rpartition(":")[0]).write_text(PLAIN.format(norm="more=nn.Identity(), "))
+    assert key_of(attack="unsplit") != plain_key
+
+
+def test_no_epochs_leave_the_network_as_drawn(tmp_path: Path) -> None:
+    scene = scene_of(protocol="vanilla", cut="1", epochs=0)
+    victim = train(scene, tmp_path, interrupted_at(1))
+    assert [epoch.epoch for epoch in victim.history] == [0]
+    assert victim.accuracy is not None
+    for name, tensor in victim.model.state_dict().items():
+        assert torch.equal(tensor, scene.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_the_whole_model_is_the_trained_parts_in_order(tmp_path: Path, protocol: str) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2)
+    victim = train(scene, tmp_path, quiet)
+    assert list(victim.model.state_dict()) == list(scene.model.state_dict())
+    rows = scene.samples.test_rows
+    with torch.no_grad():
+        hits = victim.model.eval()(scene.samples.inputs(rows)).argmax(1) == scene.samples.labels(rows)
+    assert victim.accuracy == hits.double().mean().item()
+    session = victim_module.assemble(
+        scene, victim_module.honest_host(scene), victim_module.Keeper("trusted_party"), victim.model
+    )
+    values = [tensor for part in whole_parts(scene, session) for tensor in part.state_dict().values()]
+    kept = load_file(tmp_path / "victims" / key(scene) / "model.safetensors")
+    assert all(torch.equal(a, kept[n]) for a, n in zip(values, victim.model.state_dict(), strict=True))
+
+
+def offered(scene: Scene) -> set[Knows]:
+    return set(brief(scene, attack=True).offers)
+
+
+def test_a_handover_through_the_server_exposes_the_weights_to_it() -> None:
+    values = {"protocol": "vanilla", "cut": "1", "offers": ()}
+    assert Knows.PEER_WEIGHTS not in offered(scene_of(**values, clients=2))
+    assert Knows.PEER_WEIGHTS not in offered(scene_of(**values, handover="server"))
+    assert Knows.PEER_WEIGHTS in offered(scene_of(**values, handover="server", clients=2))
+
+
+def test_offers_come_on_top_of_what_the_protocol_exposes() -> None:
+    scene = scene_of(protocol="vanilla", cut="1", offers=("peer_queries",))
+    assert offered(scene) == {*scene.protocol.exposes[Seat.SERVER], Knows.PEER_QUERIES}
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_bf16_trains_and_float32_crosses(tmp_path: Path, protocol: str) -> None:
+    values = {"protocol": protocol, "cut": CUTS[protocol], "epochs": 6, "learning_rate": 0.02}
+    victims = [train(scene_of(precision=p, **values), tmp_path / p, quiet) for p in ("fp32", "bf16")]
+    assert not same(*victims)
+    accuracies = [victim.accuracy or 0.0 for victim in victims]
+    assert min(accuracies) > 0.6
+    assert all(tensor.dtype == torch.float32 for tensor in victims[1].model.parameters())
+
+
+def test_many_clients_take_turns_by_every_rule_at_once(tmp_path: Path) -> None:
+    values = {"clients": 3, "skew": 0.3, "turn": 2, "handover": "trusted_party", "optimizer_state": "carried"}
+    scene = scene_of(protocol="u_shaped", cut="1:4", epochs=8, learning_rate=0.01, **values)
+    assert (train(scene, tmp_path, quiet).accuracy or 0.0) > 0.6
