@@ -1,0 +1,1 @@
+"""The published tables: their values as printed, to stand beside ours."""
