@@ -1,0 +1,124 @@
+"""Every attack keeps the contract, and the contract's checks report those who do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest.mock import patch
+
+import pytest
+
+from cutlayer import seating
+from cutlayer.message import Kind
+from cutlayer.threat import View
+from tests import contract, trials
+from tests.contract import CHECKS
+from tests.scenes import PLUGINS
+from tests.trials import Case
+
+CASES = trials.cases()
+DISTINCT = trials.distinct(CASES)
+FIRST = [
+    case for case in DISTINCT if case.attack not in {earlier.attack for earlier in DISTINCT[: DISTINCT.index(case)]}
+]
+QUICK = [check for check in CHECKS if check is not contract.check_control]
+
+
+def all_of(cases: list[Case], quick: list[Case]) -> pytest.MarkDecorator:
+    """The test for each of ``cases``; those that are not ``quick`` are slow."""
+    marked = [pytest.param(case, marks=() if case in quick else pytest.mark.slow, id=str(case)) for case in cases]
+    return pytest.mark.parametrize("case", marked)
+
+
+def the(case: Case) -> Case:
+    """``case``, unless its attack has nothing to do in its protocol."""
+    if not trials.applies(case):
+        pytest.skip(trials.trial(case).record.reason)
+    return case
+
+
+@pytest.mark.parametrize("check", QUICK, ids=lambda check: check.__name__)
+@all_of(CASES, quick=CASES)
+def test_every_attack_keeps_the_contract(case: Case, check: Callable[[Case], None]) -> None:
+    check(the(case))
+
+
+@all_of(CASES, quick=DISTINCT)
+def test_every_attack_fails_its_negative_control(case: Case) -> None:
+    contract.check_control(the(case))
+
+
+@all_of(DISTINCT, quick=FIRST)
+def test_every_attack_guesses_the_same_in_another_process(case: Case) -> None:
+    contract.check_isolation(the(case))
+
+
+@pytest.mark.parametrize("case", FIRST, ids=str)
+def test_every_attack_applies_where_it_is_at_home(case: Case) -> None:
+    assert trials.applies(case)
+
+
+def mutant(defect: str) -> Case:
+    return Case("mutant", "vanilla", (("defect", defect),), PLUGINS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_an_honest_attack_passes(check: Callable[[Case], None]) -> None:
+    check(mutant(""))
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "reported"),
+    [
+        ("overdeclares", contract.check_binding, "declares class_prior, peer_architecture and uses peer_architecture"),
+        ("reaches", contract.check_binding, "does not declare: the threat model does not declare class_prior"),
+        ("drops a row", contract.check_guesses, "its rows are not the targets'"),
+        ("repeats a row", contract.check_guesses, "a target is guessed twice"),
+        ("other rows", contract.check_guesses, "its rows are not the targets'"),
+        ("shape", contract.check_guesses, "not [4, 1, 16, 16] torch.float32"),
+        ("dtype", contract.check_guesses, "torch.float64, not"),
+        ("no inputs", contract.check_guesses, "there is no 'inputs'"),
+        ("nan", contract.check_guesses, "'inputs' is not finite"),
+        ("another goal", contract.check_guesses, "it guesses at labels, its goals: inputs"),
+        ("no such label", contract.check_guesses, "a label is none of the 10 classes"),
+        ("another part", contract.check_guesses, "the stolen part is"),
+        ("unseeded", contract.check_repeats, "a second run guesses other inputs"),
+        pytest.param(
+            *("inputs off the stack", contract.check_isolation, "another process guesses other inputs"),
+            marks=pytest.mark.slow,
+        ),
+        ("inputs off the stack", contract.check_control, "zeroed, yet 1.00 better than blind (inputs, ssim)"),
+        ("model off the stack", contract.check_control, "zeroed, yet 1.00 better than blind (model, accuracy)"),
+        ("labels by position", contract.check_control, "permuted, yet 1.00 better than blind (labels, accuracy)"),
+    ],
+)
+def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], reported: str) -> None:
+    with pytest.raises(AssertionError) as error:
+        check(mutant(defect))
+    assert reported in str(error.value)
+
+
+def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:
+    with patch.object(View, "__post_init__", lambda view: None), pytest.raises(AssertionError, match="runs without"):
+        contract.check_binding(mutant("overdeclares"))
+
+
+def test_a_view_that_gives_what_is_not_declared_is_reported() -> None:
+    with patch.object(View, "grant", lambda view, what: None), pytest.raises(AssertionError, match="it was given"):
+        contract.check_refusals(mutant(""))
+
+
+def test_an_adversary_that_shows_labels_is_reported() -> None:
+    kind = type(trials.attack_of(mutant("")))
+    with patch.object(kind, "watches", frozenset(Kind)):
+        contract.check_sight(mutant(""), trials.run(mutant("")))
+        with patch.object(seating, "_guarded", lambda message: {}):
+            shown = trials.run(mutant(""))
+        with pytest.raises(AssertionError, match="shown 'labels' undeclared"):
+            contract.check_sight(mutant(""), shown)
+
+
+def test_an_adversary_that_shows_what_is_not_watched_is_reported() -> None:
+    with patch.object(type(trials.attack_of(mutant(""))), "watches", frozenset(Kind)):
+        shown = trials.run(mutant(""))
+    with pytest.raises(AssertionError, match="which it does not watch"):
+        contract.check_sight(mutant(""), shown)

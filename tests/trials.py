@@ -1,0 +1,253 @@
+"""Attacks run on small made data through the code of any audit: honestly, or as a negative control."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import shutil
+import tempfile
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from cutlayer import audit, grants, registry, scene
+from cutlayer.attack import Attack, Guess, TamperingAttack
+from cutlayer.dataset import Dataset, Split
+from cutlayer.defense import Defense
+from cutlayer.experiment import make
+from cutlayer.judge import Judgement, Truth, judge
+from cutlayer.message import Kind, Message
+from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
+from cutlayer.scene import Scene
+from cutlayer.seating import Brief
+from cutlayer.session import Session
+from cutlayer.threat import Knows
+from cutlayer.victim import assemble, brief
+
+CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
+MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
+CUTS = {"vanilla": "1", "u_shaped": "1"}
+Control = Literal["", "zeroed", "permuted"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An attack with options in a protocol."""
+
+    attack: str
+    protocol: str
+    options: tuple[tuple[str, Any], ...] = ()
+    plugins: Path | None = None
+
+    def __str__(self) -> str:
+        return "-".join([self.attack, self.protocol, *(f"{name}={value}" for name, value in self.options)])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one run of a case left behind."""
+
+    record: Record
+    guesses: tuple[Guess, ...]
+    truth: Truth | None
+    judgements: tuple[Judgement, ...]
+    """Of a negative control; the guesses of an honest run are not judged."""
+    seen: frozenset[tuple[Kind, str]]
+    """Kinds and names of the tensors that the attack was shown; empty for another process."""
+
+
+def cases(plugins: Path | None = None, only: str = "") -> list[Case]:
+    """Every attack as it is in every protocol, its own one first, and with each choice of its options in its own one.
+
+    A choice is any value of an option that is annotated with a ``Literal``.
+    """
+    found: list[Case] = []
+    for name in [only] if only else registry.names("attacks", plugins):
+        kind: type[Attack] = registry.cls("attacks", name, Attack, plugins)
+        short = tuple(kind.presets.get("rehearsal", {}).items())
+        home = kind.setting.protocol
+        protocols = [home, *(other for other in registry.names("protocols") if other != home)]
+        found += [Case(name, protocol, short, plugins) for protocol in protocols]
+        found += [Case(name, home, (*short, choice), plugins) for choice in _choices(kind)]
+    return found
+
+
+def distinct(found: Sequence[Case]) -> list[Case]:
+    """The first case of ``found`` for each attack and threat model."""
+    first: dict[object, Case] = {}
+    for case in found:
+        first.setdefault((case.attack, attack_of(case).threat), case)
+    return list(first.values())
+
+
+def applies(case: Case) -> bool:
+    """Whether the attack has anything to do in the case's protocol, given all it declares."""
+    return trial(case).record.status != NOT_APPLICABLE
+
+
+@cache
+def trial(case: Case) -> Trial:
+    """The case in this process with the first seed, run once."""
+    return run(case)
+
+
+def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False) -> Trial:
+    """Run the case, offering its attack exactly what it declares.
+
+    ``zeroed``: whatever comes from the client is zero, in messages, gradients and answers to queries. A passive attack
+    is only shown zeros, so that there is a trained victim to be stolen; around a tampering one they are on the wire.
+    ``permuted``: all parties train on permuted labels, and guesses are scored against the real ones.
+    """
+    settled = scene_of(case, seed, control, isolate)
+    guesses: list[Guess] = []
+    truths: list[Truth] = []
+    judgements: list[Judgement] = []
+    seen: set[tuple[Kind, str]] = set()
+    kind = type(settled.attack)
+    observe = kind.observe
+
+    def judged(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+        guesses.append(guess)
+        truths.append(truth)
+        if not control:
+            return Judgement(())
+        if control == "permuted":
+            truth = dataclasses.replace(truth, labels=real_labels(truth.inputs))
+        judgements.append(judge(guess, truth, thresholds))
+        return judgements[-1]
+
+    def assembled(*arguments: Any) -> Session:
+        session = assemble(*arguments)
+        if control == "zeroed" and isinstance(settled.attack, TamperingAttack):
+            session.defenses = [*session.defenses, _Zeros()]
+        return session
+
+    def shown(attack: Attack, message: Message) -> None:
+        seen.update((message.kind, name) for name in message)
+        observe(attack, _zeros(message) if control == "zeroed" else message)
+
+    with ExitStack() as patched:
+        told = lambda s, attack: told_of(s, s.attack.threat.knows, attack)  # noqa: E731
+        for where, what, instead in (
+            (audit, "brief", told),
+            (audit, "judge", judged),
+            (audit, "assemble", assembled),
+            (audit, "Outside", _ZeroOutside if control == "zeroed" else grants.Outside),
+            (kind, "observe", shown),
+        ):
+            patched.enter_context(patch.object(where, what, instead))
+        record = audit.run_cell(settled, _folder(), lambda what, done, total: None).record
+    truth = truths[0] if truths else None
+    return Trial(record, tuple(guesses), truth, tuple(judgements), frozenset(seen))
+
+
+def attack_of(case: Case) -> Attack:
+    """The case's attack with its options."""
+    return scene_of(case).attack
+
+
+@cache
+def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = False) -> Scene:
+    """The case on the made data."""
+    targets = registry.cls("attacks", case.attack, Attack, case.plugins).setting.targets  # type: ignore[attr-defined]
+    experiment = make(
+        {
+            "attack": case.attack,
+            "options": {case.attack: dict(case.options)},
+            "protocol": case.protocol,
+            "cut": CUTS.get(case.protocol, "auto"),
+            "model": "unsplit_mnist",
+            "plugins": case.plugins,
+            "targets": MANY if targets >= MANY else FEW,
+            "seed": seed,
+            "isolate": isolate,
+            "epochs": 4,
+            "batch_size": 16,
+            "learning_rate": 5e-3,
+            "device": "cpu",
+            "precision": "fp32",
+            "threads": 1,
+        }
+    )
+    with patch.object(scene, "load_dataset", lambda experiment: _data(control == "permuted")):
+        return scene.settle(experiment)[0]
+
+
+def told_of(settled: Scene, offers: frozenset[Knows], attack: bool = True) -> Brief:
+    """What the server's seat is told, with exactly ``offers``."""
+    return dataclasses.replace(brief(settled, attack), offers=tuple(sorted(offers)))
+
+
+class _Zeros(Defense):
+    """A client from whose messages nothing can be learned but their shapes."""
+
+    def guard(self, message: Message) -> Message:
+        return _zeros(message)
+
+
+def _zeros(message: Message) -> Message:
+    numbers = {name: tensor for name, tensor in message.tensors.items() if tensor.is_floating_point()}
+    return message.replace(**{name: torch.zeros_like(tensor) for name, tensor in numbers.items()})
+
+
+class _ZeroOutside(grants.Outside):
+    """Gradients and answers to queries are given out by the client, too."""
+
+    def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        found = super().__call__(what, tensors)
+        given_out = what in {Knows.PEER_GRADIENTS, Knows.PEER_QUERIES}
+        return {name: torch.zeros_like(tensor) for name, tensor in found.items()} if given_out else found
+
+
+@cache
+def _data(permuted: bool) -> Dataset:
+    """A pattern of blocks for each class, and noise. Permuted labels go evenly over the rows of each class."""
+    draw = torch.Generator().manual_seed(6)
+
+    def made(size: int) -> Split:
+        rows = torch.arange(size)
+        labels = rows % CLASSES
+        noise = torch.randint(0, 100, (size, 1, SIDE, SIDE), generator=draw)
+        images = (noise + 150 * _patterns()[labels][:, None]).to(torch.uint8)
+        return Split(images, rows // CLASSES % CLASSES if permuted else labels)
+
+    # The source is part of what trained victims are looked up by.
+    classes = tuple("abcdefghij")
+    return Dataset("made", made(TRAIN), made(TEST), classes, source="permuted" if permuted else "made")
+
+
+@cache
+def _patterns() -> Tensor:
+    """Dark and bright blocks, 0 and 1, [classes, side, side]: as many bright ones in each class."""
+    draw = torch.Generator().manual_seed(5)
+    blocks = torch.stack([(torch.randperm(16, generator=draw) < 8).view(4, 4) for _ in range(CLASSES)]).long()
+    return blocks.repeat_interleave(SIDE // 4, 1).repeat_interleave(SIDE // 4, 2)
+
+
+def real_labels(inputs: Tensor) -> Tensor:
+    """The labels of made inputs, by their patterns: those that came with them may be permuted."""
+    apart = inputs - 0.6 * _patterns()[:, None, None]
+    return apart.square().mean((2, 3, 4)).argmin(0)
+
+
+@cache
+def _folder() -> Path:
+    """Where the trained victims lie, which cases share."""
+    folder = tempfile.mkdtemp(prefix="trials-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _choices(kind: type[Attack]) -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.init and typing.get_origin(hints[field.name]) is Literal:
+            yield from ((field.name, value) for value in typing.get_args(hints[field.name]) if value != field.default)
