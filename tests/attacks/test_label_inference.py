@@ -14,11 +14,10 @@ from torch.nn.functional import cross_entropy, interpolate
 
 import cutlayer.attacks.label_inference as module
 from cutlayer import registry
-from cutlayer.attacks.label_inference import LabelInference, clusters
+from cutlayer.attacks.label_inference import LabelInference
 from cutlayer.message import Kind
 from cutlayer.model import split
 from cutlayer.models.unsplit_mnist import build
-from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Row, Seat, View
 from tests.parties import Pair, attacked, batches, pair
 
@@ -191,9 +190,9 @@ def test_the_clone_is_the_stolen_last_part():
 
 def test_the_clone_learns_what_the_client_learns():
     torch.manual_seed(0)
-    model, cuts, (inputs, labels) = build(SHAPE), DEPTHS[1], digits(500)
+    model, cuts, (inputs, labels) = build(SHAPE), DEPTHS[1], digits(300)
     victim = pair("u_shaped", model, cuts, SHAPE, schedule=lambda step: 5e-3)
-    run = batches(inputs, labels, 20) * 4
+    run = batches(inputs, labels, 10) * 3
     (_, stolen), _ = attacked(victim, LabelInference(learning_rate=5e-3), model, cuts, run)
     client, (server,) = victim.parties[Seat.CLIENT].parts.eval(), victim.parties[Seat.SERVER].parts.eval()
 
@@ -260,36 +259,6 @@ def test_a_part_without_weights_cannot_be_matched_by_weights():
 )
 def test_only_the_published_observation_declares_gradients(observes, knows):
     assert LabelInference(observes=observes).threat.knows == knows
-
-
-class TestClusters:
-    def test_finds_groups_that_lie_apart(self):
-        generator = torch.Generator().manual_seed(0)
-        truth = torch.arange(60) % 6
-        points = 10 * torch.eye(6)[truth] + torch.randn(60, 6, generator=generator)
-        with Stream(0).taken_up():
-            groups = clusters(points, 6, restarts=3)
-        assert all(len(set(groups[truth == group].tolist())) == 1 for group in range(6))
-        assert len(set(groups.tolist())) == 6
-
-    def test_more_restarts_are_never_looser(self):
-        points = torch.rand(80, 3, generator=torch.Generator().manual_seed(0))
-
-        def spread(seed: int, restarts: int) -> float:
-            with Stream(seed).taken_up():
-                groups = clusters(points, 8, restarts)
-            means = [points[groups == group].mean(0) for group in range(8)]
-            return sum(float((points[groups == g] - m).square().sum()) for g, m in enumerate(means))
-
-        found = [(spread(seed, 4), spread(seed, 1)) for seed in range(8)]
-        assert all(many <= one for many, one in found)
-        assert any(many < one for many, one in found)
-
-    @pytest.mark.parametrize("points", [torch.rand(3, 2), torch.zeros(20, 2), torch.rand(1, 2)])
-    def test_takes_few_and_equal_points(self, points):
-        groups = clusters(points, 10, restarts=2)
-        assert groups.shape == (len(points),)
-        assert int(groups.max()) < min(10, len(points))
 
 
 @pytest.mark.slow
