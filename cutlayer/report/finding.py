@@ -52,6 +52,10 @@ class Row:
     beats_blind: bool | None
 
 
+def _gain(row: Row) -> float:
+    return row.advantage.mean if row.advantage else -math.inf
+
+
 @dataclass(frozen=True)
 class Finding:
     """One attack at one cut in one setting, over all its seeds (``cells``, in order of the seed)."""
@@ -78,8 +82,13 @@ class Finding:
 
     @property
     def deciding(self) -> tuple[Row, ...]:
-        """The rows whose advantage the verdict rests on."""
-        return tuple(row for row in self.rows if row.decides)
+        """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that fares best."""
+        best: dict[tuple[str, str], Row] = {}
+        for row in self.rows:
+            held = best.get((row.goal, row.guess))
+            if row.decides and (held is None or _gain(row) > _gain(held)):
+                best[row.goal, row.guess] = row
+        return tuple(best.values())
 
     @property
     def verdict(self) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from cutlayer.report.evidence import read_run
 from cutlayer.report.finding import findings
 from cutlayer.report.panel import panels
-from tests.report.made_run import made_record, save
+from tests.report.made_run import made_record, save, score
 
 
 def test_seeds_that_disagree_are_judged_by_their_mean(tmp_path: Path) -> None:
@@ -39,3 +39,14 @@ def test_an_option_that_follows_the_cut_keeps_one_series(tmp_path: Path) -> None
     assert [[square.cut for square in s.squares] for s in panels(made, read_run(tmp_path))[0].series] == [
         ["1", "3"]
     ] * 2
+
+
+def test_of_several_deciding_metrics_the_one_that_fares_best_speaks(tmp_path: Path) -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    record["scores"] = [
+        score("inputs", "ssim", 0.2, 0.4, 1.0, decides=True),
+        score("inputs", "ssim_stretched", 0.9, 0.4, 1.0, decides=True),
+        score("model", "accuracy", 0.5, 0.1, 1.0, decides=True),
+    ]
+    save(tmp_path, record)
+    assert [row.metric for row in findings(read_run(tmp_path))[0].deciding] == ["ssim_stretched", "accuracy"]
