@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cutlayer.audit import Outcome, fingerprint, outline, run_cell
-from cutlayer.experiment import Experiment
+from cutlayer.experiment import Experiment, grid
 from cutlayer.isolation import Residence
 from cutlayer.record import DONE, FAILED, NOT_APPLICABLE, Record, read_record, write_record
 from cutlayer.scene import Scene, settle
@@ -22,6 +23,19 @@ def scenes(experiments: Sequence[Experiment]) -> list[Scene]:
         for scene in settle(experiment):
             found.setdefault(fingerprint(scene), scene)
     return list(found.values())
+
+
+def audit(
+    *overrides: str, file: Path | None = None, progress: Progress = lambda what, done, total: None
+) -> list[Record]:
+    """The records of all cells that `cutlayer audit` would run for the same ``file`` and ``key=value`` texts.
+
+    They are left in the run folder, where finished cells are looked up. A value or a combination that cannot be run is
+    an ``ExperimentError``, before anything has run; a cell that fails leaves a record that says why.
+    """
+    cells = scenes(grid(file, overrides))
+    command = shlex.join(["cutlayer", "audit", *([str(file)] if file else []), *overrides])
+    return list(run_cells(cells, run_folder(cells), command, progress, lambda number, scene: None))
 
 
 def run_folder(cells: Sequence[Scene]) -> Path:
