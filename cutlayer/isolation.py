@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import traceback
@@ -49,6 +48,8 @@ class Residence:
             pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=2,
+            # Ctrl-C at the terminal is for the caller alone, which closes this process in order.
+            start_new_session=True,
         )
         their_wire.close()
         their_control.close()
@@ -262,5 +263,4 @@ def main(wire: Connection, control: Connection) -> None:
 
 if __name__ == "__main__":
     ends = [Connection(int(number)) for number in sys.argv[1:3]]
-    os.setsid()  # Ctrl-C at the terminal is for the caller, which closes this process in order
     main(*ends)
