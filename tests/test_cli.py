@@ -1,0 +1,291 @@
+"""The command line: what it prints where, with which exit code, and what it keeps for the next call."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from safetensors.torch import load_file
+
+from cutlayer import __version__, cli
+from cutlayer.commands.audit import _estimates
+from cutlayer.display import Display, duration
+from cutlayer.record import Record
+from cutlayer.scene import Scene
+from tests.scenes import PLUGINS, made, scenes_of
+from tests.test_audit import GREY, attacks
+
+__all__ = ["made"]
+
+MODEL = f"model={PLUGINS / 'models' / 'stochastic.py'}:build"
+QUICK = ("attack=unsplit", "protocol=vanilla", "cut=0", "unsplit.rounds=1", "epochs=2", "batch_size=8", MODEL)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs land in the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
+    """The exit code, standard output and standard error of a command line."""
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cutlayer", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, *capfd.readouterr()
+
+    return called
+
+
+@pytest.mark.usefixtures("made")
+def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> None:
+    plugins = attacks(tmp_path / "own", chatty=GREY)
+    common = ("audit", "attack=chatty", f"plugins={plugins}", "protocol=vanilla", "cut=1,3", "epochs=1", MODEL)
+    code, out, err = call(*common, "isolate=false", "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [record["cell"]["cut"] for record in records] == ["1", "3"]
+    assert all(record["status"] == "done" for record in records)
+    assert {"cell", "utility", "scores", "verdict", "threat", "isolated", "bytes_up", "bytes_down", "code"} <= set(
+        records[0]
+    )
+    assert {"client_parameters", "client_flops", "attack_seconds", "seconds", "environment"} <= set(records[0])
+    assert records[0]["command"].startswith("cutlayer audit attack=chatty")
+    assert "prints what it likes" in err
+    assert "leak from an advantage of 0.25, partial leak from 0.1" in err
+    assert "estimated time:" in err
+    report = Path(err.split("report: ")[1].strip())
+    assert report.is_file()
+    code, out, err = call(*common, "isolate=false")
+    assert (code, out) == (0, "")
+    assert "(2 of 2 cells are there already)" in err
+    assert "prints" not in err
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "fail_on", "code"),
+    [
+        ("no leak,leak", "leak", 1),
+        ("partial leak,no leak,not applicable", "leak", 0),
+        ("partial leak", "partial", 1),
+        ("leak", "partial", 1),
+        ("no leak,not applicable", "partial", 0),
+        ("failed", "leak", 1),
+        ("failed", "partial", 1),
+        ("leak,failed", "", 0),
+    ],
+)
+def test_fail_on_makes_the_exit_code(
+    call: Any, monkeypatch: pytest.MonkeyPatch, verdicts: str, fail_on: str, code: int
+) -> None:
+    records = [Record(verdict=verdict) for verdict in verdicts.split(",")]
+    monkeypatch.setattr("cutlayer.commands.audit.audit_all", lambda *arguments: records)
+    assert call("audit", *(["--fail-on", fail_on] if fail_on else []))[0] == code
+
+
+@pytest.mark.usefixtures("made")
+def test_a_perfect_guess_is_a_leak_to_fail_on(call: Any) -> None:
+    """The cheating attack of the isolation tests, in one process with the truth."""
+    arguments = ("audit", f"plugins={PLUGINS}", "model=stochastic", "protocol=vanilla", "cut=1", "epochs=0", "--json")
+    code, out, _ = call(*arguments, "attack=cheat", "isolate=false", "--fail-on", "leak")
+    assert code == 1
+    assert json.loads(out)["verdict"] == "leak"
+    assert json.loads(out)["scores"][0]["advantage"] == 1.0
+    assert call(*arguments, "attack=cheat", "isolate=true", "--fail-on", "leak")[0] == 0
+
+
+@pytest.mark.usefixtures("made")
+def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> None:
+    plugins = attacks(tmp_path / "own", crash='raise RuntimeError("no\\nway")')
+    arguments = ("audit", f"plugins={plugins}", "attack=crash", "protocol=vanilla", "cut=1", "isolate=false", MODEL)
+    code, _, err = call(*arguments)
+    assert code == 0
+    assert "failed: cut 1, crash: RuntimeError: no\n" in err
+    assert "Traceback" not in err
+    assert call(*arguments, "--fail-on", "leak")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("audit", "sede=3"), "unknown key 'sede', did you mean 'seed'?"),
+        (("audit", "steps=qick"), "did you mean 'quick'?"),
+        (("audit", "none.toml"), "none.toml: there is no such file"),
+        (("audit", "a.toml", "b.toml"), "'b.toml' is neither key=value nor the one experiment file (FILE.toml)"),
+        (("audit", "unsplit"), "'unsplit' is neither key=value"),
+        (("audit", "--fail-on", "never"), "Invalid value for '--fail-on': 'never' is not one of 'leak', 'partial'."),
+        (("audit", "--jsn"), "No such option: --jsn"),
+        (("adit",), "No such command 'adit'."),
+        (("audit", "attack=unsplit", "unsplit.rounds=0"), "rounds = 0: it takes at least 1"),
+        (("audit", "plugins=nowhere"), "plugins = 'nowhere' is not a folder"),
+        (("audit", "weights=none", MODEL), "weights = 'none': there is no such file"),
+        (("explain", "unsplitt"), "no attack or defense 'unsplitt', did you mean 'unsplit'?"),
+        (("list", "--plugins", "nowhere"), "plugins = 'nowhere' is not a folder"),
+        (("report", "nowhere"), "nowhere is not a run folder: it has no cells/"),
+        (("export", "seed=1"), "Missing option '--to'."),
+        (("export", "seed=1,2", "cut=1", "--to", "w", MODEL), "2 deployments are asked for, one can be exported"),
+        (("evaluate", MODEL, "cut=1"), "no finished training of"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+def test_a_mistake_is_one_line_and_exit_code_2(call: Any, arguments: tuple[str, ...], says: str) -> None:
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("cutlayer: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cutlayer.commands.audit.audit_all", broken)
+    monkeypatch.setattr(sys, "argv", ["cutlayer", "audit"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+def test_list_shows_every_plugin_and_key(call: Any, tmp_path: Path) -> None:
+    code, out, _ = call("list", "--plugins", str(attacks(tmp_path / "own", mine=GREY)))
+    assert code == 0
+    for name in ("vanilla", "u_shaped", "label_only", "unsplit", "label_inference", "mine", "gaussian_noise", "digits"):
+        assert f"\n{name} " in out or f" {name} " in out, name
+    assert "It is mine." in out
+    for key in ("dataset", "handover", "optimizer_state", "precision"):
+        assert key in out
+
+
+def test_explain_says_who_knows_what(call: Any) -> None:
+    code, out, _ = call("explain", "unsplit")
+    assert code == 0
+    for words in ("UnSplit", "WPES 2022", "seat: server", "needs to know: peer_architecture", "rounds", "1000"):
+        assert words in out
+    assert "only watches" in out
+    assert "sigma" in call("explain", "gaussian_noise")[1]
+
+
+def test_no_command_is_help_and_version_is_the_version(call: Any) -> None:
+    code, out, _ = call()
+    assert code == 0
+    assert "explain" in out
+    assert call("version")[:2] == (0, f"{__version__}\n")
+
+
+@pytest.mark.usefixtures("made")
+def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_path: Path) -> None:
+    values = ("protocol=vanilla", "cut=1", "epochs=3", "batch_size=8", "learning_rate=0.02", MODEL)
+    code, out, err = call("train", *values)
+    trained = json.loads(out)
+    assert code == 0
+    assert (trained["epochs"], trained["cut"]) == (3, "1")
+    assert "estimated time:" in err
+    assert json.loads(call("evaluate", *values)[1]) == trained
+    code, out, _ = call("export", *values, "--to", "deep/w.safetensors")
+    assert (code, out) == (0, "deep/w.safetensors\n")
+    assert set(load_file(Path("deep/w.safetensors"))) == set(load_file(Path(trained["folder"]) / "model.safetensors"))
+    again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", MODEL)[1])
+    assert again["accuracy"] == trained["accuracy"]
+    code, out, err = call("audit", *QUICK, "weights=deep/w.safetensors", "isolate=false", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["utility"] == trained["accuracy"]
+    assert [epoch["epoch"] for epoch in record["training"]] == [0]
+    assert "training:" not in err
+
+
+@pytest.mark.usefixtures("made")
+def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arguments = ("audit", *QUICK, "cut=0,1", "isolate=false", "--json")
+    progress = Display.progress
+
+    def interrupt(self: Display, what: str, done: int, total: int) -> None:
+        if self._now == 1 and what == "training" and done == 8:
+            raise KeyboardInterrupt
+        progress(self, what, done, total)
+
+    monkeypatch.setattr(Display, "progress", interrupt)
+    code, out, err = call(*arguments)
+    assert code == 130
+    assert len(out.splitlines()) == 1
+    assert err.endswith("interrupted; the same command goes on where this one stopped\n")
+    assert "Traceback" not in err
+    (report,) = tmp_path.glob("runs/*/report.html")
+    assert report.is_file()
+    seen: list[int] = []
+
+    def watch(self: Display, what: str, done: int, total: int) -> None:
+        if what == "training":
+            seen.append(done)
+
+    monkeypatch.setattr(Display, "progress", watch)
+    code, out, err = call(*arguments)
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert "(1 of 2 cells are there already)" in err
+    assert seen == list(range(7, 13))  # the first epoch of the second cell's victim was kept
+
+
+@pytest.mark.usefixtures("made")
+def test_a_file_is_run_from_the_command_line(call: Any, tmp_path: Path) -> None:
+    lines = [
+        f'{key} = "{value}"'
+        for key, value in (text.split("=") for text in QUICK)
+        if "." not in key and value[0].isalpha()
+    ]
+    (tmp_path / "mine.toml").write_text("\n".join(lines) + '\nmodel = "' + MODEL[6:] + '"\nseed = [1, 2]\n')
+    code, out, _ = call(
+        "audit", "mine.toml", "seed=1", "unsplit.rounds=1", "cut=0", "epochs=1", "isolate=false", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["cell"]["attack"] == "unsplit"
+    assert Path("runs/mine/report.html").is_file()
+
+
+def test_durations_are_rounded_for_people() -> None:
+    assert [duration(s) for s in (0.2, 89, 91, 5399, 7200)] == ["1 s", "89 s", "2 min", "90 min", "2.0 h"]
+
+
+@pytest.mark.usefixtures("made")
+def test_estimates_count_a_shared_victim_once_and_survive_a_crash(tmp_path: Path) -> None:
+    plugins = attacks(tmp_path / "own", crash="raise RuntimeError", good=GREY)
+    values = {"plugins": plugins, "model": MODEL[6:], "protocol": "vanilla", "epochs": 300, "isolate": False}
+    cells: list[Scene] = [
+        *scenes_of(**values, attack="good", cut="1"),
+        *scenes_of(**values, attack="unsplit", cut="1", options={"unsplit": {"rounds": 1}}),
+        *scenes_of(**values, attack="crash", cut="1"),
+    ]
+    found = _estimates(cells, tmp_path, Console(stderr=True))
+    assert found[0] > 3
+    assert found[1] < found[0]
+    assert found[2] == 0.0
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_a_terminal_ends_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from cutlayer.cli import main; main()", "audit", "attack=unsplit", "epochs=500"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("1/"):  # the cell begins, and its process with it
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert "interrupted; the same command goes on where this one stopped" in rest
+    assert "Traceback" not in rest
