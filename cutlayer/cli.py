@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
@@ -60,7 +61,9 @@ def train(given: Given = None) -> None:
     from cutlayer.commands.train import train_all
 
     file, overrides = _experiment(given, attack="unsplit")
-    for found in train_all(file, overrides, Console(stderr=True)):
+    with contextlib.redirect_stdout(sys.stderr):
+        results = train_all(file, overrides, Console(stderr=True))
+    for found in results:
         print(json.dumps(found))
 
 
@@ -70,7 +73,9 @@ def evaluate(given: Given = None) -> None:
     from cutlayer.commands.train import evaluate_all
 
     file, overrides = _experiment(given, attack="unsplit")
-    for found in evaluate_all(file, overrides):
+    with contextlib.redirect_stdout(sys.stderr):
+        results = evaluate_all(file, overrides)
+    for found in results:
         print(json.dumps(found))
 
 
@@ -83,7 +88,9 @@ def export(
     from cutlayer.commands.train import export_one
 
     file, overrides = _experiment(given, attack="unsplit")
-    print(export_one(file, overrides, to))
+    with contextlib.redirect_stdout(sys.stderr):
+        written = export_one(file, overrides, to)
+    print(written)
 
 
 @app.command("list")

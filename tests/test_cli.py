@@ -186,17 +186,21 @@ def test_no_command_is_help_and_version_is_the_version(call: Any) -> None:
 
 @pytest.mark.usefixtures("made")
 def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_path: Path) -> None:
-    values = ("protocol=vanilla", "cut=1", "epochs=3", "batch_size=8", "learning_rate=0.02", MODEL)
+    source = PLUGINS / "models" / "stochastic.py"
+    (tmp_path / "net.py").write_text(source.read_text() + "\n\nprint('a model prints what it likes')\n")
+    model = "model=net.py:build"
+    values = ("protocol=vanilla", "cut=1", "epochs=3", "batch_size=8", "learning_rate=0.02", model)
     code, out, err = call("train", *values)
     trained = json.loads(out)
     assert code == 0
     assert (trained["epochs"], trained["cut"]) == (3, "1")
     assert "estimated time:" in err
+    assert "a model prints what it likes" in err
     assert json.loads(call("evaluate", *values)[1]) == trained
     code, out, _ = call("export", *values, "--to", "deep/w.safetensors")
     assert (code, out) == (0, "deep/w.safetensors\n")
     assert set(load_file(Path("deep/w.safetensors"))) == set(load_file(Path(trained["folder"]) / "model.safetensors"))
-    again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", MODEL)[1])
+    again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", model)[1])
     assert again["accuracy"] == trained["accuracy"]
     code, out, err = call("audit", *QUICK, "weights=deep/w.safetensors", "isolate=false", "--json")
     record = json.loads(out)
