@@ -168,6 +168,8 @@ class Traced(Ensemble):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         self._network = copy.deepcopy(networks[0]).eval()
         self._shapes = {name: p.shape for name, p in self._network.named_parameters()}
+        names = {id(p): name for name, p in self._network.named_parameters()}
+        self._names = {name: names[id(p)] for name, p in self._network.named_parameters(remove_duplicate=False)}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         flat = [torch.cat([p.detach().flatten() for p in network.parameters()]) for network in networks]
         self.weights = torch.stack(flat)
@@ -205,27 +207,26 @@ class Traced(Ensemble):
 
     def state(self, network: int) -> dict[str, Tensor]:
         """In the order of the network's own state."""
-        own = copy.deepcopy(self._network)
         values = self._parameters(self.weights) | self._buffers
-        with torch.no_grad():
-            for name, tensor in [*own.named_parameters(), *own.named_buffers()]:
-                tensor.copy_(values[name][network])
-        return {name: tensor.clone() for name, tensor in own.state_dict().items()}
+        return {name: values[name][network].clone() for name in self._network.state_dict()}
 
     def _half_squares(self, weights: Tensor, inputs: Tensor) -> Tensor:
         return (self._outputs(weights, inputs) - self._targets).square().sum() / 2
 
     def _parameters(self, weights: Tensor) -> dict[str, Tensor]:
         parts = torch.split(weights, self._sizes, 1)
-        return {name: part.reshape(-1, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        named = {n: part.reshape(-1, *s) for (n, s), part in zip(self._shapes.items(), parts, strict=True)}
+        return {name: named[same] for name, same in self._names.items()}
 
     def _outputs(self, weights: Tensor, inputs: Tensor) -> Tensor:
         values = self._parameters(weights) | self._buffers
         batches = inputs.movedim(-1, 1)
         if len(weights) == 1:
             # vmap over one network costs more than the network.
-            alone = {name: value[0] for name, value in values.items()}
-            outputs: Tensor = functional_call(self._network, alone, (batches[0].contiguous(),))
-            return outputs[None]
-        many: Tensor = vmap(lambda own, batch: functional_call(self._network, own, (batch,)))(values, batches)
+            return self._call({name: value[0] for name, value in values.items()}, batches[0].contiguous())[None]
+        many: Tensor = vmap(self._call)(values, batches)
         return many
+
+    def _call(self, values: dict[str, Tensor], batch: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self._network, values, (batch,), tie_weights=False)
+        return outputs

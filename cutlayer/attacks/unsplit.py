@@ -147,13 +147,13 @@ class _Pursuit:
         self._model = Adam(self._fit.weights, options.learning_rate, options.amsgrad)
         self._finite = (torch.empty_like(self._inputs), torch.empty_like(self._fit.weights))
         self._stopped = torch.zeros(clones, dtype=torch.bool, device=smashed.device)
+        self._error = smashed.new_zeros(clones)
 
     def run(self, view: View) -> Tensor:
         """The estimated inputs, [targets, ...]."""
-        rounds = self._options.rounds
+        rounds, found, stopped = self._options.rounds, [], 0
         every = ceil(rounds / CURVE)
-        curve = torch.zeros(ceil(rounds / every))
-        found, stopped = [], 0
+        curve = torch.zeros(ceil(rounds / every), dtype=torch.float64)
         with pace(self._fit):
             for number in view.track(range(len(self._targets) * rounds), "matching the activations"):
                 turn, done = divmod(number, rounds)
@@ -162,8 +162,7 @@ class _Pursuit:
                 if not self._stopped.all():
                     self._round()
                 if done % every == 0:
-                    self._fit.refresh()
-                    curve[done // every] += self._fit.errors(self._inputs).mean().cpu() / len(self._targets)
+                    curve[done // every] += self._error.nan_to_num().double().mean().cpu() / len(self._targets)
                 if done == rounds - 1:
                     found.append(self._inputs.movedim(-1, 1).flatten(0, 1).clone())
                     stopped += int(self._stopped.sum())
@@ -175,15 +174,15 @@ class _Pursuit:
 
     def stolen(self) -> dict[str, Tensor]:
         """The state of the clone; of several, the one that fits its target best."""
-        self._fit.refresh()
-        return self._fit.state(int(self._fit.errors(self._inputs).mean(1).argmin()))
+        return self._fit.state(int(self._error.argmin()))
 
     def _begin(self, targets: Tensor) -> None:
         self._fit.aim(targets)
         self._estimate.restart(self._options.start)
         self._model.reset()
         self._stopped.zero_()
-        self._keep()
+        for finite, value in zip(self._finite, (self._inputs, self._fit.weights), strict=True):
+            finite.copy_(value)
 
     def _round(self) -> None:
         options, fit = self._options, self._fit
@@ -206,9 +205,12 @@ class _Pursuit:
         self._keep()
 
     def _keep(self) -> None:
-        """Remember what is finite; a clone or its inputs that are not go back to when they were, and stay there."""
+        """Remember what is finite; a clone and its inputs that are not go back to when they were, and stay there."""
+        self._fit.refresh()
+        self._error = self._fit.errors(self._inputs).mean(1)
         values = (self._inputs, self._fit.weights)
-        self._stopped |= ~torch.stack([value.flatten(1).sum(1).isfinite() for value in values]).all(0)
+        sums = [self._error, *(value.flatten(1).sum(1) for value in values)]
+        self._stopped |= ~torch.stack(sums).isfinite().all(0)
         for value, finite in zip(values, self._finite, strict=True):
             if self._stopped.any():
                 value[self._stopped] = finite[self._stopped]

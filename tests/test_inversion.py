@@ -1,0 +1,102 @@
+"""Inputs optimized to match activations: each piece against its formula or torch's own optimizer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cutlayer.ensemble import ensemble
+from cutlayer.inversion import FLAT, Adam, Estimate, Penalty, pace, total_variation
+
+
+def test_total_variation_follows_its_formulas():
+    draw = torch.Generator().manual_seed(0)
+    image = torch.rand(2, 3, 4, 5, generator=draw)
+    isotropic = down = right = 0.0
+    for channel in range(3):
+        for i in range(4):
+            for j in range(5):
+                own = image[1, channel, i, j].item()
+                below = image[1, channel, i + 1, j].item() - own if i < 3 else 0.0
+                beside = image[1, channel, i, j + 1].item() - own if j < 4 else 0.0
+                isotropic += math.sqrt(below**2 + beside**2 + FLAT)
+                down, right = down + below**2, right + beside**2
+    assert total_variation(image, "paper")[1].item() == pytest.approx(isotropic / (3 * 4 * 5), rel=1e-5)
+    squared = down / (3 * 3 * 5) + right / (3 * 4 * 4)
+    assert total_variation(image, "squared")[1].item() == pytest.approx(squared, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["paper", "squared"])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("shape", [(1, 6, 5), (3, 4, 7)])
+def test_the_penalty_of_images(form, flat, shape):
+    inputs = torch.full((2, *shape, 3), 0.5) if flat else torch.rand(2, *shape, 3)
+    leaf = inputs.clone().requires_grad_()
+    images = leaf.movedim(-1, 1)
+    value = 0.7 * total_variation(images, form).sum() + 0.3 * images.square().mean((2, 3, 4)).sum()
+    value.backward()
+    penalty = Penalty(inputs, 0.7, 0.3, form)
+    for _ in range(2):
+        torch.testing.assert_close(penalty.gradient(inputs), leaf.grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(30,), (1, 1, 30)])
+def test_what_is_no_image_has_no_variation(shape):
+    inputs = torch.rand(1, *shape, 2)
+    torch.testing.assert_close(Penalty(inputs, 5.0, 1.0).gradient(inputs), 2 * inputs / 30)
+
+
+@pytest.mark.parametrize("amsgrad", [True, False])
+def test_adam_is_torch_adam(amsgrad):
+    draw = torch.Generator().manual_seed(0)
+    ours, theirs = torch.rand(7, generator=draw), nn.Parameter(torch.empty(7))
+    theirs.data.copy_(ours)
+    adam, reference = Adam(ours, 1e-2, amsgrad), torch.optim.Adam([theirs], 1e-2, amsgrad=amsgrad)
+
+    def together(steps: int) -> None:
+        for step in range(steps):
+            grad = torch.randn(7, generator=draw) * 0.5**step
+            theirs.grad = grad.clone()
+            reference.step()
+            adam.step(grad)
+            torch.testing.assert_close(ours, theirs.data)
+
+    together(20)
+    adam.reset()
+    reference = torch.optim.Adam([theirs], 1e-2, amsgrad=amsgrad)
+    together(20)
+
+
+def test_an_estimate_finds_what_a_known_network_was_given():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU()).eval()
+    truth = torch.rand(4, 1, 8, 8)
+    fit = ensemble([network], (1, 8, 8), 4)
+    fit.aim(network(truth).detach()[None])
+    inputs = torch.zeros(1, 1, 8, 8, 4)
+    estimate = Estimate(inputs, Penalty(inputs, 0.0, 0.0), 0.02, True)
+    estimate.restart(0.5)
+    for _ in range(400):
+        estimate.step(estimate.gradient(fit))
+    assert (inputs[0].movedim(-1, 0) - truth).square().mean() < 0.05 * truth.var()
+
+
+def test_pace_leaves_torch_as_it_was():
+    tiny, threads = torch.full((1,), 1e-38), torch.get_num_threads()
+    fit = ensemble([nn.Sequential(nn.Linear(2, 2))], (2,), 1)
+
+    def fail() -> None:
+        with pace(fit):
+            assert torch.get_num_threads() == 1
+            assert not (tiny * 0.01).any()
+            raise KeyError
+
+    torch.set_num_threads(2)
+    with pytest.raises(KeyError):
+        fail()
+    assert torch.get_num_threads() == 2
+    assert (tiny * 0.01).any()
+    torch.set_num_threads(threads)
