@@ -17,7 +17,7 @@ from cutlayer.theft import ModelTruth, compare_parts
 from cutlayer.threat import Goal, Row
 
 _CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
-_ROOM = 0.05  # a real part that gains less than this over an untrained one leaves nothing to steal
+_ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
 
 
 class GuessError(ValueError):
@@ -168,15 +168,15 @@ def _confusion(guess: Guess, claimed: Tensor, truth: Truth) -> Confusion:
 def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
     if truth.model is None:
         raise GuessError("there is no model to compare a stolen one with")
-    stolen, untrained, real = compare_parts(guess, truth.model)
-    trained = real - untrained.accuracy >= _ROOM
+    stolen, blind, real = compare_parts(guess, truth.model)
+    trained = real - blind.accuracy >= _ROOM
     name, goal = guess.name, Goal.MODEL
-    # Without room between the untrained and the real part an advantage would be a quotient of two noises.
+    # Without room between the blind guess and the real part an advantage would be a quotient of two noises.
     best = real if trained else None
     return Judgement(
         (
-            score(goal, "accuracy", stolen.accuracy, untrained.accuracy, best, thresholds, name, decides=trained),
-            score(goal, "agreement", stolen.agreement, untrained.agreement, 1.0, thresholds, name, decides=False),
+            score(goal, "accuracy", stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
+            score(goal, "agreement", stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
         )
     )
 

@@ -44,15 +44,22 @@ class Theft:
 
 
 def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]:
-    """The stolen part, the untrained one in its place, and the real model's accuracy."""
+    """The stolen part, the blind guess, and the real model's accuracy.
+
+    The blind guess is the better of an untrained part in its place and of always answering with one class: an untrained
+    part alone can happen to do worse than that.
+    """
     if not 0 <= guess.part < len(truth.client):
         raise PartError(f"the stolen part is number {guess.part}, the other seat has {len(truth.client)}")
     place = truth.client[guess.part]
     stolen = copy.deepcopy(truth.parts[place])
     _load(stolen, guess.tensors)
-    real, *others = _predictions(truth, place, (truth.parts[place], stolen, truth.untrained[place]))
-    found = [Theft(_share(other == truth.labels), _share(other == real)) for other in others]
-    return found[0], found[1], _share(real == truth.labels)
+    real, claimed, untrained = _predictions(truth, place, (truth.parts[place], stolen, truth.untrained[place]))
+    blind = Theft(
+        accuracy=max(_share(untrained == truth.labels), _commonest(truth.labels)),
+        agreement=max(_share(untrained == real), _commonest(real)),
+    )
+    return Theft(_share(claimed == truth.labels), _share(claimed == real)), blind, _share(real == truth.labels)
 
 
 def _load(part: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -72,6 +79,10 @@ def _predictions(truth: ModelTruth, place: int, candidates: Sequence[nn.Module])
             for predictions, candidate in zip(found, candidates, strict=True):
                 predictions.append(after(candidate.eval()(value)).argmax(1))
     return [torch.cat(predictions) for predictions in found]
+
+
+def _commonest(labels: Tensor) -> float:
+    return torch.bincount(labels).max().item() / len(labels)
 
 
 def _share(hits: Tensor) -> float:

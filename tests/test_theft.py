@@ -59,6 +59,13 @@ def test_agreement_is_with_the_real_model_not_with_the_labels() -> None:
     assert (found["accuracy"].value, found["agreement"].value) == (0.5, 1.0)
 
 
+def test_the_blind_guess_is_at_least_the_commonest_class() -> None:
+    labels = torch.tensor([0] * 5 + [1] * 15)
+    unlucky = scores(Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(untrained=-0.5, labels=labels))
+    assert unlucky["accuracy"].blind == 0.75
+    assert unlucky["agreement"].blind == 0.5
+
+
 def test_an_untrained_model_leaves_nothing_to_steal() -> None:
     found = scores(
         Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(untrained=0.5, labels=torch.zeros(20).long())
