@@ -29,7 +29,7 @@ LARGE = 20_000_000
 _MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """One cell, settled: no value of ``experiment`` is left to be chosen."""
 

@@ -34,17 +34,6 @@ class Plan:
     optimizer_state: OptimizerState = OptimizerState.OWN
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """How far the training has come."""
-
-    epoch: int
-    loss: float
-    """Mean over the epoch's steps."""
-    accuracy: float
-    """On the whole test split."""
-
-
 @dataclass
 class Session:
     """Clients that take turns with one server."""

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -207,6 +208,7 @@ def key(scene: Scene) -> str:
     return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
 
 
+@lru_cache(maxsize=256)
 def _shared(scene: Scene) -> bool:
     """Whether every protocol and cut trains to the same bits as the whole model: tried on a few samples.
 
