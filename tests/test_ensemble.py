@@ -68,6 +68,10 @@ class Case:
         fit.hold(self.inputs)
         fit.toward_weights(self.inputs)
         assert_same(fit.gradients, loose)
+        fit.hold(torch.rand_like(self.inputs))
+        fit.refresh()
+        fit.toward_weights(self.inputs)
+        assert_same(fit.gradients, loose)
         fit.weights.sub_(fit.gradients, alpha=fit.scale / batch)
         for number, stepped in enumerate(self.stepped):
             state = fit.state(number)
