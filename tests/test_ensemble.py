@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 
 import pytest
@@ -216,6 +217,14 @@ def test_several_traced_networks_keep_their_own_buffers():
 
     parts = networks(build, 2)
     Case(parts, (1, 6, 6), 2).check(Traced(parts))
+
+
+def test_networks_are_evaluated_and_left_in_training():
+    part = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.GELU())
+    case = Case([copy.deepcopy(part).eval()], (1, 6, 6), 2)
+    case.check(Traced([part]))
+    assert part.training
+    assert part[1].num_batches_tracked == 0
 
 
 def test_the_networks_are_copied():
