@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load, save
 
 import cutlayer.codec as module
 from cutlayer.codec import FrameError, decode, encode
@@ -40,6 +41,13 @@ def tensors(draw):
     return raw.view(dtype).reshape(shape)
 
 
+def data_of(frame: bytes) -> memoryview:
+    """What lies behind a frame's header, which ends at a multiple of 8 bytes."""
+    length = int.from_bytes(frame[:8], "little")
+    assert length % 8 == 0
+    return memoryview(frame)[8 + length :]
+
+
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda name: name != "__metadata__")
 messages = st.builds(
     Message,
@@ -62,6 +70,32 @@ def test_every_message_comes_back(message):
     for name in message:
         assert (again[name].dtype, again[name].shape) == (message[name].dtype, message[name].shape)
         assert bits(again[name]) == bits(message[name])
+
+
+@settings(deadline=None)
+@given(messages)
+@example(Message(Kind.TRAIN, "c", 0, {"labels": torch.ones(3, dtype=torch.int64), "smashed": torch.rand(3, 5)}))
+def test_a_frame_is_what_safetensors_writes(message):
+    """Its library reads the frame, and would have written as much data."""
+    frame = encode(message)
+    read = load(frame)
+    assert set(read) == set(message)
+    assert all(bits(read[name]) == bits(message[name]) for name in message)
+    written = save({name: tensor.clone() for name, tensor in message.tensors.items()}, metadata=FIELDS)
+    assert data_of(frame).nbytes == data_of(written).nbytes
+
+
+def test_every_tensor_lies_at_a_multiple_of_its_type_s_size():
+    message = Message(Kind.TRAIN, "c", 0, {"a": torch.ones(3).bool(), "b": torch.rand(3), "c": torch.rand(1).double()})
+    frame = encode(message)
+    header = json.loads(frame[8 : len(frame) - data_of(frame).nbytes])
+    assert all(header[name]["data_offsets"][0] % message[name].itemsize == 0 for name in message)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("a", torch.complex64), ("__metadata__", torch.float32)])
+def test_a_tensor_that_no_frame_can_carry_is_refused(name, dtype):
+    with pytest.raises(FrameError, match=f"cannot carry tensor '{name}' of {dtype}"):
+        encode(Message(Kind.TRAIN, "c", 0, {name: torch.ones(1, dtype=dtype)}))
 
 
 @pytest.mark.parametrize(
