@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -42,40 +44,47 @@ Agreement = Mapping[str, Spec]
 
 def check(message: Message, names: tuple[str, ...], agreement: Agreement, samples: int | None = None) -> int | None:
     """Refuse ``message`` unless it carries exactly ``names``, as agreed; the number of samples in it."""
-    where = f"{message.kind} message of step {message.step} from {message.sender!r}"
     for name in message:
         if name not in names:
-            raise WireError(f"{where}: unknown tensor {name!r}; it may carry {', '.join(names) or 'nothing'}")
+            _refuse(message, f"unknown tensor {name!r}; it may carry {', '.join(names) or 'nothing'}")
     for name in names:
         if name not in message:
-            raise WireError(f"{where}: tensor {name!r} is missing")
-        samples = _check_tensor(f"{where}: tensor {name!r}", message[name], agreement[name], samples)
+            _refuse(message, f"tensor {name!r} is missing")
+        tensor, spec = message[name], agreement[name]
+        fault = _fault(tensor, spec, samples)
+        if fault:
+            _refuse(message, f"tensor {name!r} {fault}")
+        if spec.batched:
+            samples = tensor.shape[0]
     return samples
 
 
-def _check_tensor(where: str, tensor: Tensor, spec: Spec, samples: int | None) -> int | None:
-    shape = tuple(tensor.shape)
-    wanted = f"[{'samples, ' if spec.batched else ''}{', '.join(map(str, spec.shape))}]"
+def _refuse(message: Message, why: str) -> NoReturn:
+    raise WireError(f"{message.kind} message of step {message.step} from {message.sender!r}: {why}")
+
+
+def _fault(tensor: Tensor, spec: Spec, samples: int | None) -> str:
+    shape = tensor.shape
     own = shape[1:] if spec.batched else shape
     if own != spec.shape or len(shape) != len(spec.shape) + spec.batched:
-        raise WireError(f"{where} has shape {list(shape)}, agreed is {wanted}")
+        wanted = f"[{'samples, ' if spec.batched else ''}{', '.join(map(str, spec.shape))}]"
+        return f"has shape {list(shape)}, agreed is {wanted}"
     if tensor.dtype != spec.dtype:
-        raise WireError(f"{where} has dtype {tensor.dtype}, agreed is {spec.dtype}")
-    if spec.batched:
-        if shape[0] == 0:
-            raise WireError(f"{where} holds no samples")
-        if samples is not None and shape[0] != samples:
-            raise WireError(f"{where} holds {shape[0]} samples, the exchange has {samples}")
-        samples = shape[0]
-    if tensor.dtype.is_floating_point:
+        return f"has dtype {tensor.dtype}, agreed is {spec.dtype}"
+    if spec.batched and shape[0] == 0:
+        return "holds no samples"
+    if spec.batched and samples is not None and shape[0] != samples:
+        return f"holds {shape[0]} samples, the exchange has {samples}"
+    if tensor.is_floating_point():
         # A finite sum proves every value finite at a fraction of the cost of looking at each.
-        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
-            raise WireError(f"{where} holds NaN or infinite values")
-    elif spec.below is not None and (int(tensor.min()) < 0 or int(tensor.max()) >= spec.below):
-        raise WireError(
-            f"{where} holds values from {int(tensor.min())} to {int(tensor.max())}, agreed is 0 to {spec.below - 1}"
-        )
-    return samples
+        total = tensor.sum() if tensor.ndim else tensor
+        if not math.isfinite(total.item()) and not torch.isfinite(tensor).all():
+            return "holds NaN or infinite values"
+    elif spec.below is not None:
+        low, high = (int(value) for value in tensor.aminmax())
+        if low < 0 or high >= spec.below:
+            return f"holds values from {low} to {high}, agreed is 0 to {spec.below - 1}"
+    return ""
 
 
 def same_step(message: Message, expected: int) -> None:
