@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.likeness import BEST, better, constant_metrics, feature_scores, image_metrics, stretched
+from cutlayer.likeness import BEST, better, constant_metrics, developed, feature_scores, image_metrics
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
 from cutlayer.theft import ModelTruth, compare_parts
@@ -108,7 +108,9 @@ def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
         blind_ssim=tuple(of_mean["ssim"].tolist()) if "ssim" in own else (),
         mse=tuple(own["mse"].tolist()),
     )
-    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "stretched": stretched(claimed), "blind": mean}
+    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": mean}
+    if "ssim" in own:
+        images["stretched"] = developed(claimed, truth.inputs)
     return Judgement(tuple(scores), pictures, images)
 
 

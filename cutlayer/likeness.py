@@ -23,16 +23,17 @@ def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and two more; both are float32 [n, C, H, W].
 
     SSIM is averaged over all pixels; windows at the border are completed by reflection (scikit-image leaves them out).
-    ``ssim_stretched``: SSIM after each image's own range is stretched to [0, 1], the truth's too. Where inputs and
-    first layer are both unknown, brightness and contrast are undetermined: who looks at such a guess stretches it.
+    ``ssim_stretched``: SSIM after each image's own range is stretched to [0, 1], the truth's too, as a positive or as
+    a negative, whichever is liker. Where inputs and first layer are both unknown, brightness, contrast and sign are
+    undetermined: who looks at such a guess stretches it, and reads a negative as well.
     ``mse_published``: of unclipped values, as UnSplit's code computes it; three channels are stretched before.
     """
     clipped = claimed.clamp(0, 1)
     mse = _per_image_mse(clipped, truth)
     metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
     if min(truth.shape[-2:]) >= _WINDOW:
-        both = {"ssim": _ssim(clipped, truth), "ssim_stretched": _ssim(stretched(claimed), stretched(truth))}
-        metrics = {**both, **metrics}
+        readable = _ssim(developed(claimed, truth), stretched(truth))
+        metrics = {"ssim": _ssim(clipped, truth), "ssim_stretched": readable, **metrics}
     published = stretched(claimed) if truth.shape[1] == 3 else claimed
     return {**metrics, "mse_published": _per_image_mse(published, truth)}
 
@@ -41,6 +42,13 @@ def stretched(images: Tensor) -> Tensor:
     """Each image [n, C, H, W] with its lowest value at 0 and its highest at 1; a constant image stays as it is."""
     low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
     return torch.where(high > low, (images - low) / (high - low).clamp(min=torch.finfo(images.dtype).tiny), images)
+
+
+def developed(claimed: Tensor, truth: Tensor) -> Tensor:
+    """``claimed`` stretched, each image as a positive or a negative, whichever has the higher SSIM with ``truth``."""
+    positive, target = stretched(claimed), stretched(truth)
+    turned = _ssim(1 - positive, target) > _ssim(positive, target)
+    return torch.where(turned[:, None, None, None], 1 - positive, positive)
 
 
 def better(metric: str, values: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
-from cutlayer.likeness import constant_metrics, image_metrics, stretched
+from cutlayer.likeness import constant_metrics, developed, image_metrics, stretched
 from tests.guesses import images
 
 
@@ -25,9 +25,16 @@ def test_image_metrics_are_those_of_scikit_image(channels: int) -> None:
     psnr = [peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1.0) for a, b in zip(truth, claimed, strict=True)]
     assert found["ssim"].tolist() == pytest.approx(skimage_ssim(claimed, truth), abs=2e-4)
     assert found["psnr"].tolist() == pytest.approx(psnr, rel=1e-5)
-    assert found["ssim_stretched"].tolist() == pytest.approx(
-        skimage_ssim(stretched(claimed), stretched(truth)), abs=2e-4
-    )
+    either = [skimage_ssim(image, stretched(truth)) for image in (stretched(claimed), 1 - stretched(claimed))]
+    assert found["ssim_stretched"].tolist() == pytest.approx([max(pair) for pair in zip(*either, strict=True)], abs=2e-4)
+
+
+def test_a_dim_negative_is_as_good_as_the_picture() -> None:
+    truth = stretched(images(3))
+    found = image_metrics(-0.2 - 0.1 * truth, truth)
+    assert found["ssim_stretched"].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
+    assert max(found["ssim"].tolist()) < 0.6
+    assert torch.allclose(developed(-0.1 * truth, truth), truth, atol=1e-5)
 
 
 def test_guesses_are_clipped_but_not_for_the_published_error() -> None:
