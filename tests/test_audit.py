@@ -12,76 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from cutlayer.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.record import DONE, FAILED, NOT_APPLICABLE, Record
-from cutlayer.report import summary_table, write_report
-from cutlayer.scene import Scene, settle
-from cutlayer.sweep import cell_folder, finished, run_cells, run_folder
-from tests.scenes import PLUGINS, made, scene_of, scenes_of
+from cutlayer.record import DONE, NOT_APPLICABLE
+from cutlayer.report import write_report
+from cutlayer.scene import settle
+from cutlayer.sweep import cell_folder, run_folder
+from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, cell, metrics, quiet, sweep
+from tests.scenes import made, scene_of
 
 __all__ = ["made"]
-
-STOCHASTIC = f"{PLUGINS / 'models' / 'stochastic.py'}:build"
-UNSPLIT = {"attack": "unsplit", "protocol": "vanilla", "cut": "0", "options": {"unsplit": {"rounds": 1}}}
-LABELS = {"attack": "label_inference", "cut": "1", "targets": 8, "target_batch": 4}
-ATTACK = '''"""{plain}"""
-from dataclasses import dataclass
-import torch
-from cutlayer.attack import Attack, Guess
-from cutlayer.message import Kind
-from cutlayer.threat import Goal, Knows, Seat, ThreatModel
-
-
-@dataclass
-class Mine(Attack):
-    """{plain}"""
-
-    paper = "none"
-    plain = "{plain}"
-    presets = {{}}
-    steps_seen: int = 0
-
-    @property
-    def threat(self):
-        return ThreatModel(Seat.SERVER, frozenset({{Goal.INPUTS}}), frozenset())
-
-    def begin(self, view):
-        self.view = view
-
-    def observe(self, message):
-        print("an attack prints what it likes")
-        self.steps_seen += message.kind is Kind.TRAIN and "smashed" in message
-
-    def infer(self):
-        self.view.note("steps seen", self.steps_seen)
-        {infer}
-'''
-
-
-def attacks(folder: Path, **bodies: str) -> Path:
-    """A folder with attacks of one's own, by the last lines of each."""
-    (folder / "attacks").mkdir(parents=True)
-    for name, infer in bodies.items():
-        (folder / "attacks" / f"{name}.py").write_text(ATTACK.format(plain=f"It is {name}.", infer=infer))
-    return folder
-
-
-GREY = 'return [Guess(Goal.INPUTS, {"inputs": torch.full((len(self.view.targets), 1, 8, 8), 0.5)}, self.view.targets)]'
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """No progress."""
-
-
-def cell(run: Path, **values: Any) -> Record:
-    return run_cell(scene_of(**{"isolate": False, "epochs": 1, **values}), run, quiet).record
-
-
-def sweep(scenes: list[Scene], run: Path) -> list[Record]:
-    return list(run_cells(scenes, run, "cutlayer audit", quiet, lambda number, scene: None))
-
-
-def metrics(record: Record) -> list[tuple[str, str, str]]:
-    return [(score.goal, score.guess, score.metric) for score in record.scores]
 
 
 @pytest.mark.usefixtures("made")
@@ -149,66 +87,6 @@ def test_a_cell_of_label_inference(tmp_path: Path, protocol: str, cut: str) -> N
     assert record.threat.used["peer_gradients"] == 2
     assert record.attack.fraction is None
     assert record.pictures is None
-
-
-@pytest.mark.usefixtures("made")
-def test_finished_cells_are_looked_up(tmp_path: Path) -> None:
-    plugins = attacks(tmp_path / "own", counting=GREY)
-    values = {"plugins": plugins, "model": STOCHASTIC, "attack": "counting", "protocol": "vanilla", "isolate": False}
-    scenes = scenes_of(**values, epochs=1)
-    first = sweep(scenes, tmp_path)
-    assert [record.cell.cut for record in first] == ["1", "3"]
-    folders = {scene.experiment.cut: cell_folder(scene, tmp_path) for scene in scenes}
-    for spoiled in ('{"status": "done", "fing', first[1].model_copy(update={"status": FAILED}).model_dump_json()):
-        (folders["3"] / "record.json").write_text(spoiled)
-        stamp = (folders["1"] / "record.json").stat().st_mtime_ns
-        again = sweep(scenes, tmp_path)
-        assert (folders["1"] / "record.json").stat().st_mtime_ns == stamp
-        assert again[0] == first[0]
-        assert [record.status for record in again] == [DONE] * 2
-        assert all(finished(scene, tmp_path) for scene in scenes)
-    # The attack itself is changed: what it guessed before says nothing any more.
-    attacks_file = plugins / "attacks" / "counting.py"
-    attacks_file.write_text(attacks_file.read_text() + "# another\n")
-    assert not any(finished(scene, tmp_path) for scene in scenes)
-
-
-@pytest.mark.usefixtures("made")
-def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
-    plugins = attacks(
-        tmp_path / "own", crash='raise RuntimeError("no\\nway")', nan="return [Guess(Goal.INPUTS, {}, ())]", good=GREY
-    )
-    values = {"plugins": plugins, "model": STOCHASTIC, "protocol": "vanilla", "cut": "1", "epochs": 1}
-    scenes = [scene_of(**values, attack=name, isolate=name == "crash") for name in ("crash", "nan", "good")]
-    records = sweep(scenes, tmp_path)
-    assert [record.status for record in records] == [FAILED, FAILED, DONE]
-    assert [record.verdict for record in records][:2] == [FAILED, FAILED]
-    assert records[0].reason == "IsolatedError: the attack failed: RuntimeError: no"
-    assert "is about 0 samples, not the 4 targets" in records[1].reason
-    assert "way" in (cell_folder(scenes[0], tmp_path) / "error.txt").read_text()
-    assert finished(scenes[0], tmp_path) is None
-    assert records[0].threat.plain == "It is crash."
-    assert write_report(tmp_path).is_file()
-    assert summary_table(records).row_count >= 2
-
-
-@pytest.mark.usefixtures("made")
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        ({**LABELS, "protocol": "vanilla"}, "the client sends its labels to the server"),
-        ({**UNSPLIT, "offers": ()}, "the experiment does not offer peer_architecture"),
-        ({**UNSPLIT, "protocol": "label_only", "cut": "3"}, "in label_only the inputs and the first part are"),
-        ({**LABELS, "offers": ("peer_architecture",)}, "the experiment does not offer peer_gradients"),
-    ],
-)
-def test_what_does_not_apply_says_why(tmp_path: Path, values: dict[str, Any], reason: str) -> None:
-    scene = scene_of(isolate=False, **values)
-    (record,) = sweep([scene], tmp_path)
-    assert (record.status, record.verdict) == (NOT_APPLICABLE, NOT_APPLICABLE)
-    assert reason in record.reason
-    assert not (tmp_path / "victims").exists()
-    assert finished(scene, tmp_path) == record
 
 
 @pytest.mark.usefixtures("made")

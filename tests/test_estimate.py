@@ -1,0 +1,44 @@
+"""Estimates: steps are scaled, a victim that cells share counts once, a crash is left to its cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cutlayer.commands.audit import _estimates
+from cutlayer.display import duration
+from cutlayer.estimate import training_seconds
+from tests.cells import GREY, STOCHASTIC, attacks
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+
+
+def test_durations_are_rounded_for_people() -> None:
+    assert [duration(s) for s in (0.2, 89, 91, 5399, 7200)] == ["1 s", "89 s", "2 min", "90 min", "2.0 h"]
+
+
+@pytest.mark.usefixtures("made")
+def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins = attacks(tmp_path / "own", crash="raise RuntimeError", good=GREY, spied=GREY)
+    values = {"plugins": plugins, "model": STOCHASTIC, "protocol": "vanilla", "isolate": False}
+    cells = [
+        scene_of(**values, attack=name, cut="1", seed=seed) for seed in (1, 2) for name in ("good", "spied", "crash")
+    ]
+    monkeypatch.setattr("cutlayer.commands.audit.training_seconds", lambda scene, run: 1000.0)
+    found = _estimates(cells, tmp_path, Console(stderr=True))
+    assert [seconds > 1000 for seconds in found] == [True, False, False] * 2
+    assert [seconds > 0 for seconds in found] == [True, True, False] * 2
+
+
+@pytest.mark.usefixtures("made")
+def test_a_training_is_estimated_by_its_steps(tmp_path: Path) -> None:
+    short, long = (
+        training_seconds(scene_of(protocol="vanilla", cut="1", epochs=epochs), tmp_path) for epochs in (2, 400)
+    )
+    assert long > 20 * short > 0
+    assert training_seconds(scene_of(protocol="vanilla", cut="1", epochs=0), tmp_path) == 0.0

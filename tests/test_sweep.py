@@ -1,0 +1,76 @@
+"""Sweeps: what is finished is looked up, what fails fails alone, what does not apply says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer.record import DONE, FAILED, NOT_APPLICABLE
+from cutlayer.report import summary_table, write_report
+from cutlayer.sweep import cell_folder, finished
+from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, sweep
+from tests.scenes import made, scene_of, scenes_of
+
+__all__ = ["made"]
+
+
+@pytest.mark.usefixtures("made")
+def test_finished_cells_are_looked_up(tmp_path: Path) -> None:
+    plugins = attacks(tmp_path / "own", counting=GREY)
+    values = {"plugins": plugins, "model": STOCHASTIC, "attack": "counting", "protocol": "vanilla", "isolate": False}
+    scenes = scenes_of(**values, epochs=1)
+    first = sweep(scenes, tmp_path)
+    assert [record.cell.cut for record in first] == ["1", "3"]
+    folders = {scene.experiment.cut: cell_folder(scene, tmp_path) for scene in scenes}
+    for spoiled in ('{"status": "done", "fing', first[1].model_copy(update={"status": FAILED}).model_dump_json()):
+        (folders["3"] / "record.json").write_text(spoiled)
+        stamp = (folders["1"] / "record.json").stat().st_mtime_ns
+        again = sweep(scenes, tmp_path)
+        assert (folders["1"] / "record.json").stat().st_mtime_ns == stamp
+        assert again[0] == first[0]
+        assert [record.status for record in again] == [DONE] * 2
+        assert all(finished(scene, tmp_path) for scene in scenes)
+    # The attack itself is changed: what it guessed before says nothing any more.
+    attacks_file = plugins / "attacks" / "counting.py"
+    attacks_file.write_text(attacks_file.read_text() + "# another\n")
+    assert not any(finished(scene, tmp_path) for scene in scenes)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
+    plugins = attacks(
+        tmp_path / "own", crash='raise RuntimeError("no\\nway")', nan="return [Guess(Goal.INPUTS, {}, ())]", good=GREY
+    )
+    values = {"plugins": plugins, "model": STOCHASTIC, "protocol": "vanilla", "cut": "1", "epochs": 1}
+    scenes = [scene_of(**values, attack=name, isolate=name == "crash") for name in ("crash", "nan", "good")]
+    records = sweep(scenes, tmp_path)
+    assert [record.status for record in records] == [FAILED, FAILED, DONE]
+    assert [record.verdict for record in records][:2] == [FAILED, FAILED]
+    assert records[0].reason == "IsolatedError: the attack failed: RuntimeError: no"
+    assert "is about 0 samples, not the 4 targets" in records[1].reason
+    assert "way" in (cell_folder(scenes[0], tmp_path) / "error.txt").read_text()
+    assert finished(scenes[0], tmp_path) is None
+    assert records[0].threat.plain == "It is crash."
+    assert write_report(tmp_path).is_file()
+    assert summary_table(records).row_count >= 2
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({**LABELS, "protocol": "vanilla"}, "the client sends its labels to the server"),
+        ({**UNSPLIT, "offers": ()}, "the experiment does not offer peer_architecture"),
+        ({**UNSPLIT, "protocol": "label_only", "cut": "3"}, "in label_only the inputs and the first part are"),
+        ({**LABELS, "offers": ("peer_architecture",)}, "the experiment does not offer peer_gradients"),
+    ],
+)
+def test_what_does_not_apply_says_why(tmp_path: Path, values: dict[str, Any], reason: str) -> None:
+    scene = scene_of(isolate=False, **values)
+    (record,) = sweep([scene], tmp_path)
+    assert (record.status, record.verdict) == (NOT_APPLICABLE, NOT_APPLICABLE)
+    assert reason in record.reason
+    assert not (tmp_path / "victims").exists()
+    assert finished(scene, tmp_path) == record
