@@ -1,0 +1,214 @@
+"""Split training in one process against a plain PyTorch loop over the whole model, as ratios of time.
+
+Both sides take the same batches of the same data through the same network with the same fused Adam, in one process and
+in turns: plain, split, plain, split. A ratio compares two neighbors, so that what else runs on the machine hits both;
+printed is the median of the ratios and their range. ``same bits`` says whether both ended in the same weights: the
+plain loop is then the same training, with nothing left out. The line ``plain`` is the plain loop against itself and
+shows how much of a ratio is the machine's noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, relu
+
+from cutlayer.channel import Direct, Loopback
+from cutlayer.dataset import Dataset, Split
+from cutlayer.handover import Keeper
+from cutlayer.host import Carrier, LocalHost
+from cutlayer.models import unsplit_mnist
+from cutlayer.optimization import Optimization
+from cutlayer.samples import Samples
+from cutlayer.seating import make_party, make_protocol
+from cutlayer.session import Plan, Session
+from cutlayer.stream import generator
+from cutlayer.threat import Seat
+
+CARRIERS: dict[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+OPTIMIZATION = Optimization()
+SEED = 0
+CLASSES = 10
+
+
+class Residual(nn.Module):
+    """ResNet's basic block: two 3x3 convolutions and a way around them."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            nn.Conv2d(out, out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        around = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        self.around = nn.Identity() if (channels, stride) == (out, 1) else around
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[n, channels, h, w] to [n, out, h / stride, w / stride]."""
+        return relu(self.main(inputs) + self.around(inputs))
+
+
+def resnet18() -> nn.Sequential:
+    """ResNet18 for 32x32 images: a 3x3 stem without pooling, then 64 to 512 channels (11.2 million parameters)."""
+    blocks: OrderedDict[str, nn.Module] = OrderedDict()
+    blocks["stem"] = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+    channels = 64
+    for number, out in enumerate((64, 64, 128, 128, 256, 256, 512, 512)):
+        blocks[f"block{number + 1}"] = Residual(channels, out, 1 if out == channels else 2)
+        channels = out
+    blocks["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    blocks["fc"] = nn.Linear(channels, CLASSES)
+    return nn.Sequential(blocks)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network on data of one shape, cut in one place."""
+
+    name: str
+    build: Callable[[], nn.Sequential]
+    cut: str
+    shape: tuple[int, ...]
+    batch: int
+    steps: int
+    """Training steps in one measurement."""
+    pairs: int
+    """Measurements of each side."""
+    threads: int = 1
+
+
+LENET = Case("LeNet on 28x28x1", unsplit_mnist.build, "relu1", (1, 28, 28), 64, steps=10, pairs=25)
+RESNET = Case("ResNet18 on 32x32x3", resnet18, "stem", (3, 32, 32), 16, steps=1, pairs=5)
+CASES = (LENET, replace(LENET, cut="pool1"), RESNET, replace(RESNET, threads=2))
+
+
+class Plain:
+    """The loop that PyTorch's tutorials write, over the whole model."""
+
+    def __init__(self, case: Case, data: Split) -> None:
+        self.case, self.data, self.epoch = case, data, 0
+        self.model = whole(case).train()
+        self.optimizer = OPTIMIZATION.make(self.model.parameters())
+
+    def __call__(self) -> None:
+        """One epoch."""
+        self.epoch += 1
+        loss_sum = 0.0
+        order = torch.randperm(len(self.data), generator=generator(SEED, "shuffle", 0, self.epoch))
+        for rows in torch.split(order, self.case.batch):
+            self.optimizer.zero_grad()
+            loss = cross_entropy(self.model(self.data.take(rows)), self.data.labels[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            loss_sum += loss.item()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return self.model.state_dict()
+
+
+class Parted:
+    """The same training as a session of one client and one server."""
+
+    def __init__(self, case: Case, data: Split, protocol_name: str, carrier: Carrier) -> None:
+        protocol, model, self.epoch = make_protocol(protocol_name), whole(case), 0
+        held = protocol.deal(model, [case.cut])
+        client, server = (make_party(seat, held[seat], OPTIMIZATION, SEED, "cpu", "") for seat in Seat)
+        agreement, keeper = protocol.agree(model, [case.cut], case.shape), Keeper("trusted_party")
+        self.session = Session(
+            protocol=protocol,
+            agreement=agreement,
+            clients=[client],
+            shards=[torch.arange(len(data))],
+            host=LocalHost(protocol, server, agreement, keeper, carrier),
+            keeper=keeper,
+            samples=Samples(Dataset("made", data, data, tuple(map(str, range(CLASSES))))),
+            plan=Plan(SEED, case.batch),
+            carrier=carrier,
+        )
+        self.parts = [*client.parts, *server.parts]
+
+    def __call__(self) -> None:
+        """One epoch."""
+        self.epoch += 1
+        self.session.train_epoch(self.epoch)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return {name: tensor for part in self.parts for name, tensor in part.state_dict().items()}
+
+
+def whole(case: Case) -> nn.Sequential:
+    """The case's network with the same initial weights each time."""
+    torch.manual_seed(SEED)
+    return case.build()
+
+
+def made(case: Case) -> Split:
+    """Random images: training takes the same time on them as on others."""
+    draw, count = generator(SEED, "images"), case.batch * case.steps
+    images = torch.randint(256, (count, *case.shape), generator=draw, dtype=torch.uint8)
+    return Split(images, torch.randint(CLASSES, (count,), generator=draw))
+
+
+def timed(run: Callable[[], None]) -> tuple[float, float]:
+    """Seconds on the clock and seconds of processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def compare(case: Case, name: str, plain: Plain, other: Plain | Parted) -> None:
+    """Print one line: ``other`` over ``plain``."""
+    for run in (plain, other):
+        run()
+    pairs = [(timed(plain), timed(other)) for _ in range(case.pairs)]
+    clock = [after[0] / before[0] for before, after in pairs]
+    processor = [after[1] / before[1] for before, after in pairs]
+    milliseconds = 1e3 * median(before[0] for before, _ in pairs) / case.steps
+    extra = 1e3 * median(after[0] - before[0] for before, after in pairs) / case.steps
+    own = other.weights()
+    same = all(torch.equal(tensor, own[weight]) for weight, tensor in plain.weights().items())
+    print(
+        f"{name:<20}{median(clock):>7.3f}  {min(clock):.3f}-{max(clock):.3f}{median(processor):>11.3f}"
+        f"{milliseconds:>15.2f}{extra:>10.2f}  {'yes' if same else 'NO'}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure every case, or those whose name holds the argument."""
+    parser = argparse.ArgumentParser(description="Split training against a plain loop over the whole model.")
+    parser.add_argument("only", nargs="?", default="", help="part of a case's name")
+    parser.add_argument("--pairs", type=int, help="measurements of each side")
+    given = parser.parse_args()
+    for case in CASES:
+        if given.only.lower() not in case.name.lower():
+            continue
+        case = replace(case, pairs=given.pairs or case.pairs)
+        torch.set_num_threads(case.threads)
+        data = made(case)
+        print(
+            f"\n{case.name}, batch {case.batch}, cut after {case.cut}, threads {case.threads} of {os.cpu_count()}, "
+            f"{case.pairs} pairs of {case.steps} steps\n"
+            f"{'':<20}{'time':>7}  {'min-max':<11}{'cpu time':>11}{'plain ms/step':>15}{'extra ms':>10}  same bits"
+        )
+        compare(case, "plain", Plain(case, data), Plain(case, data))
+        for protocol in ("vanilla", "u_shaped"):
+            for carrier, kind in CARRIERS.items():
+                compare(case, f"{protocol} {carrier}", Plain(case, data), Parted(case, data, protocol, kind))
+
+
+if __name__ == "__main__":
+    main()
