@@ -19,8 +19,8 @@ MNIST = (1, 28, 28)
 
 
 def assert_same(ours, theirs) -> None:
-    """Equal but for float32 rounding in sums of terms as large as the largest number here."""
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6 * theirs.abs().max().item() + 1e-9)
+    """Equal but for float32 rounding in sums whose terms may be larger than what is left of them here."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5 * theirs.abs().max().item() + 1e-7)
 
 
 def first_part(model: nn.Sequential, cut: int) -> nn.Sequential:
