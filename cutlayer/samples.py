@@ -52,7 +52,7 @@ class Samples:
 
     def _local(self, rows: Tensor) -> tuple[Split, Tensor]:
         size = len(self.dataset.train)
-        return (self.dataset.test, rows - size) if int(rows.max()) >= size else (self.dataset.train, rows)
+        return (self.dataset.test, rows - size) if int(rows[0]) >= size else (self.dataset.train, rows)
 
 
 def batch_sizes(rows: int, batch_size: int) -> list[int]:
