@@ -19,6 +19,9 @@ Kupcu, Cicek, WPES 2022). *Blind* is the same metric for the better of the mean 
 image: a guess that never looks at the wire. Targets are the first test image of each class. Values are means over the
 seeds, with their range where there are several. The MSE is that of the published code (unclipped; min-max normalized
 on three channels).
+
+Runs differ more than the printed single values suggest. Equations 1 and 2 leave brightness and sign of the inputs open:
+a run that ends in sharp negatives has a clone with turned filters, which fits its own negatives and no real input.
 """
 BEATEN = "The printed MSE does not beat the blind guess: SSIM and the pictures of the report decide there."
 
