@@ -94,8 +94,8 @@ class Penalty:
 class Adam:
     """Adam on one tensor in one fused kernel, without the bookkeeping of ``torch.optim``."""
 
-    def __init__(self, tensor: Tensor, learning_rate: float, amsgrad: bool) -> None:
-        self._tensor, self._learning_rate, self._amsgrad = tensor, learning_rate, amsgrad
+    def __init__(self, tensor: Tensor, learning_rate: float, amsgrad: bool, epsilon: float = 1e-8) -> None:
+        self._tensor, self._learning_rate, self._amsgrad, self._epsilon = tensor, learning_rate, amsgrad, epsilon
         self._steps = torch.zeros((), device=tensor.device)
         self._moments = tuple(torch.zeros_like(tensor) for _ in range(2 + amsgrad))
 
@@ -110,7 +110,7 @@ class Adam:
         first, second, *largest = self._moments
         torch._fused_adam_(
             [self._tensor], [grad], [first], [second], largest, [self._steps],
-            lr=self._learning_rate, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8,
+            lr=self._learning_rate, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self._epsilon,
             amsgrad=self._amsgrad, maximize=False,
         )  # fmt: skip
 
@@ -119,9 +119,11 @@ class Adam:
 class Estimate:
     """Inputs on their way to what an ensemble's targets came from; ``inputs`` is [networks, ..., batch]."""
 
-    def __init__(self, inputs: Tensor, penalty: Penalty, learning_rate: float, amsgrad: bool) -> None:
+    def __init__(
+        self, inputs: Tensor, penalty: Penalty, learning_rate: float, amsgrad: bool, epsilon: float = 1e-8
+    ) -> None:
         self.inputs, self._penalty = inputs, penalty
-        self._adam = Adam(inputs, learning_rate, amsgrad)
+        self._adam = Adam(inputs, learning_rate, amsgrad, epsilon)
 
     def restart(self, value: float) -> None:
         """Constant inputs and a fresh optimizer."""

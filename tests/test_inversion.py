@@ -49,12 +49,14 @@ def test_what_is_no_image_has_no_variation(shape):
     torch.testing.assert_close(Penalty(inputs, 5.0, 1.0).gradient(inputs), 2 * inputs / 30)
 
 
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-3])
 @pytest.mark.parametrize("amsgrad", [True, False])
-def test_adam_is_torch_adam(amsgrad):
+def test_adam_is_torch_adam(amsgrad, epsilon):
     draw = torch.Generator().manual_seed(0)
     ours, theirs = torch.rand(7, generator=draw), nn.Parameter(torch.empty(7))
     theirs.data.copy_(ours)
-    adam, reference = Adam(ours, 1e-2, amsgrad), torch.optim.Adam([theirs], 1e-2, amsgrad=amsgrad)
+    adam = Adam(ours, 1e-2, amsgrad, epsilon)
+    reference = torch.optim.Adam([theirs], 1e-2, eps=epsilon, amsgrad=amsgrad)
 
     def together(steps: int) -> None:
         for step in range(steps):
@@ -66,7 +68,7 @@ def test_adam_is_torch_adam(amsgrad):
 
     together(20)
     adam.reset()
-    reference = torch.optim.Adam([theirs], 1e-2, amsgrad=amsgrad)
+    reference = torch.optim.Adam([theirs], 1e-2, eps=epsilon, amsgrad=amsgrad)
     together(20)
 
 
