@@ -66,6 +66,8 @@ class Attack(ABC):
     setting: ClassVar[Setting] = Setting()
     watches: ClassVar[frozenset[Kind]] = frozenset(Kind)
     """The kinds of message it wants copies of; copying fewer costs the honest run less."""
+    anytime: ClassVar[bool] = False
+    """Whether ``infer`` may be called after every epoch of the training it attends, each time about new targets."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
     """Option values by the ``steps`` of an experiment; ``rehearsal`` is the shortest run that shows its pace."""
 
@@ -84,10 +86,13 @@ class Attack(ABC):
 
     @abstractmethod
     def infer(self) -> Sequence[Guess]:
-        """What it believes in the end; called once."""
+        """What it believes about the targets; called once, at the end, unless it is ``anytime``."""
 
-    def work(self, targets: int) -> int:
-        """How many optimization steps these options take for ``targets`` samples; 0 where nothing is optimized."""
+    def work(self, targets: int, auxiliary: int) -> int:
+        """How many optimization steps these options take after the training; 0 where nothing is optimized.
+
+        ``targets``: samples to be guessed; ``auxiliary``: samples of its own, 0 where none are granted.
+        """
         return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from cutlayer.isolation import ProcessHost, Residence
 from cutlayer.judge import Judgement, Truth, judge
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
-from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Epoch, Record, Threat
+from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
 from cutlayer.registry import FOLDERS
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import make_attack, seat_server
 from cutlayer.session import Session
 from cutlayer.stream import derive
-from cutlayer.target import send_targets, target_rows
+from cutlayer.target import send_targets
 from cutlayer.theft import ModelTruth
 from cutlayer.threat import NotOfferedError, Row, Seat
 from cutlayer.traffic import cost
@@ -54,7 +54,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
     start, record = time.perf_counter(), outline(scene)
     if scene.attack.threat.seat is not Seat.SERVER:
         return _not_applicable(record, f"an adversary at the {scene.attack.threat.seat}'s seat cannot be audited yet")
-    outside = Outside()
+    outside = Outside(scene.auxiliary)
     try:
         host = _seated(scene, outside, progress, residence)
         try:
@@ -70,8 +70,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
 def outline(scene: Scene) -> Record:
     """What a record says before anything has run."""
     experiment, threat = scene.experiment, scene.attack.threat
-    number = len(target_rows(scene))
-    steps, published = scene.attack.work(number), _published(scene).work(number)
+    steps, published = scene.work, replace(scene, attack=_published(scene)).work
     return Record(
         fingerprint=fingerprint(scene),
         cell=Cell(
@@ -129,19 +128,16 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
     if isinstance(host, ProcessHost):
         host.ready()
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
-    if _attends_training(scene):
+    course: tuple[Course, ...] = ()
+    if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
-        history = _train_watched(scene, session, progress) if after else ()
+        history, course = _train_watched(scene, session, progress) if after else ((), ())
         utility: float | None = accuracy(scene, session)
     else:
         victim = train(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
-    sent = send_targets(scene, session)
-    host.announce(tuple(sent))
-    guesses = host.infer()
-    truth = _truth(scene, session, sent)
-    judgements = [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+    judgements = _judgements(scene, session)
     found = host.findings
     attack = record.attack.model_copy(
         update={
@@ -154,6 +150,7 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
         **asdict(cost(scene)),
         "utility": utility,
         "training": history,
+        "course": course,
         "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
         "attack": attack,
         "attack_seconds": found.seconds,
@@ -162,20 +159,33 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
     return Outcome(record.model_copy(update=update), images)
 
 
-def _attends_training(scene: Scene) -> bool:
+def _judgements(scene: Scene, session: Session) -> list[Judgement]:
+    """Send the targets, let the adversary guess, and judge."""
+    sent = send_targets(scene, session)
+    session.host.announce(tuple(sent))
+    guesses = session.host.infer()
+    truth = _truth(scene, session, sent)
+    return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+
+
+def attends_training(scene: Scene) -> bool:
+    """Whether the adversary is there while the victim trains, so that no other cell can share it."""
     attack = scene.attack
     watches = bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
     return isinstance(attack, TamperingAttack) or watches
 
 
-def _train_watched(scene: Scene, session: Session, progress: Progress) -> tuple[Epoch, ...]:
-    history = []
+def _train_watched(scene: Scene, session: Session, progress: Progress) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
+    history, course = [], []
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
     done = iter(range(1, epochs * steps + 1))
     for epoch in range(1, epochs + 1):
         loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
         history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
-    return tuple(history)
+        if scene.attack.anytime and epoch < epochs:
+            scores = _judged(_judgements(scene, session))["scores"]
+            course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
+    return tuple(history), tuple(course)
 
 
 def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from cutlayer.attack import Attack
+from cutlayer.audit import attends_training
+from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
@@ -17,7 +19,8 @@ from cutlayer.registry import cls
 from cutlayer.samples import Samples
 from cutlayer.scene import Scene
 from cutlayer.seating import make_attack, seat_server
-from cutlayer.target import send_targets, target_rows
+from cutlayer.session import Session
+from cutlayer.target import send_targets
 from cutlayer.threat import NotOfferedError
 from cutlayer.victim import assemble, brief, honest_host, steps_to_train
 
@@ -33,12 +36,7 @@ def training_seconds(scene: Scene, run: Path) -> float:
     torch.set_num_threads(scene.experiment.threads)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
-    rows = session.shards[0][: scene.experiment.batch_size]
-    session.exchange(Act.STEP, 0, rows)
-    start = time.perf_counter()
-    for _ in range(_REHEARSED_STEPS):
-        session.exchange(Act.STEP, 0, rows)
-    return (time.perf_counter() - start) / _REHEARSED_STEPS * steps
+    return _per_step(session, scene.experiment.batch_size) * steps
 
 
 def attack_seconds(scene: Scene) -> float:
@@ -50,21 +48,46 @@ def attack_seconds(scene: Scene) -> float:
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
     options = {**scene.options, **kind.presets.get("rehearsal", {})}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
-    number = len(target_rows(scene))
-    scene = replace(scene, samples=Samples(_noise(scene.dataset, max(number, experiment.clients))))
-    outside, keeper = Outside(), Keeper("trusted_party")
+    number, steps, work = len(scene.target_rows), _watched_steps(scene), scene.work
+    noise = _noise(scene.dataset, max(number, experiment.clients, experiment.batch_size))
+    rows = torch.arange(len(noise.test))
+    scene = replace(
+        scene,
+        samples=Samples(noise),
+        attack=rehearsed,
+        auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
+    )
+    outside, keeper = Outside(scene.auxiliary), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
         host = seat_server(replace(told, options=options), outside, keeper=keeper)
         session = outside.session = assemble(scene, host, keeper)
+        watched = _per_step(session, experiment.batch_size) * steps if steps else 0.0
         start = time.perf_counter()
         host.announce(tuple(send_targets(scene, session)))
         host.infer()
     except NotOfferedError:
         return 0.0
     spent = time.perf_counter() - start
-    own = rehearsed.work(number)
-    return _OVERHEAD + (spent * scene.attack.work(number) / own if own else spent)
+    return _OVERHEAD + watched + (spent * work / scene.work if scene.work else spent)
+
+
+def _watched_steps(scene: Scene) -> int:
+    """Training steps that an adversary attends."""
+    if not attends_training(scene) or scene.experiment.when != "after":
+        return 0
+    rows, size = len(scene.dataset.train), scene.experiment.batch_size
+    return scene.experiment.epochs * -(-rows // size)
+
+
+def _per_step(session: Session, batch_size: int) -> float:
+    """Seconds of a training step, after a first one."""
+    rows = session.shards[0][:batch_size]
+    session.exchange(Act.STEP, 0, rows)
+    start = time.perf_counter()
+    for _ in range(_REHEARSED_STEPS):
+        session.exchange(Act.STEP, 0, rows)
+    return (time.perf_counter() - start) / _REHEARSED_STEPS
 
 
 def _noise(dataset: Dataset, size: int) -> Dataset:

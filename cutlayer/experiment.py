@@ -21,7 +21,10 @@ from cutlayer.threat import Knows
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
 AUTO = "auto"
-OFFERABLE = (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES, Knows.CLASS_PRIOR)
+OFFERABLE = (
+    *(Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES),
+    *(Knows.CLASS_PRIOR, Knows.AUX_INPUTS, Knows.AUX_LABELS),
+)
 """What an experiment can offer beyond what a protocol exposes anyway."""
 _LISTS = ("offers", "milestones")  # lists by nature: they sweep only as lists of lists
 
@@ -65,6 +68,8 @@ class Experiment(BaseModel):
     offers: tuple[Knows, ...] = Field(
         (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS), description="what adversaries may know beyond the wire"
     )
+    aux: str = Field("test", description="an adversary's own data: test (without the targets), train, or a dataset")
+    aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
     clients: int = Field(1, ge=1, le=1000, description="clients that take turns")
     skew: float | None = Field(None, gt=0, description="Dirichlet parameter of the clients' label skew; without it IID")
     turn: int = Field(0, ge=0, description="batches in a client's turn; 0: an epoch over its data")
@@ -75,6 +80,7 @@ class Experiment(BaseModel):
     optimizer: Literal["adam", "sgd"] = Field("adam")
     learning_rate: float = Field(1e-3, gt=0)
     amsgrad: bool = Field(True, description="adam only")
+    epsilon: float = Field(1e-8, gt=0, description="adam only")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
     weight_decay: float = Field(0.0, ge=0)
     milestones: tuple[int, ...] = Field((), description="steps after which the learning rate is multiplied by decay")
@@ -127,6 +133,7 @@ class Experiment(BaseModel):
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
             amsgrad=self.amsgrad,
+            epsilon=self.epsilon,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             milestones=self.milestones,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from cutlayer.auxiliary import Auxiliary
 from cutlayer.session import Session
 from cutlayer.threat import Knows, NotOfferedError
 
@@ -16,8 +17,15 @@ class Outside:
 
     session: Session
 
+    def __init__(self, auxiliary: Auxiliary | None = None) -> None:
+        self._auxiliary = auxiliary
+
     def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Copies of what the client whose turn it is knows."""
+        """Copies of what the client whose turn it is knows, and of the adversary's own data."""
+        if what in {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
+            if self._auxiliary is None:
+                raise NotOfferedError(f"the experiment has no data for {what}")
+            return {"value": self._auxiliary.inputs() if what is Knows.AUX_INPUTS else self._auxiliary.labels()}
         client = self.session.clients[self.session.last or 0]
         if what is Knows.PEER_WEIGHTS:
             return client.weights()

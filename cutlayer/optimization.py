@@ -18,6 +18,8 @@ class Optimization:
     learning_rate: float = 1e-3
     amsgrad: bool = True
     """Adam only; UnSplit's victims use it."""
+    epsilon: float = 1e-8
+    """Adam only: what is added to the root of its second moment."""
     momentum: float = 0.0
     """SGD only."""
     weight_decay: float = 0.0
@@ -37,5 +39,10 @@ class Optimization:
                 kept, self.learning_rate, self.momentum, weight_decay=self.weight_decay, fused=bool(kept[0].numel())
             )
         return torch.optim.Adam(
-            kept, self.learning_rate, weight_decay=self.weight_decay, amsgrad=self.amsgrad, fused=bool(kept[0].numel())
+            kept,
+            self.learning_rate,
+            eps=self.epsilon,
+            weight_decay=self.weight_decay,
+            amsgrad=self.amsgrad,
+            fused=bool(kept[0].numel()),
         )

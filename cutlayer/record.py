@@ -60,6 +60,15 @@ class Epoch(_Part):
     accuracy: float | None = None
 
 
+class Course(_Part):
+    """What an attack would have got, had the training ended with this epoch."""
+
+    epoch: int
+    step: int
+    """Training steps until then."""
+    scores: tuple[Score, ...] = ()
+
+
 class Thresholds(_Part):
     """The advantages from which a verdict reads leak or partial leak; fixed before the run."""
 
@@ -137,6 +146,8 @@ class Record(_Part):
     utility: float | None = None
     """Clean test accuracy of the trained split model."""
     training: tuple[Epoch, ...] = ()
+    course: tuple[Course, ...] = ()
+    """After every epoch but the last, of an attack on the training that can be asked at any time."""
     scores: tuple[Score, ...] = ()
     verdict: str | None = None
     thresholds: Thresholds = Field(default_factory=Thresholds)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Attack
+from cutlayer.auxiliary import OWN_SPLITS, Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defense import Defense
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
@@ -22,6 +23,7 @@ from cutlayer.protocol import Protocol
 from cutlayer.samples import Samples
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.stream import derive
+from cutlayer.threat import Knows
 from cutlayer.wire import Agreement
 
 LARGE = 20_000_000
@@ -43,11 +45,25 @@ class Scene:
     attack: Attack
     options: Mapping[str, Any]
     """The attack's options: those of ``steps``, then those given."""
+    auxiliary: Auxiliary | None = None
+    """The adversary's own data, where its attack asks for any."""
 
     @property
     def dataset(self) -> Dataset:
         """The data the cell runs on."""
         return self.samples.dataset
+
+    @property
+    def target_rows(self) -> Tensor:
+        """The samples to be guessed, from the test split: so many as asked for, or those of the attack's paper."""
+        number = self.experiment.targets or self.attack.setting.targets
+        rows = self.samples.test_rows
+        return rows[: min(number, len(rows))] if number else self.samples.first_of_each_class()
+
+    @property
+    def work(self) -> int:
+        """Optimization steps of the attack after the training."""
+        return self.attack.work(len(self.target_rows), len(self.auxiliary or ()))
 
     @property
     def device(self) -> str:
@@ -71,21 +87,14 @@ def settle(experiment: Experiment) -> list[Scene]:
         raise ExperimentError(" ".join(str(error).split())) from error
 
 
-def load_dataset(experiment: Experiment) -> Dataset:
-    """The experiment's data; loaded once a process."""
+def load_dataset(experiment: Experiment, name: str = "") -> Dataset:
+    """The experiment's data, or those of another dataset ``name`` in full; loaded once a process."""
+    limits = (None, None) if name else (experiment.train_rows, experiment.test_rows)
+    name = name or experiment.dataset
     options = registry.checked(
-        registry.module("datasets", experiment.dataset, experiment.plugins).load,
-        experiment.options.get(experiment.dataset, {}),
-        experiment.dataset,
+        registry.module("datasets", name, experiment.plugins).load, experiment.options.get(name, {}), name
     )
-    return _load(
-        experiment.dataset,
-        experiment.data_dir,
-        tuple(sorted(options.items())),
-        experiment.plugins,
-        experiment.train_rows,
-        experiment.test_rows,
-    )
+    return _load(name, experiment.data_dir, tuple(sorted(options.items())), experiment.plugins, *limits)
 
 
 def make_defenses(experiment: Experiment) -> list[Defense]:
@@ -146,8 +155,18 @@ def _settle(experiment: Experiment) -> list[Scene]:
         cuts = protocol.cuts(model, given)
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
-        scenes.append(Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack)))
+        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack))
+        scenes.append(replace(scene, auxiliary=_auxiliary(scene)))
     return scenes
+
+
+def _auxiliary(scene: Scene) -> Auxiliary | None:
+    experiment, source = scene.experiment, scene.experiment.aux
+    if not scene.attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
+        return None
+    other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
+    targets = scene.target_rows - len(scene.samples.train_rows)
+    return auxiliary(scene.dataset, source, targets, experiment.aux_rows, other)
 
 
 def _cuts(
@@ -162,7 +181,7 @@ def _cuts(
 
 
 def _check_options(experiment: Experiment) -> None:
-    taking = {experiment.attack, experiment.dataset, *experiment.defenses}
+    taking = {experiment.attack, experiment.dataset, experiment.aux, *experiment.defenses}
     for plugin in experiment.options:
         known = {
             name

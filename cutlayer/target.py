@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from cutlayer.host import Act
 from cutlayer.message import Kind
@@ -14,19 +13,10 @@ from cutlayer.session import Session
 from cutlayer.threat import Row
 
 
-def target_rows(scene: Scene) -> Tensor:
-    """Row numbers from the test split: so many as asked for, or those of the attack's paper."""
-    samples = scene.samples
-    number = scene.experiment.targets or scene.attack.setting.targets
-    if number > len(samples.test_rows):
-        number = len(samples.test_rows)
-    return samples.test_rows[:number] if number else samples.first_of_each_class()
-
-
 def send_targets(scene: Scene, session: Session) -> Mapping[Row, int]:
     """Let the client whose turn it is send the targets, one way or the other; their rows by their place on the wire."""
     act = Act.STEP if scene.attack.setting.target_kind == "train" else Act.PREDICT
-    rows = target_rows(scene)
+    rows = scene.target_rows
     size = scene.experiment.target_batch or scene.attack.setting.target_batch or len(rows)
     number = session.last or 0
     ledger = session.clients[number].ledger

@@ -122,7 +122,7 @@ class View:
     def __post_init__(self) -> None:
         missing = sorted(self.threat.knows - set(self.grants))
         if missing:
-            raise NotOfferedError(f"the experiment does not offer {', '.join(missing)}")
+            raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} (key offers)")
 
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""

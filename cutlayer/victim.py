@@ -32,21 +32,9 @@ Progress = Callable[[str, int, int], None]
 CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
-    *(
-        "dataset",
-        "data_dir",
-        "train_rows",
-        "test_rows",
-        "model",
-        "weights",
-        "seed",
-        "clients",
-        "skew",
-        "turn",
-        "handover",
-    ),
-    *("optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "momentum", "weight_decay"),
-    *("milestones", "decay", "defense", "device", "precision", "threads"),
+    *("dataset", "data_dir", "train_rows", "test_rows", "model", "weights", "seed", "clients", "skew", "turn"),
+    *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
+    *("momentum", "weight_decay", "milestones", "decay", "defense", "device", "precision", "threads"),
 )
 
 
@@ -70,6 +58,8 @@ def brief(scene: Scene, attack: bool) -> Brief:
     offers = {*scene.protocol.exposes[Seat.SERVER], *experiment.offers}
     if experiment.handover is Route.SERVER and experiment.clients > 1:
         offers.add(Knows.PEER_WEIGHTS)
+    if scene.auxiliary and not scene.auxiliary.labeled:
+        offers.discard(Knows.AUX_LABELS)
     return Brief(
         protocol=experiment.protocol,
         model=experiment.model,

@@ -135,7 +135,7 @@ def test_grids_stand_on_what_the_file_shares(tmp_path: Path) -> None:
         ("handover=pear", "handover = 'pear': must be 'peer', 'trusted_party' or 'server', did you mean 'peer'?"),
         ("device=tpu", "device = 'tpu': must be 'auto', 'cpu' or 'cuda'"),
         ("offers=peer_weight", "'peer_weight' cannot be offered, did you mean 'peer_weights'?; one or more of peer_"),
-        ("offers=labels", "'labels' cannot be offered; one or more of peer_architecture, peer_gradients"),
+        ("offers=labels", "'labels' cannot be offered, did you mean 'aux_labels'?; one or more of peer_architecture"),
         ("skew=nan", "skew = nan: must be a finite number"),
         ("learning_rate=inf", "learning_rate = inf: must be a finite number"),
         ("leak=0", "leak = 0: must be greater than 0"),

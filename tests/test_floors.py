@@ -23,7 +23,7 @@ FLOORS = {
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover"}
         | {"ensemble", "inversion", "perturbation", "layer", "convolution", "lowering"}
-        | {"dataset", "image", "cache", "hub", "samples", "network"},
+        | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network"},
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "record", "experiment", "host", "seating", "session"},
         7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "sweep", "papers"}

@@ -91,7 +91,7 @@ class UnSplit(Attack):
         """A curious server that knows the client's layers."""
         return ThreatModel(Seat.SERVER, frozenset({Goal.INPUTS, Goal.MODEL}), frozenset({Knows.PEER_ARCHITECTURE}))
 
-    def work(self, targets: int) -> int:
+    def work(self, targets: int, auxiliary: int) -> int:
         """Steps of inputs and clones, counted for each target, so that orders can be compared."""
         return targets * self.rounds * (self.input_steps + self.model_steps)
 

@@ -50,8 +50,8 @@ def test_options_that_make_no_sense(options, message):
 
 
 def test_presets_and_work():
-    assert UnSplit().work(10) == 10 * 1000 * 200
+    assert UnSplit().work(10, 0) == 10 * 1000 * 200
     for name in ("paper", "quick", "rehearsal"):
         made = registry.make(UnSplit, UnSplit.presets[name], "unsplit")
-        assert made.work(10) <= UnSplit().work(10)
+        assert made.work(10, 0) <= UnSplit().work(10, 0)
     assert registry.make(UnSplit, UnSplit.presets["paper"], "unsplit") == UnSplit()

@@ -1,0 +1,73 @@
+"""The adversary's own data: which rows of which dataset an experiment gives it, in the form of the client's inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cutlayer.dataset import Dataset, DatasetError, Split
+
+OWN_SPLITS = ("test", "train")
+"""Where data of the victim's own dataset comes from; any other name is that of a dataset."""
+
+
+@dataclass(frozen=True, eq=False)
+class Auxiliary:
+    """Rows of a split, turned into numbers when they are asked for."""
+
+    split: Split
+    rows: Tensor
+    shape: tuple[int, ...]
+    """The shape of the client's inputs."""
+    labeled: bool
+    """Whether the labels mean what the victim's labels mean."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def inputs(self) -> Tensor:
+        """float32 [n, *shape] in [0, 1]; images of another size are resized."""
+        inputs = self.split.take(self.rows)
+        if tuple(inputs.shape[1:]) == self.shape:
+            return inputs
+        size = self.shape[1:]
+        resized = torch.nn.functional.interpolate(inputs, size=size, mode="bilinear", antialias=True)
+        return resized.clamp_(0, 1)
+
+    def labels(self) -> Tensor:
+        """int64 [n]."""
+        return self.split.labels[self.rows]
+
+
+def auxiliary(victim: Dataset, source: str, targets: Tensor, count: int | None, other: Dataset | None) -> Auxiliary:
+    """The adversary's rows: ``test``, the victim's test split without ``targets`` (rows of that split); ``train``, the
+    victim's own training split; otherwise the training split of the ``other`` dataset.
+
+    ``count`` rows of them, spread evenly. Data that are not of the victim's form, or too few, are a ``DatasetError``.
+    """
+    split = victim.test if source == "test" else (other or victim).train
+    kept = torch.ones(len(split), dtype=torch.bool)
+    if source == "test":
+        kept[targets] = False
+    rows = kept.nonzero().flatten()
+    if other is not None:
+        _check_form(victim, other)
+    if not len(rows):
+        raise DatasetError(f"aux = {source!r}: every row of the {source} split is a target, none is left to be given")
+    if count is not None and count > len(rows):
+        raise DatasetError(f"aux_rows = {count}: aux = {source!r} has only {len(rows)} rows")
+    if count is not None:
+        rows = rows[torch.arange(count) * len(rows) // count]
+    labeled = other is None or other.classes == victim.classes
+    return Auxiliary(split, rows, victim.input_shape, labeled)
+
+
+def _check_form(victim: Dataset, other: Dataset) -> None:
+    own, given = victim.input_shape, other.input_shape
+    if victim.is_images != other.is_images or (given[0] != own[0]):
+        raise DatasetError(
+            f"aux = {other.name!r}: its inputs are {list(given)}, those of {victim.name} are {list(own)}; "
+            "images may differ in size, not in channels, and tables not at all"
+        )

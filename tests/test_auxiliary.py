@@ -1,0 +1,125 @@
+"""The adversary's own data: never the targets, of the client's form, and refused before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor
+
+from cutlayer import scene
+from cutlayer.auxiliary import Auxiliary, auxiliary
+from cutlayer.dataset import Dataset, DatasetError, Split
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.grants import Outside
+from cutlayer.scene import settle
+from cutlayer.threat import Knows, NotOfferedError
+from cutlayer.victim import brief
+from tests.scenes import PLUGINS
+
+
+def made(name: str, shape: tuple[int, ...] = (1, 16, 16), rows: int = 40, classes: str = "ab") -> Dataset:
+    """Every image has one brightness, which is its row's number; test images are brighter by 100."""
+    numbers = torch.arange(rows, dtype=torch.uint8)
+
+    def split(first: int) -> Split:
+        images = (numbers + first).view(-1, *(1 for _ in shape)).expand(-1, *shape).contiguous()
+        return Split(images, numbers.long() % len(classes))
+
+    return Dataset(name, split(0), split(100), tuple(classes))
+
+
+def brightness(found: Auxiliary) -> list[int]:
+    inputs: Tensor = found.inputs()
+    return [round(255 * value) for value in inputs.flatten(1).mean(1).tolist()]
+
+
+def test_rows_of_the_test_split_are_given_without_the_targets() -> None:
+    found = auxiliary(made("own"), "test", torch.tensor([0, 3]), None, None)
+    assert brightness(found) == [100 + row for row in range(40) if row not in {0, 3}]
+    assert found.labels().tolist() == [row % 2 for row in range(40) if row not in {0, 3}]
+    assert found.labeled
+
+
+def test_the_victims_own_training_rows_can_be_given() -> None:
+    assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), None, None)) == list(range(40))
+
+
+def test_fewer_rows_are_spread_evenly() -> None:
+    assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), 4, None)) == [0, 10, 20, 30]
+
+
+def test_another_dataset_is_resized_and_its_labels_mean_something_else() -> None:
+    found = auxiliary(made("own"), "other", torch.tensor([0]), None, made("other", (1, 8, 9), classes="xyz"))
+    assert found.inputs().shape == (40, 1, 16, 16)
+    assert brightness(found) == list(range(40))
+    assert not found.labeled
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "other", "said"),
+    [
+        ("test", 39, None, r"aux_rows = 39: aux = 'test' has only 38 rows"),
+        ("other", None, made("other", (3, 16, 16)), r"aux = 'other': its inputs are \[3, 16, 16\], those of own are"),
+        ("other", 41, made("other"), r"aux_rows = 41: aux = 'other' has only 40 rows"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(source: str, count: int | None, other: Dataset | None, said: str) -> None:
+    with pytest.raises(DatasetError, match=said):
+        auxiliary(made("own"), source, torch.tensor([0, 3]), count, other)
+
+
+def test_where_all_rows_are_targets_nothing_is_left() -> None:
+    with pytest.raises(DatasetError, match="every row of the test split is a target"):
+        auxiliary(made("own"), "test", torch.arange(40), None, None)
+
+
+def settled(**values: object) -> list[scene.Scene]:
+    """Cells of the plug-in that asks for inputs and labels of its own."""
+    datasets = {"own": made("own"), "other": made("other", (1, 8, 8), classes="xyz"), "color": made("color", (3, 8, 8))}
+
+    def load(experiment: object, name: str = "") -> Dataset:
+        return datasets[name or "own"]
+
+    given = {"attack": "well_informed", "plugins": PLUGINS, "model": "unsplit_mnist", "cut": "1", "epochs": 0, **values}
+    with patch.object(scene, "load_dataset", load):
+        return settle(make(given))
+
+
+def test_an_attack_that_asks_for_none_gets_none() -> None:
+    assert settled(attack="unsplit")[0].auxiliary is None
+
+
+def test_an_attack_that_asks_gets_the_experiments_choice() -> None:
+    found = settled(aux="train", aux_rows=2)[0].auxiliary
+    assert found is not None
+    assert brightness(found) == [0, 20]
+
+
+def test_a_wrong_choice_is_one_error_before_anything_is_trained() -> None:
+    with pytest.raises(ExperimentError, match="aux = 'color': its inputs are"):
+        settled(aux="color")
+
+
+def test_labels_of_another_dataset_are_not_offered() -> None:
+    both = ("aux_inputs", "aux_labels")
+    assert {Knows.AUX_INPUTS, Knows.AUX_LABELS} <= set(brief(settled(offers=both)[0], attack=True).offers)
+    of_another = brief(settled(offers=both, aux="other")[0], attack=True).offers
+    assert Knows.AUX_INPUTS in of_another
+    assert Knows.AUX_LABELS not in of_another
+
+
+def test_outside_gives_what_there_is() -> None:
+    found = settled(aux="train")[0].auxiliary
+    assert found is not None
+    outside = Outside(found)
+    assert torch.equal(outside(Knows.AUX_INPUTS, {})["value"], found.inputs())
+    assert torch.equal(outside(Knows.AUX_LABELS, {})["value"], found.labels())
+    with pytest.raises(NotOfferedError, match="no data for aux_inputs"):
+        Outside()(Knows.AUX_INPUTS, {})
+
+
+def test_the_plugins_of_the_tests_are_where_they_are_looked_for() -> None:
+    assert (Path(PLUGINS) / "attacks" / "well_informed.py").is_file()
