@@ -22,18 +22,19 @@ FLOORS = {
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover"}
-        | {"ensemble", "inversion", "perturbation", "layer", "convolution", "lowering"}
-        | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network"},
+        | {"ensemble", "inversion", "likelihood", "fitting", "perturbation", "layer", "convolution", "lowering"}
+        | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization"},
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "record", "experiment", "host", "seating", "session"},
-        7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "sweep", "papers"}
+        7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
+        | {"folder", "pool", "sweep", "worker"}
         | {"report", "display"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names
 }
 LISTED = "FLOORS in tests/test_floors.py"
-ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "perturbation"}
+ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "perturbation"}
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.
 AROUND_THE_WALLS = {"importlib", "runpy", "pkgutil", "gc", "inspect", "ctypes", "sys", "builtins", "traceback"}
