@@ -40,9 +40,15 @@ Given = Annotated[
 ]
 
 
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Cells at once; 0: as many as there are cores for. Results do not depend on it.")
+]
+
+
 @app.command()
 def audit(
     given: Given = None,
+    jobs: Jobs = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per cell on standard output.")] = False,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, or a failed cell.")] = None,
 ) -> None:
@@ -50,7 +56,7 @@ def audit(
     from cutlayer.commands.audit import audit_all
 
     file, overrides = _experiment(given)
-    records = audit_all(file, overrides, _command(), Console(stderr=True), as_json)
+    records = audit_all(file, overrides, _command(), jobs, Console(stderr=True), as_json)
     if fail_on and {record.verdict for record in records} & _AS_BAD[fail_on]:
         raise typer.Exit(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
@@ -22,10 +23,10 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """One bar for the whole run and one for what is being done; plain lines where there is no terminal."""
+    """One bar for the whole run and one for each cell at work; plain lines where there is no terminal."""
 
-    def __init__(self, console: Console, cells: int, seconds: Sequence[float]) -> None:
-        self._console, self._cells, self._estimates = console, cells, list(seconds)
+    def __init__(self, console: Console, titles: Sequence[str], seconds: Sequence[float]) -> None:
+        self._console, self._titles, self._estimates = console, titles, list(seconds)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -37,11 +38,9 @@ class Display:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._total: TaskID = self._bars.add_task("all", total=max(sum(seconds), 1e-9))
-        self._work: TaskID | None = None
-        self._what = ""
-        self._spent, self._now, self._begun = 0.0, 0, 0.0
-        self._said = 0.0
+        self._whole: TaskID = self._bars.add_task("", total=max(sum(seconds), 1e-9))
+        self._ended: set[int] = set()
+        self._at_work: dict[int, _AtWork] = {}
 
     def __enter__(self) -> Display:
         self._bars.start()
@@ -50,32 +49,54 @@ class Display:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._bars.stop()
 
-    def begin(self, number: int, title: str) -> None:
+    def begin(self, number: int) -> None:
         """Cell ``number`` (from 0) starts."""
-        self._spent = sum(self._estimates[:number])
-        self._now, self._begun = number, time.monotonic()
-        self._bars.update(self._total, completed=self._spent, description=f"{number + 1}/{self._cells} {title}")
-        self._what = ""
+        name = f"{number + 1}/{len(self._titles)} {self._titles[number]}"
+        self._at_work[number] = _AtWork(self._bars.add_task(name, total=None), name)
         if not self._console.is_terminal:
-            self._console.print(f"{number + 1}/{self._cells} {title}", highlight=False)
+            self._console.print(name, highlight=False)
+        self._draw()
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` steps of ``what`` are done."""
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` steps of ``what`` are done in cell ``number``."""
+        cell = self._at_work[number]
+        if what != cell.what:
+            self._bars.reset(cell.bar)
         if not self._console.is_terminal:
-            self._say(what, done, total)
-            return
-        if what != self._what:
-            if self._work is not None:
-                self._bars.remove_task(self._work)
-            self._work, self._what = self._bars.add_task(f"    {what}", total=total), what
-        assert self._work is not None
-        self._bars.update(self._work, completed=done, total=total)
-        # Within a cell the whole advances by the clock, up to what the cell was estimated to take.
-        elapsed = min(time.monotonic() - self._begun, self._estimates[self._now])
-        self._bars.update(self._total, completed=self._spent + elapsed)
+            self._say(number, what, done, total)
+        cell.what = what
+        self._bars.update(cell.bar, completed=done, total=total, description=f"{cell.name}: {what}")
+        self._draw()
 
-    def _say(self, what: str, done: int, total: int) -> None:
+    def end(self, number: int) -> None:
+        """Cell ``number`` has its record; it need not have begun."""
+        self._ended.add(number)
+        if number in self._at_work:
+            self._bars.remove_task(self._at_work.pop(number).bar)
+        self._draw()
+
+    def _draw(self) -> None:
         now = time.monotonic()
-        if what != self._what or now - self._said > _QUIET_SECONDS:
-            self._console.print(f"    {what}: {done} of {total}", highlight=False)
-            self._what, self._said = what, now
+        # Within a cell the whole advances by the clock, up to what the cell was estimated to take.
+        running = (min(now - cell.begun, self._estimates[number]) for number, cell in self._at_work.items())
+        spent = sum(self._estimates[number] for number in self._ended) + sum(running)
+        told = f"{len(self._ended)} of {len(self._titles)} cells"
+        self._bars.update(self._whole, completed=spent, description=told)
+
+    def _say(self, number: int, what: str, done: int, total: int) -> None:
+        cell, now = self._at_work[number], time.monotonic()
+        if what != cell.what or now - cell.said > _QUIET_SECONDS:
+            place = f"{number + 1}: " if len(self._at_work) > 1 else ""
+            self._console.print(f"    {place}{what}: {done} of {total}", highlight=False)
+            cell.said = now
+
+
+@dataclass
+class _AtWork:
+    """A cell that has begun and has not ended."""
+
+    bar: TaskID
+    name: str
+    what: str = ""
+    said: float = 0.0
+    begun: float = field(default_factory=time.monotonic)

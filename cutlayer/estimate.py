@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from cutlayer import victim
 from cutlayer.attack import Attack
 from cutlayer.audit import attends_training
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
+from cutlayer.folder import finished
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
@@ -28,15 +31,47 @@ _REHEARSED_STEPS = 3
 _OVERHEAD = 2.0  # seconds a cell takes beside training and attack
 
 
-def training_seconds(scene: Scene, run: Path) -> float:
-    """What training the scene's victim will still take; 0 where it is there already."""
+def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
+    """Seconds for each cell, 0 where its record is there; cells that share a victim train it once."""
+    attacks: dict[object, float] = {}
+    paces: dict[str, float] = {}
+    trained: set[str] = set()
+    seconds = []
+    for scene in cells:
+        if finished(scene, run):
+            seconds.append(0.0)
+            continue
+        experiment = scene.experiment
+        alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack)
+        alike_in_full = (*alike, str(scene.options), experiment.targets, experiment.target_batch, experiment.epochs)
+        try:
+            if alike_in_full not in attacks:
+                attacks[alike_in_full] = attack_seconds(scene)
+            spent, whom = attacks[alike_in_full], victim.key(scene)
+            if whom not in trained and not attends_training(scene):
+                trained.add(whom)
+                spent += training_seconds(scene, run, paces)
+        except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
+            spent = 0.0
+        seconds.append(spent)
+    return seconds
+
+
+def training_seconds(scene: Scene, run: Path, paces: dict[str, float]) -> float:
+    """What training the scene's victim will still take; 0 where it is there already.
+
+    ``paces`` keeps the seconds of a step, which are those of any other seed.
+    """
     steps = steps_to_train(scene, run)
     if not steps:
         return 0.0
-    torch.set_num_threads(scene.experiment.threads)
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper)
-    return _per_step(session, scene.experiment.batch_size) * steps
+    alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))
+    if alike not in paces:
+        torch.set_num_threads(scene.experiment.threads)
+        keeper = Keeper("trusted_party")
+        session = assemble(scene, honest_host(scene, keeper), keeper)
+        paces[alike] = _per_step(session, scene.experiment.batch_size)
+    return paces[alike] * steps
 
 
 def attack_seconds(scene: Scene) -> float:

@@ -1,19 +1,138 @@
-"""Runs cells: looks up what is finished, takes up what was interrupted, goes on where one fails."""
+"""Runs cells, one after another or several at once: looks up what is finished and goes on where one fails."""
 
 from __future__ import annotations
 
-import re
+import os
 import shlex
+import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from cutlayer.audit import Outcome, fingerprint, outline, run_cell
+from cutlayer import victim
+from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_cell
 from cutlayer.experiment import Experiment, grid
+from cutlayer.folder import cell_folder, finished, run_folder
 from cutlayer.isolation import Residence
-from cutlayer.record import DONE, FAILED, NOT_APPLICABLE, Record, read_record, write_record
+from cutlayer.pool import Pool
+from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene, settle
 from cutlayer.victim import Progress
+
+
+class Watcher(Protocol):
+    """Is told how each cell goes, by its place among the cells."""
+
+    def begin(self, number: int) -> None:
+        """It starts."""
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` steps of ``what`` are done."""
+
+    def end(self, number: int) -> None:
+        """Its record is there."""
+
+
+class Unwatched:
+    """Nobody looks."""
+
+    def begin(self, number: int) -> None:
+        """Say nothing."""
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def end(self, number: int) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Cells that share a run folder."""
+
+    cells: Sequence[Scene]
+    run: Path
+    command: str
+    """What the user typed; it goes into the records."""
+    jobs: int = 1
+    """Cells at once, each in a process of its own; 1: one after another in this process."""
+    until: float | None = None
+    """The time (``time.monotonic()``) after which no cell is begun any more."""
+
+    def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
+        """Each cell's place and record, as soon as it is there: what is finished first."""
+        waiting = {}
+        for number, scene in enumerate(self.cells):
+            record = finished(scene, self.run)
+            if record is None:
+                waiting[number] = scene
+            else:
+                watcher.end(number)
+                yield number, record
+        ran = self._at_once(waiting, watcher) if min(self.jobs, len(waiting)) > 1 else self._in_turn(waiting, watcher)
+        for number in ran:
+            watcher.end(number)
+            record = read_record(cell_folder(self.cells[number], self.run))
+            assert record is not None
+            yield number, record
+
+    def _over(self) -> bool:
+        return self.until is not None and time.monotonic() >= self.until
+
+    def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+        """The process of the next isolated cell starts while the present one runs."""
+        spare: Residence | None = None
+        numbers = list(waiting)
+        try:
+            for place, number in enumerate(numbers):
+                if self._over():
+                    return
+                scene = waiting[number]
+                watcher.begin(number)
+                residence, spare = (spare or Residence()) if scene.experiment.isolate else None, None
+                if any(waiting[later].experiment.isolate for later in numbers[place + 1 :]):
+                    spare = Residence()
+                attempt(scene, self.run, self.command, partial(watcher.progress, number), residence)
+                yield number
+        finally:
+            if spare:
+                spare.close()
+
+    def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+        """Cells whose victim another cell is training right now wait for it, and others go first."""
+        pool, left = Pool(self.jobs, "cutlayer.worker"), dict(waiting)
+        victims = {n: None if attends_training(scene) else victim.key(scene) for n, scene in waiting.items()}
+        training: dict[int, str] = {}
+        try:
+            while (left and not self._over()) or pool.busy:
+                while pool.free and not self._over():
+                    busy = {key for key in training.values() if not victim.trained(key, self.run)}
+                    number = next((n for n in left if victims[n] not in busy), None)
+                    if number is None:
+                        break
+                    scene, key = left.pop(number), victims[number]
+                    if key:
+                        training[number] = key
+                    watcher.begin(number)
+                    told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
+                    another = any(other.experiment.isolate for other in left.values())
+                    pool.give(number, {**told, "command": self.command, "another": another})
+                news = pool.news()
+                if news.kind == "progress":
+                    watcher.progress(news.number, *news.content)
+                    continue
+                training.pop(news.number, None)
+                if news.kind == "lost":
+                    self._lost(waiting[news.number], *news.content)
+                yield news.number
+        finally:
+            pool.close()
+
+    def _lost(self, scene: Scene, code: int) -> None:
+        _record_failure(scene, self.run, self.command, f"the worker's process ended with exit code {code}", "")
 
 
 def scenes(experiments: Sequence[Experiment]) -> list[Scene]:
@@ -25,9 +144,7 @@ def scenes(experiments: Sequence[Experiment]) -> list[Scene]:
     return list(found.values())
 
 
-def audit(
-    *overrides: str, file: Path | None = None, progress: Progress = lambda what, done, total: None
-) -> list[Record]:
+def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Watcher | None = None) -> list[Record]:
     """The records of all cells that `cutlayer audit` would run for the same ``file`` and ``key=value`` texts.
 
     They are left in the run folder, where finished cells are looked up. A value or a combination that cannot be run is
@@ -35,80 +152,40 @@ def audit(
     """
     cells = scenes(grid(file, overrides))
     command = shlex.join(["cutlayer", "audit", *([str(file)] if file else []), *overrides])
-    return list(run_cells(cells, run_folder(cells), command, progress, lambda number, scene: None))
+    found = dict(Sweep(cells, run_folder(cells), command, jobs).records(watcher or Unwatched()))
+    return [found[number] for number in sorted(found)]
 
 
-def run_folder(cells: Sequence[Scene]) -> Path:
-    """Where the run's records go: the experiment's name, or one made of what the cells have in common."""
-    first = cells[0].experiment
-    return first.out / (first.name or _named(cells))
+def sensible_jobs(cells: Sequence[Scene]) -> int:
+    """How many of ``cells`` to run at once on this machine: as many as have a core for each of their threads."""
+    if any(scene.device != "cpu" for scene in cells):
+        return 1
+    threads = max(scene.experiment.threads for scene in cells)
+    return max(1, (os.cpu_count() or 1) // threads)
 
 
-def cell_folder(scene: Scene, run: Path) -> Path:
-    """Where one cell's record goes."""
-    experiment = scene.experiment
-    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
-    parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.attack]
-    if experiment.defenses:
-        parts.append(experiment.defense)
-    parts += [f"seed{experiment.seed}", fingerprint(scene)[:8]]
-    return run / "cells" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
-
-
-def finished(scene: Scene, run: Path) -> Record | None:
-    """The record of the cell, where it has been run before and did not fail."""
+def attempt(scene: Scene, run: Path, command: str, progress: Progress, residence: Residence | None) -> None:
+    """Run one cell and leave its record behind, also where it fails."""
     try:
-        record = read_record(cell_folder(scene, run))
-    except ValueError:
-        return None
-    done = record is not None and record.status in {DONE, NOT_APPLICABLE} and record.fingerprint == fingerprint(scene)
-    return record if done else None
-
-
-def run_cells(
-    cells: Sequence[Scene], run: Path, command: str, progress: Progress, begin: Callable[[int, Scene], None]
-) -> Iterator[Record]:
-    """Each cell's record, as soon as it is written; ``begin`` is told which cell comes next.
-
-    The process of the next isolated cell starts while the present one runs.
-    """
-    spare: Residence | None = None
-    try:
-        for number, scene in enumerate(cells):
-            begin(number, scene)
-            record = finished(scene, run)
-            if record is None:
-                isolated = scene.experiment.isolate
-                residence = (spare or Residence()) if isolated else None
-                rest = cells[number + 1 :]
-                spare = Residence() if any(s.experiment.isolate and not finished(s, run) for s in rest) else None
-                outcome = _run(scene, run, progress, residence)
-                record = outcome.record.model_copy(update={"command": command})
-                write_record(cell_folder(scene, run), record, outcome.images)
-            yield record
-    finally:
-        if spare:
-            spare.close()
-
-
-def _run(scene: Scene, run: Path, progress: Progress, residence: Residence | None) -> Outcome:
-    try:
-        return run_cell(scene, run, progress, residence)
+        outcome = run_cell(scene, run, progress, residence)
     except Exception as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        record = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
-        cell_folder(scene, run).mkdir(parents=True, exist_ok=True)
-        (cell_folder(scene, run) / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        return Outcome(record, {})
+        _record_failure(scene, run, command, reason, traceback.format_exc())
+        return
     finally:
         if residence:
             residence.close()
+    _keep(scene, run, command, outcome)
 
 
-def _named(cells: Sequence[Scene]) -> str:
-    def common(key: str) -> list[str]:
-        return sorted({str(getattr(scene.experiment, key)) for scene in cells})
+def _record_failure(scene: Scene, run: Path, command: str, reason: str, details: str) -> None:
+    folder = cell_folder(scene, run)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").write_text(details or reason, encoding="utf-8")
+    failed = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+    _keep(scene, run, command, Outcome(failed, {}))
 
-    words = [*common("dataset"), *(Path(model.rpartition(":")[0]).stem or model for model in common("model"))]
-    words += common("attack") if len(common("attack")) == 1 else []
-    return re.sub(r"[^\w.+-]+", "_", "-".join(words))
+
+def _keep(scene: Scene, run: Path, command: str, outcome: Outcome) -> None:
+    record = outcome.record.model_copy(update={"command": command})
+    write_record(cell_folder(scene, run), record, outcome.images)

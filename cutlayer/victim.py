@@ -172,11 +172,16 @@ def accuracy(scene: Scene, session: Session) -> float:
     return (session.predictions(rows, replica).argmax(1) == session.samples.labels(rows)).double().mean().item()
 
 
+def trained(key: str, run: Path) -> bool:
+    """Whether the victim with this ``key`` is there to be looked up."""
+    return (run / "victims" / key / "history.json").is_file()
+
+
 def steps_to_train(scene: Scene, run: Path) -> int:
     """Training steps that ``train`` would still take."""
-    folder = run / "victims" / key(scene)
-    if (folder / "history.json").is_file():
+    if trained(key(scene), run):
         return 0
+    folder = run / "victims" / key(scene)
     begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
     steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in _shards(scene))
     return (scene.experiment.epochs - begun) * steps

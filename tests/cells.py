@@ -8,7 +8,7 @@ from typing import Any
 from cutlayer.audit import run_cell
 from cutlayer.record import Record
 from cutlayer.scene import Scene
-from cutlayer.sweep import run_cells
+from cutlayer.sweep import Sweep, Unwatched
 from tests.scenes import PLUGINS, scene_of
 
 STOCHASTIC = f"{PLUGINS / 'models' / 'stochastic.py'}:build"
@@ -68,7 +68,7 @@ def cell(run: Path, **values: Any) -> Record:
 
 
 def sweep(scenes: list[Scene], run: Path) -> list[Record]:
-    return list(run_cells(scenes, run, "cutlayer audit", quiet, lambda number, scene: None))
+    return [record for _, record in Sweep(scenes, run, "cutlayer audit").records(Unwatched())]
 
 
 def metrics(record: Record) -> list[tuple[str, str, str]]:

@@ -34,6 +34,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
     """The exit code, standard output and standard error of a command line."""
+    # Made data are in this process alone.
+    monkeypatch.setattr("cutlayer.commands.audit.sensible_jobs", lambda cells: 1)
 
     def called(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["cutlayer", *arguments])
@@ -211,10 +213,10 @@ def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.
     arguments = ("audit", *QUICK, "cut=0,1", "isolate=false", "--json")
     progress = Display.progress
 
-    def interrupt(self: Display, what: str, done: int, total: int) -> None:
-        if self._now == 1 and what == "training" and done == 8:
+    def interrupt(self: Display, number: int, what: str, done: int, total: int) -> None:
+        if number == 1 and what == "training" and done == 8:
             raise KeyboardInterrupt
-        progress(self, what, done, total)
+        progress(self, number, what, done, total)
 
     monkeypatch.setattr(Display, "progress", interrupt)
     code, out, err = call(*arguments)
@@ -226,7 +228,7 @@ def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.
     assert report.is_file()
     seen: list[int] = []
 
-    def watch(self: Display, what: str, done: int, total: int) -> None:
+    def watch(self: Display, number: int, what: str, done: int, total: int) -> None:
         if what == "training":
             seen.append(done)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from cutlayer.commands.audit import _estimates
 from cutlayer.display import duration
-from cutlayer.estimate import training_seconds
+from cutlayer.estimate import estimates, training_seconds
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 
@@ -29,8 +27,9 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
     cells = [
         scene_of(**values, attack=name, cut="1", seed=seed) for seed in (1, 2) for name in ("good", "spied", "crash")
     ]
-    monkeypatch.setattr("cutlayer.commands.audit.training_seconds", lambda scene, run: 1000.0)
-    found = _estimates(cells, tmp_path, Console(stderr=True))
+    monkeypatch.setattr("cutlayer.estimate.training_seconds", lambda scene, run, paces: 1000.0)
+    monkeypatch.setattr("cutlayer.estimate.attends_training", lambda scene: False)
+    found = estimates(cells, tmp_path)
     assert [seconds > 1000 for seconds in found] == [True, False, False] * 2
     assert [seconds > 0 for seconds in found] == [True, True, False] * 2
 
@@ -38,7 +37,14 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
 @pytest.mark.usefixtures("made")
 def test_a_training_is_estimated_by_its_steps(tmp_path: Path) -> None:
     short, long = (
-        training_seconds(scene_of(protocol="vanilla", cut="1", epochs=epochs), tmp_path) for epochs in (2, 400)
+        training_seconds(scene_of(protocol="vanilla", cut="1", epochs=epochs), tmp_path, {}) for epochs in (2, 400)
     )
     assert long > 20 * short > 0
-    assert training_seconds(scene_of(protocol="vanilla", cut="1", epochs=0), tmp_path) == 0.0
+    assert training_seconds(scene_of(protocol="vanilla", cut="1", epochs=0), tmp_path, {}) == 0.0
+
+
+@pytest.mark.usefixtures("made")
+def test_a_training_under_attack_is_part_of_the_attack(tmp_path: Path) -> None:
+    values = {"attack": "well_informed", "offers": ("aux_inputs", "aux_labels"), "protocol": "vanilla", "cut": "1"}
+    short, long = (estimates([scene_of(**values, epochs=epochs)], tmp_path)[0] for epochs in (1, 2000))
+    assert long > short + 10 * (short - 2) > short > 2

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from cutlayer.folder import cell_folder, finished
 from cutlayer.record import DONE, FAILED, NOT_APPLICABLE
 from cutlayer.report import summary_table, write_report
-from cutlayer.sweep import cell_folder, finished
 from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, sweep
 from tests.scenes import made, scene_of, scenes_of
 

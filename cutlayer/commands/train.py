@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from safetensors.torch import save
 from cutlayer.display import Display, duration
 from cutlayer.estimate import training_seconds
 from cutlayer.experiment import ExperimentError, grid
+from cutlayer.folder import run_folder
 from cutlayer.record import write_atomically
 from cutlayer.scene import Scene
-from cutlayer.sweep import run_folder, scenes
+from cutlayer.sweep import scenes
 from cutlayer.victim import Victim, key, steps_to_train
 from cutlayer.victim import train as train_victim
 
@@ -23,13 +25,15 @@ def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> 
     """Train every deployment that is asked for; what became of each."""
     cells = _deployments(file, overrides)
     run = run_folder(cells)
-    seconds = [training_seconds(scene, run) for scene in cells]
+    paces: dict[str, float] = {}
+    seconds = [training_seconds(scene, run, paces) for scene in cells]
     console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
     results = []
-    with Display(console, len(cells), seconds) as display:
+    with Display(console, [_title(scene) for scene in cells], seconds) as display:
         for number, scene in enumerate(cells):
-            display.begin(number, _title(scene))
-            victim = train_victim(scene, run, display.progress)
+            display.begin(number)
+            victim = train_victim(scene, run, partial(display.progress, number))
+            display.end(number)
             results.append(_result(scene, run, victim))
     return results
 

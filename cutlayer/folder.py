@@ -1,0 +1,47 @@
+"""Where a run's records go, and where finished cells are looked up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cutlayer.audit import fingerprint
+from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record
+from cutlayer.scene import Scene
+
+
+def run_folder(cells: Sequence[Scene]) -> Path:
+    """Where the run's records go: the experiment's name, or one made of what the cells have in common."""
+    first = cells[0].experiment
+    return first.out / (first.name or _named(cells))
+
+
+def cell_folder(scene: Scene, run: Path) -> Path:
+    """Where one cell's record goes."""
+    experiment = scene.experiment
+    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
+    parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.attack]
+    if experiment.defenses:
+        parts.append(experiment.defense)
+    parts += [f"seed{experiment.seed}", fingerprint(scene)[:8]]
+    return run / "cells" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+
+
+def finished(scene: Scene, run: Path) -> Record | None:
+    """The record of the cell, where it has been run before and did not fail."""
+    try:
+        record = read_record(cell_folder(scene, run))
+    except ValueError:
+        return None
+    done = record is not None and record.status in {DONE, NOT_APPLICABLE} and record.fingerprint == fingerprint(scene)
+    return record if done else None
+
+
+def _named(cells: Sequence[Scene]) -> str:
+    def common(key: str) -> list[str]:
+        return sorted({str(getattr(scene.experiment, key)) for scene in cells})
+
+    words = [*common("dataset"), *(Path(model.rpartition(":")[0]).stem or model for model in common("model"))]
+    words += common("attack") if len(common("attack")) == 1 else []
+    return re.sub(r"[^\w.+-]+", "_", "-".join(words))

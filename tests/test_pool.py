@@ -1,0 +1,137 @@
+"""Several cells at once: the same records as one after another, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer import sweep
+from cutlayer.experiment import grid
+from cutlayer.folder import cell_folder
+from cutlayer.record import DONE, FAILED, Record
+from cutlayer.sweep import Sweep, Unwatched, scenes, sensible_jobs
+from tests.cells import attacks
+
+SMALL = (
+    *("dataset=digits", "train_rows=100", "test_rows=40", "model=unsplit_mnist", "epochs=1", "attack=unsplit"),
+    *("unsplit.rounds=1", "unsplit.input_steps=5", "unsplit.model_steps=5", "cut=1,2", "seed=1,2", "isolate=false"),
+)
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def cells_of(*overrides: str) -> list[sweep.Scene]:
+    return scenes(grid(None, [*SMALL, *overrides]))
+
+
+def told(record: Record) -> dict[str, Any]:
+    """What a record says but for clocks and the state of the checkout."""
+    return record.model_dump(exclude={"seconds", "attack_seconds", "started", "code"})
+
+
+class Log(Unwatched):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, int]] = []
+        self.trained: list[int] = []
+
+    def begin(self, number: int) -> None:
+        self.said.append(("begin", number))
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        if what == "training" and number not in self.trained:
+            self.trained.append(number)
+
+    def end(self, number: int) -> None:
+        self.said.append(("end", number))
+
+
+def test_two_workers_leave_the_records_of_one_process(tmp_path: Path) -> None:
+    cells, log = cells_of(), Log()
+    assert [scene.experiment.seed for scene in cells] == [1, 2, 1, 2]
+    serial = dict(Sweep(cells, tmp_path / "serial", "same").records(Unwatched()))
+    at_once = dict(Sweep(cells, tmp_path / "pool", "same", jobs=2).records(log))
+    assert sorted(at_once) == sorted(serial) == [0, 1, 2, 3]
+    assert {record.status for record in at_once.values()} == {DONE}
+    for number, record in at_once.items():
+        assert told(record) == told(serial[number])
+    # Two seeds and two cuts: each victim was trained once, and the first two cells were at work at once.
+    assert len(list((tmp_path / "pool" / "victims").iterdir())) == 2
+    assert sorted(log.trained) == [0, 1]
+    assert {number for _, number in log.said[:2]} == {0, 1}
+    again = Log()
+    assert dict(Sweep(cells, tmp_path / "pool", "same", jobs=2).records(again)) == at_once
+    assert {kind for kind, _ in again.said} == {"end"}
+
+
+def test_a_worker_that_dies_fails_its_cell_alone(tmp_path: Path) -> None:
+    plugins = attacks(tmp_path / "own", dies=KILL)
+    cells = [*cells_of("cut=1", "seed=1", f"plugins={plugins}", "attack=dies"), *cells_of("cut=1")]
+    found = dict(Sweep(cells, tmp_path / "run", "", jobs=2).records(Unwatched()))
+    assert [found[number].status for number in sorted(found)] == [FAILED, DONE, DONE]
+    assert found[0].reason == "the worker's process ended with exit code -9"
+    assert (cell_folder(cells[0], tmp_path / "run") / "error.txt").is_file()
+
+
+def test_after_its_time_no_cell_is_begun(tmp_path: Path) -> None:
+    cells = cells_of("cut=1")
+    for jobs in (1, 2):
+        over = Sweep(cells, tmp_path, "", jobs, until=time.monotonic())
+        assert dict(over.records(Unwatched())) == {}
+    assert not tmp_path.joinpath("cells").exists()
+
+
+@pytest.mark.slow
+def test_whoever_stops_looking_leaves_no_process_behind(tmp_path: Path) -> None:
+    cells = cells_of("epochs=300", "isolate=true")
+    running: set[int] = set()
+
+    class Impatient(Unwatched):
+        def progress(self, number: int, what: str, done: int, total: int) -> None:
+            running.update(children())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dict(Sweep(cells, tmp_path, "", jobs=2).records(Impatient()))
+    assert running
+    assert not [pid for pid in running if alive(pid)]
+
+
+def test_jobs_are_as_many_as_have_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert sensible_jobs(cells_of("threads=1")) == 8
+    assert sensible_jobs(cells_of("threads=3")) == 2
+    assert sensible_jobs(cells_of("threads=1,8", "cut=1")) == 1
+
+
+def children() -> set[int]:
+    """Processes that this one started, and those that they started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    found = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is still at work a moment later."""
+    for _ in range(100):
+        try:
+            os.kill(pid, signal.SIG_DFL)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except (ProcessLookupError, FileNotFoundError):
+            return False
+        time.sleep(0.1)
+    return True
