@@ -101,7 +101,14 @@ class TamperingAttack(Attack):
 
     @abstractmethod
     def around(self, request: Message, honest: Handler) -> Message:
-        """May change the request, call the honest party or not, and change the reply."""
+        """May change the request, call the honest party or not, and change the reply.
+
+        Only messages of the kinds in ``watches`` get here. ``request`` and what ``honest`` gives are copies without the
+        tensors that the threat model does not declare; those pass the attack by, to the honest party and back.
+        """
+
+    def observe(self, message: Message) -> None:
+        """Not called: all that it sees passes through ``around``."""
 
     def own_batches(self, batches: Iterable[Batch]) -> Iterable[Batch]:
         """What a malicious party trains on instead of its own ``batches``."""
@@ -126,8 +133,9 @@ class Adversary:
     def __call__(self, message: Message, honest: Handler) -> Message:
         """Pass ``message`` on to ``honest`` and its reply back, showing the attack what it may see of both."""
         if isinstance(self.attack, TamperingAttack):
-            attack = self.attack
-            return self._attend(lambda: attack.around(message, honest))
+            if message.kind not in self.attack.watches:
+                return honest(message)
+            return self._surrounded(self.attack, message, honest)
         self._show(message)
         reply = honest(message)
         self._show(reply)
@@ -140,15 +148,34 @@ class Adversary:
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:
             return
-        guarded = self.guarded(message)
-        declared = self.attack.threat.knows
-        for knows in {knows for name, knows in guarded.items() if knows in declared}:
-            self.view.used[knows] = self.view.used.get(knows, 0) + 1
-        seen = {
-            name: tensor for name, tensor in message.tensors.items() if guarded.get(name, None) in {None, *declared}
-        }
-        shown = Message(message.kind, message.sender, message.step, seen).copy()
+        shown, _ = self._divided(message)
         self._attend(lambda: self.attack.observe(shown))
+
+    def _surrounded(self, attack: TamperingAttack, message: Message, honest: Handler) -> Message:
+        shown, unseen = self._divided(message)
+        unseen_reply: dict[str, Tensor] = {}
+
+        def party(request: Message) -> Message:
+            start = time.perf_counter()
+            # A copy, as the party differentiates with respect to what it is given.
+            reply, hidden = self._divided(honest(_joined(request.copy(), unseen)))
+            unseen_reply.update(hidden)
+            # What the honest party takes is not the attack's time.
+            self.seconds -= time.perf_counter() - start
+            return reply
+
+        return _joined(self._attend(lambda: attack.around(shown, party)), unseen_reply)
+
+    def _divided(self, message: Message) -> tuple[Message, dict[str, Tensor]]:
+        """A copy of what the attack may see of ``message``, and the rest."""
+        guarded, declared = self.guarded(message), self.attack.threat.knows
+        hidden = {
+            name: tensor for name, tensor in message.tensors.items() if guarded.get(name, None) not in {None, *declared}
+        }
+        for knows in {guarded[name] for name in message if name in guarded and name not in hidden}:
+            self.view.used[knows] = self.view.used.get(knows, 0) + 1
+        seen = {name: tensor for name, tensor in message.tensors.items() if name not in hidden}
+        return Message(message.kind, message.sender, message.step, seen).copy(), hidden
 
     def _attend(self, act: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -156,3 +183,7 @@ class Adversary:
             result = act()
         self.seconds += time.perf_counter() - start
         return result
+
+
+def _joined(message: Message, unseen: Mapping[str, Tensor]) -> Message:
+    return Message(message.kind, message.sender, message.step, {**unseen, **message.tensors})

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cutlayer import audit, grants, registry, scene
 from cutlayer.attack import Attack, Guess, TamperingAttack
+from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
 from cutlayer.defense import Defense
 from cutlayer.experiment import make
@@ -53,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run of a case left behind."""
+    """What one run of a case left behind; of an attack that is asked after every epoch, the last time."""
 
     record: Record
     guesses: tuple[Guess, ...]
@@ -112,9 +113,13 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
     judgements: list[Judgement] = []
     seen: set[tuple[Kind, str]] = set()
     kind = type(settled.attack)
-    observe = kind.observe
+    observe, around = kind.observe, getattr(kind, "around", None)
 
     def judged(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+        if truths and truth is not truths[-1]:
+            # It was asked once more, about targets of a later epoch.
+            guesses.clear()
+            judgements.clear()
         guesses.append(guess)
         truths.append(truth)
         if not control:
@@ -134,6 +139,15 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         seen.update((message.kind, name) for name in message)
         observe(attack, _zeros(message) if control == "zeroed" else message)
 
+    def passed(attack: TamperingAttack, request: Message, honest: Handler) -> Message:
+        def noted(message: Message) -> Message:
+            reply = honest(message)
+            seen.update((reply.kind, name) for name in reply)
+            return reply
+
+        seen.update((request.kind, name) for name in request)
+        return around(attack, request, noted)
+
     with ExitStack() as patched:
         told = lambda s, attack: told_of(s, s.attack.threat.knows, attack)  # noqa: E731
         for where, what, instead in (
@@ -144,8 +158,10 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
             (kind, "observe", shown),
         ):
             patched.enter_context(patch.object(where, what, instead))
+        if around is not None:
+            patched.enter_context(patch.object(kind, "around", passed))
         record = audit.run_cell(settled, _folder(), lambda what, done, total: None).record
-    truth = truths[0] if truths else None
+    truth = truths[-1] if truths else None
     return Trial(record, tuple(guesses), truth, tuple(judgements), frozenset(seen))
 
 
