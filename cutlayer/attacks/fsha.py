@@ -19,9 +19,7 @@ from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
 
-CURVE = 100
-"""At most so many points are kept of each loss over the steps."""
-
+_CURVE = 100  # points kept of each loss over the steps, at most
 _LOSSES = ("decoding_loss", "discriminator_loss", "gradient_penalty", "client_loss")
 _HALVINGS = (1, 2, 2, 3)  # by level: how often the pilot halves an image's sides
 _EPSILON = 1e-7  # of Adam, in the framework of the published code
@@ -117,9 +115,9 @@ class FSHA(TamperingAttack):
         if self._hijack is None:
             self._hijack = _Hijack(self, self._view.aux_inputs(), smashed)
         adversarial = self._hijack.step(smashed)
-        if adversarial is None:
-            return reply
-        return reply.replace(grad=(1 - self.task_weight) * adversarial + self.task_weight * task)
+        if adversarial is not None:
+            task = (1 - self.task_weight) * adversarial + self.task_weight * task
+        return reply.replace(grad=task)
 
     def infer(self) -> Sequence[Guess]:
         """The decoder's images of the targets; ``NotOfferedError`` where no training step was hijacked."""
@@ -130,7 +128,7 @@ class FSHA(TamperingAttack):
         if not rows:
             return ()
         for name, values in self._hijack.losses.items():
-            every = ceil(len(values) / CURVE)
+            every = ceil(len(values) / _CURVE)
             self._view.note(name, torch.stack(values[::every]).tolist())
         if self._hijack.diverged:
             self._view.note("diverged", f"in step {len(values)}; the honest gradient was returned from then on")
@@ -183,6 +181,7 @@ class _Hijack:
         of_public, of_private = scores[:count].mean(), scores[count:].mean()
         penalty = self._penalty(features, private.detach())
         loss = of_public - of_private + self._options.gp_weight * penalty
+        # All gradients are taken at the same weights, and none is left behind in a leaf for another one to be added to.
         *of_judges, at_private = torch.autograd.grad(loss, [*self._judges, private])
         for values, value in zip(self.losses.values(), (decoding, loss, penalty, of_private), strict=True):
             values.append(value.detach().cpu())
@@ -207,9 +206,8 @@ class _Hijack:
     def _penalty(self, features: Tensor, private: Tensor) -> Tensor:
         share = torch.rand(len(features), 1, 1, 1).to(features.device)
         slope = self._discriminator.slope(share * private + (1 - share) * features)
-        norms = slope.flatten(1 if self._options.penalty_axes == "all" else 2).norm(dim=-1)
-        penalty: Tensor = (norms - 1).square().mean()
-        return penalty
+        norms: Tensor = slope.flatten(1 if self._options.penalty_axes == "all" else 2).norm(dim=-1)
+        return (norms - 1).square().mean()
 
     def _drawn(self, count: int) -> Tensor:
         """Public images in [-1, 1], in an order drawn anew for each pass; a rest too small for a batch is left out."""
@@ -261,8 +259,7 @@ class Discriminator(nn.Module):
     def slope(self, features: Tensor) -> Tensor:
         """The gradient of each score at its features, [n, channels, height, width], differentiable in the weights.
 
-        Written out: between the kinks of its ReLUs the network is linear. Autograd does not know that, and takes a
-        fifth longer for the second derivatives.
+        Written out, as the network is linear between its kinks; autograd takes a fifth longer for second derivatives.
         """
         passed = []
         with torch.no_grad():
@@ -300,7 +297,4 @@ def _doubling(channels: int, width: int) -> nn.Module:
 def _draw_as_published(network: nn.Module) -> None:
     """Weights as the published code's framework draws them (Glorot), biases of 0."""
     for name, parameter in network.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(parameter)
-        else:
-            nn.init.xavier_uniform_(parameter)
+        (nn.init.zeros_ if name.endswith("bias") else nn.init.xavier_uniform_)(parameter)

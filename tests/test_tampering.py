@@ -1,0 +1,155 @@
+"""An attack that stands around the honest party: what it is shown, what passes it by, what it costs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from torch import nn
+
+from cutlayer.attack import Adversary, TamperingAttack
+from cutlayer.message import Kind, Message
+from cutlayer.seating import _guarded
+from cutlayer.stream import Stream
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
+from tests.parties import Pair, batches, pair
+
+SHAPE, CUTS = (4,), {"vanilla": (1,), "u_shaped": (1, 3), "label_only": (1,)}
+LABELS = torch.arange(6) % 3
+
+
+@dataclass
+class Meddler(TamperingAttack):
+    """Keeps what it sees, draws, and adds to the gradient."""
+
+    paper = "none"
+    plain = "A test."
+    knows: frozenset[Knows] = frozenset()
+    added: float = 0.0
+    seen: list[Message] = field(default_factory=list)
+
+    @property
+    def threat(self):
+        return ThreatModel(Seat.SERVER, frozenset({Goal.INPUTS}), self.knows, tampers=True)
+
+    def begin(self, view):
+        pass
+
+    def around(self, request, honest):
+        torch.rand(3)
+        reply = honest(request)
+        self.seen += [request, reply]
+        return reply.replace(grad=reply["grad"] + self.added) if self.added and "grad" in reply else reply
+
+    def infer(self):
+        return ()
+
+
+def adversary(attack: TamperingAttack) -> Adversary:
+    view = View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), ())
+    return Adversary(attack, view, Stream(1), _guarded)
+
+
+def victim(protocol: str) -> Pair:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Linear(4, 5), nn.Sequential(nn.BatchNorm1d(5), nn.Dropout(0.5)), nn.Linear(5, 5), nn.ReLU()),
+        nn.Linear(5, 3),
+    )
+    return pair(protocol, model, CUTS[protocol], SHAPE, labels=LABELS)
+
+
+def trained(protocol: str, tap: Adversary | None) -> Pair:
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(2))
+    watched = replace(victim(protocol), tap=tap)
+    watched.train(batches(inputs, LABELS, 2))
+    return watched
+
+
+def train_message() -> Message:
+    return Message(Kind.TRAIN, "client", 0, {"smashed": torch.ones(2, 3), "labels": torch.tensor([0, 1])})
+
+
+def train_reply(request: Message) -> Message:
+    return request.reply("server", grad=request["smashed"] * 2, loss=torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_one_that_changes_nothing_leaves_no_trace(protocol):
+    meddler = Meddler()
+    honest, watched = trained(protocol, None), trained(protocol, adversary(meddler))
+    assert meddler.seen
+    for name, weight in honest.weights().items():
+        assert torch.equal(weight, watched.weights()[name]), name
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_changed_gradient_arrives(protocol):
+    honest, hijacked = trained(protocol, None), trained(protocol, adversary(Meddler(added=1.0)))
+    first = next(iter(honest.weights()))
+    assert not torch.equal(honest.weights()[first], hijacked.weights()[first])
+
+
+def test_what_is_not_declared_passes_it_by():
+    meddler, arrived = Meddler(), []
+
+    def honest(request):
+        arrived.append(request)
+        return train_reply(request)
+
+    adversary(meddler)(train_message(), honest)
+    assert [set(message) for message in meddler.seen] == [{"smashed"}, {"grad", "loss"}]
+    assert torch.equal(arrived[0]["labels"], torch.tensor([0, 1]))
+
+
+def test_labels_are_shown_where_they_are_declared_and_counted():
+    meddler = Meddler(knows=frozenset({Knows.LABELS}))
+    seated = adversary(meddler)
+    seated(train_message(), train_reply)
+    assert "labels" in meddler.seen[0]
+    assert seated.view.used == {Knows.LABELS: 1}
+
+
+def test_weights_that_it_may_not_see_come_back_whole():
+    meddler = Meddler()
+    request = Message(Kind.WEIGHTS, "client", 0, {})
+    reply = adversary(meddler)(request, lambda asked: asked.reply("client", weight=torch.ones(2)))
+    assert torch.equal(reply["weight"], torch.ones(2))
+    assert set(meddler.seen[1]) == set()
+
+
+def test_it_shares_no_tensor_with_the_honest_party():
+    meddler, request = Meddler(), train_message()
+
+    def honest(asked):
+        leaf = asked["smashed"].requires_grad_()
+        loss = (leaf * 3).sum()
+        loss.backward()
+        return asked.reply("server", grad=leaf.grad, loss=loss)
+
+    adversary(meddler)(request, honest)
+    shown, reply = meddler.seen
+    assert shown["smashed"].grad is None
+    assert not shown["smashed"].requires_grad
+    assert reply["loss"].grad_fn is None
+    assert not request["smashed"].requires_grad
+
+
+def test_what_it_does_not_watch_does_not_reach_it():
+    meddler = Meddler(added=1.0)
+    meddler.watches = frozenset({Kind.PREDICT})
+    reply = adversary(meddler)(train_message(), train_reply)
+    assert not meddler.seen
+    assert torch.equal(reply["grad"], torch.full((2, 3), 2.0))
+
+
+def test_the_honest_party_s_time_is_not_the_attack_s():
+    def slow(request):
+        time.sleep(0.2)
+        return train_reply(request)
+
+    seated = adversary(Meddler())
+    seated(train_message(), slow)
+    assert 0 < seated.seconds < 0.1
