@@ -61,6 +61,39 @@ def audit(
         raise typer.Exit(1)
 
 
+class Scale(StrEnum):
+    """How much of a reproduction is run."""
+
+    SMOKE = "smoke"
+    QUICK = "quick"
+    PAPER = "paper"
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="A paper, such as unsplit.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE ...]", help="Choose cells (dataset=mnist), or change how they are run."),
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given several times.")] = None,
+    figure: Annotated[list[str] | None, typer.Option(help="Only this figure; may be given several times.")] = None,
+    scale: Annotated[
+        Scale, typer.Option(help="smoke: about a minute; quick: hours on two cores, in stages; paper: as published.")
+    ] = Scale.QUICK,
+    seeds: Annotated[int, typer.Option(min=0, help="Seeds 1 to this; 0: 1, 3 or 5 by the scale.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Begin no cell after so many minutes; 0: no limit.")] = 0,
+    jobs: Jobs = 0,
+) -> None:
+    """Run a paper's tables and figures anew, what is missing of them, and write ours beside the printed values."""
+    from cutlayer.commands.reproduce import Request
+    from cutlayer.commands.reproduce import reproduce as run
+
+    names = [*(f"table {name}" for name in table or ()), *(f"figure {name}" for name in figure or ())]
+    request = Request(paper, names, scale.value, seeds, given or [], minutes, jobs, _command())
+    print(run(request, Console(stderr=True)))
+
+
 @app.command()
 def train(given: Given = None) -> None:
     """Train by split learning, without any attack; an interrupted training is taken up where it stopped."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ _OVERHEAD = 2.0  # seconds a cell takes beside training and attack
 
 def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
     """Seconds for each cell, 0 where its record is there; cells that share a victim train it once."""
-    attacks: dict[object, float] = {}
+    attacks: dict[object, Pace] = {}
     paces: dict[str, float] = {}
     trained: set[str] = set()
     seconds = []
@@ -42,12 +42,13 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
             seconds.append(0.0)
             continue
         experiment = scene.experiment
-        alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack)
-        alike_in_full = (*alike, str(scene.options), experiment.targets, experiment.target_batch, experiment.epochs)
+        # Numbers among the options change how many steps there are, words what a step is.
+        words = [f"{name}={value}" for name, value in scene.options.items() if isinstance(value, str)]
+        alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack, *words)
         try:
-            if alike_in_full not in attacks:
-                attacks[alike_in_full] = attack_seconds(scene)
-            spent, whom = attacks[alike_in_full], victim.key(scene)
+            if alike not in attacks:
+                attacks[alike] = attack_pace(scene)
+            spent, whom = attacks[alike].seconds(scene), victim.key(scene)
             if whom not in trained and not attends_training(scene):
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces)
@@ -74,16 +75,32 @@ def training_seconds(scene: Scene, run: Path, paces: dict[str, float]) -> float:
     return paces[alike] * steps
 
 
-def attack_seconds(scene: Scene) -> float:
-    """What the attack will take, scaled from its shortest run by its own count of optimization steps.
+@dataclass(frozen=True)
+class Pace:
+    """What an attack was seen to take in its shortest run."""
 
-    It rehearses in this process, so it is shown noise in place of the data.
-    """
+    applies: bool
+    watched: float = 0.0
+    """Seconds of a training step under attack."""
+    spent: float = 0.0
+    work: int = 0
+    """Optimization steps after the training; 0 where it takes none."""
+
+    def seconds(self, scene: Scene) -> float:
+        """What it will take in ``scene``, scaled by its own count of optimization steps."""
+        if not self.applies:
+            return 0.0
+        inferring = self.spent * scene.work / self.work if self.work else self.spent
+        return _OVERHEAD + self.watched * _watched_steps(scene) + inferring
+
+
+def attack_pace(scene: Scene) -> Pace:
+    """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
     experiment = scene.experiment
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
     options = {**scene.options, **kind.presets.get("rehearsal", {})}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
-    number, steps, work = len(scene.target_rows), _watched_steps(scene), scene.work
+    number, steps = len(scene.target_rows), _watched_steps(scene)
     noise = _noise(scene.dataset, max(number, experiment.clients, experiment.batch_size))
     rows = torch.arange(len(noise.test))
     scene = replace(
@@ -97,14 +114,13 @@ def attack_seconds(scene: Scene) -> float:
     try:
         host = seat_server(replace(told, options=options), outside, keeper=keeper)
         session = outside.session = assemble(scene, host, keeper)
-        watched = _per_step(session, experiment.batch_size) * steps if steps else 0.0
+        watched = _per_step(session, experiment.batch_size) if steps else 0.0
         start = time.perf_counter()
         host.announce(tuple(send_targets(scene, session)))
         host.infer()
     except NotOfferedError:
-        return 0.0
-    spent = time.perf_counter() - start
-    return _OVERHEAD + watched + (spent * work / scene.work if scene.work else spent)
+        return Pace(applies=False)
+    return Pace(True, watched, time.perf_counter() - start, scene.work)
 
 
 def _watched_steps(scene: Scene) -> int:

@@ -180,7 +180,7 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     are grids of their own on top of the file's other keys. Without a file, and without an attack named, the grids are
     those of the embedded ``default.toml``.
     """
-    given = dict(_override(text) for text in overrides)
+    given = dict(override(text) for text in overrides)
     source = file or (None if "attack" in given else DEFAULT_FILE)
     base = _read(source) if source else {}
     grids = base.pop("grid", [{}])
@@ -217,7 +217,8 @@ def _sweeps(key: str, value: object) -> bool:
     return isinstance(value, list) and not by_nature
 
 
-def _override(text: str) -> tuple[str, Any]:
+def override(text: str) -> tuple[str, Any]:
+    """The key and the value of ``key=value``; several values, split by commas, are a list."""
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key:

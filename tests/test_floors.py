@@ -28,7 +28,7 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "record", "experiment", "host", "seating", "session"},
         7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
         | {"folder", "pool", "sweep", "worker"}
-        | {"report", "display"},
+        | {"report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names

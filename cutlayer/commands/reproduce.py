@@ -1,0 +1,106 @@
+"""`cutlayer reproduce`: a paper's tables run anew, resumable, with a page that shows ours beside the printed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import pkgutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cutlayer import papers, registry
+from cutlayer.commands.audit import watched
+from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.folder import run_folder
+from cutlayer.record import FAILED, NOT_APPLICABLE
+from cutlayer.reproduction.found import find
+from cutlayer.reproduction.page import write_html
+from cutlayer.reproduction.paper import Paper, Scale
+from cutlayer.reproduction.plan import SEEDS, chosen, experiments
+from cutlayer.scene import Scene
+from cutlayer.sweep import Sweep, scenes, sensible_jobs
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for on the command line."""
+
+    paper: str
+    exhibits: Sequence[str]
+    scale: Scale
+    seeds: int
+    """0: as many as the scale takes."""
+    overrides: Sequence[str]
+    minutes: float
+    """After so many no cell is begun any more; 0: no limit."""
+    jobs: int
+    command: str
+
+
+def paper(name: str) -> Paper:
+    """The paper with this name; an unknown one is an ``ExperimentError``."""
+    known = sorted(found.name for found in pkgutil.iter_modules(papers.__path__))
+    if name not in known:
+        raise ExperimentError(f"unknown paper {name!r}{registry.nearest(name, known)}; one of {', '.join(known)}")
+    found: Paper = importlib.import_module(f"cutlayer.papers.{name}").PAPER
+    return found
+
+
+def reproduce(request: Request, console: Console) -> Path:
+    """Run what is missing, write the page, and say where it is."""
+    source = paper(request.paper)
+    exhibits = chosen(source, request.exhibits)
+    seeds = request.seeds or SEEDS[request.scale]
+    asked = experiments(request.paper, exhibits, request.scale, seeds, request.overrides)
+    # What a user's own plug-in prints must not mix with the path on standard output.
+    with contextlib.redirect_stdout(sys.stderr):
+        cells, refused = _settled(asked, console)
+        run = run_folder(cells) if cells else Path("runs") / request.paper
+        page = run / "reproduction.html"
+        told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds 1 to {seeds}"
+        console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
+        done, problems = 0, list(refused)
+        try:
+            if cells:
+                until = time.monotonic() + 60 * request.minutes if request.minutes else None
+                sweep = Sweep(cells, run, request.command, request.jobs or sensible_jobs(cells), until)
+                for number, record in watched(sweep, console):
+                    done += 1
+                    if record.status in {FAILED, NOT_APPLICABLE}:
+                        problems.append(f"{_named(cells[number])}: {record.status}: {record.reason}")
+        finally:
+            lead = f"Run: {told}; {done} of {len(cells)} cells have a record. " + "; ".join(dict.fromkeys(problems))
+            write_html(page, source, exhibits, find([run]), lead)
+    for problem in dict.fromkeys(problems):
+        console.print(problem, style="red", highlight=False)
+    if done < len(cells):
+        console.print(f"{len(cells) - done} cells are left: the same command goes on", highlight=False)
+    return page
+
+
+def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene], list[str]]:
+    """The cells that can be run here, and a line about each dataset or combination that cannot."""
+    cells: list[Scene] = []
+    refused: dict[str, ExperimentError] = {}
+    with console.status("settling the cells") if console.is_terminal else contextlib.nullcontext():
+        for experiment in asked:
+            if experiment.dataset in refused:
+                continue
+            try:
+                cells += scenes([experiment])
+            except ExperimentError as error:
+                refused[experiment.dataset] = error
+    if refused and not cells:
+        raise next(iter(refused.values()))
+    kept = [cell for cell in cells if cell.experiment.dataset not in refused]
+    return kept, [f"{dataset}: not run: {error}" for dataset, error in refused.items()]
+
+
+def _named(scene: Scene) -> str:
+    experiment = scene.experiment
+    return f"{experiment.attack}, {experiment.dataset}, cut {experiment.cut}, seed {experiment.seed}"

@@ -1,0 +1,149 @@
+"""Tables 1 to 3: what the attacks need, inversion and stealing, label inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cutlayer import registry
+from cutlayer.attack import Attack
+from cutlayer.papers.unsplit import printed
+from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, unsplit_cells, victim
+from cutlayer.record import Record
+from cutlayer.reproduction.block import Block, Table, Text
+from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
+from cutlayer.reproduction.found import Found
+from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.statistic import interval
+from cutlayer.threat import Knows
+
+_NEEDS = {
+    "structure": Knows.PEER_ARCHITECTURE,
+    "parameters": Knows.PEER_WEIGHTS,
+    "data like the client's": Knows.AUX_INPUTS,
+    "queries": Knows.PEER_QUERIES,
+}
+_MSE = Number("MSE", "mse_published", lower_is_better=True)
+_SSIM = Number("SSIM", "ssim")
+_STRETCHED = Number("SSIM, stretched", "ssim_stretched")
+_CLONE = Number("accuracy with the clone", "accuracy", "model", percent=True)
+_READINGS = (
+    {"label_inference.observes": "weights", "label_inference.match": "first"},
+    {"label_inference.observes": "weights", "label_inference.match": "last"},
+    {"label_inference.observes": "weights", "label_inference.match": "all"},
+    {"label_inference.observes": "activations", "label_inference.match": "all"},
+)
+_LAST_PARTS = {"digits": (9, 7), "mnist": (9, 7), "fashion_mnist": (9, 7), "cifar10": (16, 14)}
+"""The block before the client's last part, by dataset, when it holds one linear layer or two."""
+
+
+def _needs(found: Found) -> list[Block]:
+    rows = []
+    for name, said in printed.TABLE_1.items():
+        attack = registry.cls("attacks", name, Attack)()
+        declared = attack.threat.knows
+        own = [knows in declared for knows in _NEEDS.values()]
+        marks = [f"{_mark(ours)} ({_mark(theirs)})" for ours, theirs in zip(own, said, strict=True)]
+        others = sorted(declared - set(_NEEDS.values()))
+        rows.append(
+            [f"{name}: {attack.paper}", *marks, ", ".join(others) or DASH, "yes" if attack.threat.tampers else "no"]
+        )
+    heads = ["attack", *_NEEDS, "and besides", "tampers"]
+    return [Table(heads, rows), Text("Declared by our attacks with their default options; in brackets as printed.")]
+
+
+def _mark(needed: bool) -> str:
+    return "x" if needed else "-"
+
+
+TABLE_1 = Exhibit(
+    name="table 1",
+    title="What the attacks need",
+    text="Not measured but declared: an attack here gets nothing that its threat model does not name.",
+    cells=lambda scale: (),
+    blocks=_needs,
+)
+
+
+def _table_2(found: Found) -> list[Block]:
+    blocks: list[Block] = []
+    for dataset, when in ((dataset, when) for dataset in DEPTHS for when in ("after", "before")):
+        lines = []
+        for depth in DEPTHS[dataset]:
+            row = printed.TABLE_2[dataset][depth] if dataset in printed.TABLE_2 else None
+            said = (None, None) if row is None else (row.after, row.clone) if when == "after" else (row.before, None)
+            lines += [
+                Line((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
+                for group in found.groups(TABLE_2, {"dataset": dataset, "when": when, "cut": str(depth)})
+            ]
+        if not lines:
+            blocks += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
+            continue
+        blocks.append(Text(f"**{dataset}, attacked {when} training.** {_victims(dataset, lines)}"))
+        blocks += comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), lines, ("seconds an image",))
+    return blocks
+
+
+def _victims(dataset: str, lines: Sequence[Line]) -> str:
+    accuracy = interval(record.utility for line in lines for record in line.group.records)
+    said = f", printed {printed.REFERENCE[dataset]:.0%}" if dataset in printed.REFERENCE else ""
+    return f"Test accuracy of the victims {accuracy.mean:.1%}{said}." if accuracy else ""
+
+
+def _seconds(records: Sequence[Record]) -> str:
+    images = sum(len(record.pictures.labels) for record in records if record.pictures)
+    return f"{sum(record.attack_seconds or 0.0 for record in records) / images:.0f}" if images else DASH
+
+
+TABLE_2 = Exhibit(
+    name="table 2",
+    title="Inputs and client parts from activations alone",
+    text="""The client holds blocks 0 to *depth*. Victims are trained for ten epochs, or not at all (*before*: what is
+stolen then is worth nothing, so its accuracy has no printed value). Seconds are those of the whole attack on one thread
+of whatever machine ran it, divided by its images; the paper names one to five minutes an image.""",
+    cells=lambda scale: unsplit_cells(scale, times=(("after", 10), ("before", 10))),
+    blocks=_table_2,
+)
+
+
+def _table_3_cells(scale: Scale) -> list[Cell]:
+    cells = []
+    for dataset in datasets(scale):
+        for before in _LAST_PARTS[dataset]:
+            for reading in _READINGS:
+                values = victim(dataset, scale) | {"protocol": "u_shaped", "cut": f"1:{before}", "when": "before"}
+                values |= {"attack": "label_inference", "targets": 20 if scale == "smoke" else 100, "target_batch": 1}
+                cells.append(Cell({**values, "epochs": 0, **reading}))
+    return cells
+
+
+def _table_3(found: Found) -> list[Block]:
+    lines = []
+    for dataset, parts in _LAST_PARTS.items():
+        for depth, before in enumerate(parts, start=1):
+            for reading in _READINGS:
+                observes, match = reading.values()
+                for group in found.groups(TABLE_3, {"dataset": dataset, "cut": f"1:{before}", **reading}):
+                    said = printed.TABLE_3.get(dataset, {}).get(depth) if match == "first" else None
+                    place = (dataset, str(depth), observes, match)
+                    lines.append(Line(place, group, (said, *(None,) * (len(_LABELS) - 1))))
+    heads = ("dataset", "client depth", "observes", "match")
+    return list(comparison(heads, _LABELS, lines)) if lines else [Text("Not run.")]
+
+
+_LABELS = (
+    Number("accuracy", "accuracy", "labels", percent=True),
+    Number("by matching", "accuracy", "labels", "matching", percent=True),
+    Number("by clustering, best naming", "relabeled_accuracy", "labels", "clustering", percent=True),
+)
+
+TABLE_3 = Exhibit(
+    name="table 3",
+    title="Labels from gradients",
+    text="""100 test images one at a time, each a training step; all parts are untrained at the start. The published
+code compares one weight tensor of the client's last part (*first*), equation 3 all of them (*all*): the printed
+chance at depth 2 is that of the first tensor alone. Both need the gradients of the client's own weights, which
+no protocol sends; what the wire gives is the gradient at the activations (*activations*), from which two
+attacks are made.""",
+    cells=_table_3_cells,
+    blocks=_table_3,
+)

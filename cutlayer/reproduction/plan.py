@@ -1,0 +1,61 @@
+"""What must be run for a paper's tables at a scale: experiments, and those that cannot be run here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cutlayer import registry
+from cutlayer.experiment import Experiment, ExperimentError, override
+from cutlayer.reproduction.found import as_experiment
+from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
+
+SEEDS: Mapping[Scale, int] = {"smoke": 1, "quick": 3, "paper": 5}
+"""How many seeds a scale takes where nobody asks for another number."""
+
+
+def chosen(paper: Paper, names: Sequence[str]) -> list[Exhibit]:
+    """The exhibits with these names, all of them where none is named."""
+    known = {exhibit.name: exhibit for exhibit in paper.exhibits}
+    for name in names:
+        if name not in known:
+            raise ExperimentError(f"there is no {name}{registry.nearest(name, known)}; one of {', '.join(known)}")
+    return [known[name] for name in names] or list(paper.exhibits)
+
+
+def experiments(
+    name: str, exhibits: Sequence[Exhibit], scale: Scale, seeds: int, overrides: Sequence[str]
+) -> list[Experiment]:
+    """Every cell of the exhibits with every seed, each once, in the run folder ``name``.
+
+    An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``); any
+    other one changes how all of them are run.
+    """
+    given = dict(override(text) for text in overrides)
+    for key in ("seed", "name"):
+        if key in given:
+            raise ExperimentError(f"{key} = {given[key]!r}: a reproduction sets it; seeds are chosen by --seeds")
+    found: dict[str, Experiment] = {}
+    for seed in range(1, seeds + 1):
+        for exhibit in exhibits:
+            for cell in exhibit.cells(scale):
+                values = _with(cell, given)
+                if values is not None:
+                    experiment = as_experiment({**values, "seed": seed, "name": name})
+                    found.setdefault(experiment.fingerprint(), experiment)
+    if not found and any(exhibit.cells(scale) for exhibit in exhibits):
+        raise ExperimentError(f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}")
+    return list(found.values())
+
+
+def _with(cell: Cell, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The cell's values with those ``given``; None where it is not among the chosen ones."""
+    values = {**cell.values, **cell.how}
+    for key, value in given.items():
+        plugin, dot, _ = key.partition(".")
+        if key in cell.values:
+            if str(cell.values[key]) not in map(str, value if isinstance(value, list) else [value]):
+                return None
+        elif not dot or plugin in {cell.values["attack"], cell.values["dataset"]}:
+            values[key] = value
+    return values

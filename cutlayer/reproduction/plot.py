@@ -1,0 +1,95 @@
+"""Figures from records, drawn by matplotlib: lines with intervals, quartiles side by side, grids of pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cutlayer.reproduction.statistic import Interval, Quartiles
+
+_STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "cutlayer"}
+_MARKERS = "osD^vPX*"
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, Interval]]]], across: str, up: str, log: bool = False
+) -> bytes:
+    """An SVG: a panel for each name, a line for each series of (place, mean with interval); ``log``: the places."""
+
+    def draw(axes: Any, series: Mapping[str, Sequence[tuple[float, Interval]]]) -> None:
+        for marker, (name, points) in zip(_MARKERS * 4, series.items(), strict=False):
+            places = [place for place, _ in points]
+            halves = [found.half or 0.0 for _, found in points]
+            axes.errorbar(
+                places, [f.mean for _, f in points], yerr=halves, label=name, marker=marker, markersize=4, capsize=2
+            )
+        if log:
+            axes.set_xscale("log")
+        axes.set_xlabel(across)
+
+    return _panels(panels, draw, up)
+
+
+def boxes(panels: Mapping[str, Mapping[str, Sequence[tuple[str, Quartiles]]]], across: str, up: str) -> bytes:
+    """An SVG: a panel for each name; for each series, at each place, the mean and a bar from quartile to quartile."""
+
+    def draw(axes: Any, series: Mapping[str, Sequence[tuple[str, Quartiles]]]) -> None:
+        names = list(dict.fromkeys(name for points in series.values() for name, _ in points))
+        for number, (label, points) in enumerate(series.items()):
+            shift = 0.16 * (number - (len(series) - 1) / 2)
+            at = [names.index(name) + shift for name, _ in points]
+            means = np.array([found.mean for _, found in points])
+            below = np.maximum(means - [found.low for _, found in points], 0)
+            above = np.maximum([found.high for _, found in points] - means, 0)
+            axes.errorbar(at, means, yerr=[below, above], fmt=_MARKERS[number], markersize=4, capsize=2, label=label)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_xlabel(across)
+
+    return _panels(panels, draw, up)
+
+
+def pictures(rows: Mapping[str, Sequence[NDArray[np.float32]]], columns: Sequence[str]) -> bytes:
+    """A PNG: rows of pictures [C, H, W] in [0, 1] with a name before each, a name above each column."""
+    from matplotlib.figure import Figure
+
+    count = max(len(row) for row in rows.values())
+    figure = Figure(figsize=(1.6 + 0.62 * count, 0.3 + 0.66 * len(rows)))
+    grid = figure.subplots(len(rows), count, squeeze=False)
+    for number, (name, row) in enumerate(rows.items()):
+        for place, axes in enumerate(grid[number]):
+            axes.set_axis_off()
+            if place < len(row):
+                image = np.clip(row[place], 0, 1).transpose(1, 2, 0)
+                axes.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1)
+            if number == 0 and place < len(columns):
+                axes.set_title(columns[place], fontsize=8)
+        grid[number][0].text(-0.15, 0.5, name, transform=grid[number][0].transAxes, ha="right", va="center", fontsize=8)
+    return _saved(figure, "png")
+
+
+def _panels(panels: Mapping[str, Any], draw: Any, up: str) -> bytes:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(max(4.6, 3.6 * len(panels)), 3.1), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (name, series) in zip(grid, panels.items(), strict=True):
+            draw(axes, series)
+            axes.set_title(name, fontsize=9)
+            axes.grid(axis="y", alpha=0.3)
+        grid[0].set_ylabel(up)
+        grid[0].legend(fontsize=8, frameon=False)
+        return _saved(figure, "svg")
+
+
+def _saved(figure: Any, kind: str) -> bytes:
+    stream = io.BytesIO()
+    # Without a date the same records give the same file.
+    metadata = {"Date": None} if kind == "svg" else {}
+    figure.savefig(stream, format=kind, metadata=metadata, dpi=110, bbox_inches="tight")
+    return stream.getvalue()

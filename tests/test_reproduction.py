@@ -1,0 +1,206 @@
+"""Reproductions: records find their place, numbers stand beside the printed ones, what is missing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer.commands.reproduce import paper
+from cutlayer.experiment import ExperimentError
+from cutlayer.papers.unsplit import PAPER
+from cutlayer.papers.unsplit.queries import needed
+from cutlayer.papers.unsplit.tables import TABLE_2
+from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
+from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
+from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.found import as_experiment, find
+from cutlayer.reproduction.page import write_html, write_markdown
+from cutlayer.reproduction.plan import chosen, experiments
+from cutlayer.reproduction.statistic import interval, quartiles
+
+MSE = Number("MSE", "mse_published", lower_is_better=True)
+
+
+def leave(folder: Path, seed: int, value: float, depth: int = 1, **changed: Any) -> None:
+    """The record of a cell of table 2 on MNIST, attacked after the training."""
+    (cell,) = [
+        cell
+        for cell in TABLE_2.cells("quick")
+        if (cell.values["dataset"], cell.values["cut"], cell.values["when"]) == ("mnist", str(depth), "after")
+    ]
+    options = {"rounds": 1000, "order": "sequential", **changed.pop("options", {})}
+    experiment = as_experiment({**cell.values, "seed": seed, **changed})
+    scores = [
+        Score(goal="inputs", metric="mse_published", value=value, blind=0.058),
+        Score(goal="model", metric="accuracy", value=0.9, blind=0.1),
+    ]
+    record = Record(
+        cell=Cell(attack="unsplit", dataset="mnist", cut=str(depth), seed=seed),
+        utility=0.98,
+        scores=tuple(scores),
+        attack=AttackRun(options=options, fraction=0.05 if options["rounds"] == 50 else 1.0),
+        attack_seconds=20.0,
+        pictures=Pictures(labels=tuple("0123456789"), mse=(value,) * 10),
+        experiment=experiment.model_dump(mode="json"),
+        started=f"2026-01-0{seed}",
+    )
+    write_atomically(folder / f"{seed}-{depth}-{value}-{options['order']}" / "record.json", record.model_dump_json())
+
+
+def table_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of table 2 for MNIST after the training, by head; a head that repeats has a number behind it."""
+    blocks = TABLE_2.blocks(find([folder]))
+    table = next(block for block in blocks if isinstance(block, Table))
+    heads = [f"{head}{table.heads[:place].count(head) or ''}" for place, head in enumerate(table.heads)]
+    return [dict(zip(heads, row, strict=True)) for row in table.rows]
+
+
+def test_an_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0, None])
+    assert found is not None
+    assert (found.mean, found.count) == (2.0, 3)
+    assert found.half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert (found.holds(2.0), found.holds(5.0)) == (True, False)
+    alone = interval([1.0])
+    assert alone is not None
+    assert (alone.half, alone.holds(7.0)) == (None, None)
+    assert interval([None]) is quartiles([]) is None
+
+
+def test_quartiles_are_of_the_values() -> None:
+    found = quartiles([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert found is not None
+    assert (found.mean, found.low, found.high, found.count) == (2.0, 1.0, 3.0, 5)
+
+
+def test_seeds_are_taken_together_and_settings_apart(tmp_path: Path) -> None:
+    for seed, value in ((1, 0.05), (2, 0.07)):
+        leave(tmp_path, seed, value)
+    leave(tmp_path, 1, 0.2, options={"order": "joint", "rounds": 50})
+    leave(tmp_path, 1, 0.3, depth=2)
+    leave(tmp_path, 9, 0.9, epochs=3)  # of another victim: no cell of the table
+    rows = table_of(tmp_path)
+    told = [(row["depth"], row["setting"], row["seeds"], row["MSE"], row["printed"]) for row in rows]
+    assert told == [
+        ("1", "as published", "2", "0.060 ± 0.127", "0.054"),
+        ("1", "rounds=50, order=joint, 0.05 of the steps", "1", "0.200", "0.054"),
+        ("2", "as published", "1", "0.300", "0.056"),
+    ]
+    assert [row["difference"] for row in rows] == ["+0.006", "+0.146", "+0.244"]
+    assert rows[0]["blind"] == "0.058"
+    assert rows[0]["accuracy with the clone"] == "90.0 % ± 0.0 %"
+    assert rows[0]["seconds an image"] == "2"
+
+
+def test_a_seed_that_was_run_again_counts_once(tmp_path: Path) -> None:
+    leave(tmp_path / "old", 1, 0.5)
+    leave(tmp_path / "new", 1, 0.05)
+    (row,) = table_of(tmp_path / "old") and table_of(tmp_path)
+    assert row["seeds"] == "1"
+
+
+def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> None:
+    for seed, value in ((1, 0.2), (2, 0.21), (3, 0.205)):
+        leave(tmp_path, seed, value)
+    (group,) = find([tmp_path]).groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"})
+
+    def said(printed: float) -> list[str]:
+        found = comparison(("depth",), (MSE,), [Line(("1",), group, (printed,))])
+        return [block.text for block in found if isinstance(block, Text)]
+
+    assert said(0.054) == [
+        "1, MSE (as published): ours is 0.205 ± 0.012 over 3 seeds, the printed 0.054 lies outside; "
+        "ours is worse for the attacker."
+    ]
+    assert "ours is better for the attacker" in said(0.3)[0]
+    assert said(0.2) == [
+        "1, MSE (as published): the printed 0.200 is no better than a guess that never looks at the wire (0.058)."
+    ]
+
+
+def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
+    assert html(Text("**a** is *b* & <c>")) == "<p><strong>a</strong> is <em>b</em> &amp; &lt;c&gt;</p>"
+    table = Table(["<x>", "y"], [["1", "2"]])
+    assert "<td>1</td><td>2</td>" in html(table)
+    assert "&lt;x&gt;" in html(table)
+    assert markdown(table, lambda figure: "") == "| <x> | y |\n|---|---|\n| 1 | 2 |"
+    figure = Figure("name", "What it shows.", b"<svg/>")
+    assert "data:image/svg+xml;base64,PHN2Zy8+" in html(figure)
+    assert markdown(figure, lambda figure: f"{figure.name}.svg").startswith("![What it shows.](name.svg)")
+
+
+def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
+    for depth in (1, 2):
+        leave(tmp_path / "runs", 1, 0.05 * depth, depth)
+    for folder in ("runs", "none"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        found = find([tmp_path / folder])
+        write_html(tmp_path / f"{folder}.html", PAPER, PAPER.exhibits, found, "lead")
+        write_markdown(tmp_path / f"{folder}.md", PAPER, found, "lead")
+    page, text = (tmp_path / "runs.html").read_text(), (tmp_path / "runs.md").read_text()
+    for exhibit in PAPER.exhibits:
+        assert exhibit.title in page
+        assert exhibit.title in text
+    assert "0.054" in text
+    assert "not run" in (tmp_path / "none.md").read_text()
+    assert (tmp_path / "runs" / "figure-3a.svg").read_bytes().startswith(b"<?xml")
+    before = (tmp_path / "runs" / "figure-3a.svg").read_bytes()
+    write_markdown(tmp_path / "runs.md", PAPER, find([tmp_path / "runs"]), "lead")
+    assert (tmp_path / "runs" / "figure-3a.svg").read_bytes() == before
+
+
+def test_every_cell_of_every_scale_is_an_experiment() -> None:
+    for scale in ("smoke", "quick", "paper"):
+        found = experiments("unsplit", PAPER.exhibits, scale, 1, ["data_dir=data"])  # type: ignore[arg-type]
+        assert found
+        assert {str(experiment.data_dir) for experiment in found} == {"data"}
+        assert {experiment.name for experiment in found} == {"unsplit"}
+        assert {experiment.dataset for experiment in found} <= {"digits", "mnist", "fashion_mnist", "cifar10"}
+        assert ({experiment.dataset for experiment in found} == {"digits"}) == (scale == "smoke")
+
+
+def test_overrides_choose_cells_or_change_how_they_run() -> None:
+    (table,) = chosen(PAPER, ["table 2"])
+    some = experiments(
+        "unsplit", [table], "paper", 2, ["dataset=mnist", "cut=1,2", "when=after", "unsplit.order=joint"]
+    )
+    assert [(e.dataset, e.cut, e.seed, e.options["unsplit"]) for e in some] == [
+        ("mnist", cut, seed, {"order": "joint"}) for seed in (1, 2) for cut in ("1", "2")
+    ]
+    whole = experiments("unsplit", [table], "paper", 1, [])
+    assert {(e.steps, *e.options.values()) for e in whole} == {("paper",)}
+    with pytest.raises(ExperimentError, match="no cell of table 2 has dataset=svhn"):
+        experiments("unsplit", [table], "quick", 1, ["dataset=svhn"])
+    with pytest.raises(ExperimentError, match="seeds are chosen by --seeds"):
+        experiments("unsplit", [table], "quick", 1, ["seed=4"])
+
+
+def test_a_wrong_name_is_one_line_that_helps() -> None:
+    with pytest.raises(ExperimentError, match=r"there is no table 22, did you mean 'table 2'\?; one of table 1, "):
+        chosen(PAPER, ["table 22"])
+    with pytest.raises(ExperimentError, match=r"unknown paper 'unslpit', did you mean 'unsplit'\?; one of "):
+        paper("unslpit")
+
+
+def test_queries_are_counted_between_those_that_were_tried() -> None:
+    tried = [(1, 0.2), (5, 0.1), (10, 0.05)]
+    assert [needed(tried, aim) for aim in (0.3, 0.15, 0.1, 0.04)] == ["at most 1", "3.0", "5.0", "more than 10"]
+
+
+@pytest.mark.slow
+def test_a_reproduction_runs_what_is_missing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    from cutlayer.commands.reproduce import Request, reproduce
+
+    request = Request("unsplit", ["table 2", "table 3"], "smoke", 1, [f"out={tmp_path}"], 0, 2, "cutlayer reproduce")
+    page = reproduce(request, Console(stderr=True))
+    assert page == tmp_path / "unsplit" / "reproduction.html"
+    assert "10 of 10 cells have a record" in page.read_text()
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/record.json")}
+    assert len(stamps) == 10
+    reproduce(request, Console(stderr=True))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/record.json")} == stamps
+    assert "10 of 10 cells are there already" in capfd.readouterr().err
