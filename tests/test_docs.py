@@ -197,6 +197,7 @@ def test_the_use_from_python_runs(folder: Path, capsys: pytest.CaptureFixture[st
         ("unsplit_cifar10", 8),
         ("label_inference", 24),
         ("breast_cancer", 3),
+        ("fsha_mnist", 1),
     ],
 )
 def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
@@ -210,7 +211,7 @@ def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
 
 
 def test_every_experiment_file_is_tested() -> None:
-    assert len(FILES) == 5
+    assert len(FILES) == 6
 
 
 def row(*cells: str) -> str:
