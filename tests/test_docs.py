@@ -198,6 +198,7 @@ def test_the_use_from_python_runs(folder: Path, capsys: pytest.CaptureFixture[st
         ("label_inference", 24),
         ("breast_cancer", 3),
         ("fsha_mnist", 1),
+        ("inversion_mnist", 16),
     ],
 )
 def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
@@ -211,7 +212,7 @@ def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
 
 
 def test_every_experiment_file_is_tested() -> None:
-    assert len(FILES) == 6
+    assert len(FILES) == 7
 
 
 def row(*cells: str) -> str:

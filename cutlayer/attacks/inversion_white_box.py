@@ -46,7 +46,8 @@ class InversionWhiteBox(Attack):
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"iterations": 1000},
+        # On MNIST as good as the published steps in a fifth of them.
+        "quick": {"iterations": 1000, "learning_rate": 0.05},
         "rehearsal": {"iterations": 20},
     }
 
