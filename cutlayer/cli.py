@@ -78,6 +78,7 @@ def reproduce(
     ] = None,
     table: Annotated[list[str] | None, typer.Option(help="Only this table; may be given several times.")] = None,
     figure: Annotated[list[str] | None, typer.Option(help="Only this figure; may be given several times.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only what has this name on the page.")] = None,
     scale: Annotated[
         Scale, typer.Option(help="smoke: about a minute; quick: hours on two cores, in stages; paper: as published.")
     ] = Scale.QUICK,
@@ -89,7 +90,7 @@ def reproduce(
     from cutlayer.commands.reproduce import Request
     from cutlayer.commands.reproduce import reproduce as run
 
-    names = [*(f"table {name}" for name in table or ()), *(f"figure {name}" for name in figure or ())]
+    names = [*(f"table {name}" for name in table or ()), *(f"figure {name}" for name in figure or ()), *(only or ())]
     request = Request(paper, names, scale.value, seeds, given or [], minutes, jobs, _command())
     print(run(request, Console(stderr=True)))
 

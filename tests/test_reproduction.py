@@ -17,6 +17,7 @@ from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import as_experiment, find
 from cutlayer.reproduction.page import write_html, write_markdown
+from cutlayer.reproduction.paper import SCALES
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.reproduction.statistic import interval, quartiles
 
@@ -151,12 +152,13 @@ def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "figure-3a.svg").read_bytes() == before
 
 
-def test_every_cell_of_every_scale_is_an_experiment() -> None:
-    for scale in ("smoke", "quick", "paper"):
-        found = experiments("unsplit", PAPER.exhibits, scale, 1, ["data_dir=data"])  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["inversion", "unsplit"])
+def test_every_cell_of_every_scale_is_an_experiment(name: str) -> None:
+    for scale in SCALES:
+        found = experiments(name, paper(name).exhibits, scale, 1, ["data_dir=data"])
         assert found
         assert {str(experiment.data_dir) for experiment in found} == {"data"}
-        assert {experiment.name for experiment in found} == {"unsplit"}
+        assert {experiment.name for experiment in found} == {name}
         assert {experiment.dataset for experiment in found} <= {"digits", "mnist", "fashion_mnist", "cifar10"}
         assert ({experiment.dataset for experiment in found} == {"digits"}) == (scale == "smoke")
 
