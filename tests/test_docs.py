@@ -15,9 +15,11 @@ import typer.main
 from cutlayer import registry, sweep
 from cutlayer.cli import _experiment, app
 from cutlayer.commands.explain import explanation
+from cutlayer.commands.reproduce import paper
 from cutlayer.experiment import KEYS, Experiment, ExperimentError, grid, make
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
+from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.scene import make_defenses
 from cutlayer.seating import make_attack
 from cutlayer.threat import Knows, Seat
@@ -63,7 +65,12 @@ def check_command(command: str) -> None:
     if not arguments:
         return
     given = known[name].make_context(name, arguments).params
-    if "given" in given:
+    if name == "reproduce":
+        names = [*(f"table {n}" for n in given["table"] or ()), *(f"figure {n}" for n in given["figure"] or ())]
+        source = paper(given["paper"])
+        exhibits = chosen(source, [*names, *(given["only"] or ())])
+        assert experiments(given["paper"], exhibits, given["scale"].value, 1, given["given"] or [])
+    elif "given" in given:
         for experiment in grid(*_experiment(given["given"])):
             check_experiment(experiment)
     elif name == "explain":
