@@ -41,8 +41,9 @@ def part_of(cut: int) -> nn.Sequential:
 def plain_seconds(cut: int, smashed: Tensor) -> float:
     """Of the published steps for one image: modules, loss and optimizers as they come, as one would write them."""
     clone, inputs = part_of(cut), torch.full((1, *SHAPE), PUBLISHED.start, requires_grad=True)
-    adam = partial(torch.optim.Adam, lr=PUBLISHED.learning_rate, amsgrad=PUBLISHED.amsgrad)
-    of_inputs, of_clone = adam([inputs]), adam(clone.parameters())
+    adam = partial(torch.optim.Adam, amsgrad=PUBLISHED.amsgrad)
+    of_inputs = adam([inputs], lr=PUBLISHED.input_learning_rate)
+    of_clone = adam(clone.parameters(), lr=PUBLISHED.model_learning_rate)
     weight = PUBLISHED.variation_weight(clone)
     start = time.process_time()
     for _ in range(round(PLAIN_SHARE * PUBLISHED.input_steps)):

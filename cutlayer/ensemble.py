@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from cutlayer.convolution import Convolution
-from cutlayer.layer import Room, UnsupportedError, Weighted
+from cutlayer.layer import Flattening, Room, UnsupportedError, Weighted
 from cutlayer.lowering import lower
 
 
@@ -61,6 +61,13 @@ class Ensemble(ABC):
     @abstractmethod
     def hold(self, inputs: Tensor) -> None:
         """Until ``refresh``, only ``toward_weights`` will be called, with these very inputs."""
+
+    @abstractmethod
+    def first(self) -> tuple[Tensor, Tensor] | None:
+        """The weights that inputs meet first, [n, outputs, numbers] and biases [n, outputs], to be written into.
+
+        None where the first layer is no convolution or linear layer with a bias.
+        """
 
     @abstractmethod
     def state(self, network: int) -> dict[str, Tensor]:
@@ -144,6 +151,13 @@ class Lowered(Ensemble):
         if isinstance(self._layers[0], Convolution):
             self._layers[0].hold(inputs)
 
+    def first(self) -> tuple[Tensor, Tensor] | None:
+        """Views of ``weights``."""
+        layer = next(layer for layer in self._layers if not isinstance(layer, Flattening))
+        if not isinstance(layer, Weighted) or not layer.biased:
+            return None
+        return layer.weights[..., : layer.fan_in], layer.weights[..., -1]
+
     def state(self, network: int) -> dict[str, Tensor]:
         """In the order of the network's own state."""
         saved = {name: tensor for layer in self._weighted for name, tensor in layer.save(network).items()}
@@ -205,6 +219,16 @@ class Traced(Ensemble):
     def hold(self, inputs: Tensor) -> None:
         """Nothing is derived from the inputs."""
 
+    def first(self) -> tuple[Tensor, Tensor] | None:
+        """Views of ``weights``; the first layer is looked for in a chain of blocks."""
+        layer = _first_of(self._network)
+        if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None:
+            return None
+        places = {id(parameter): place for place, parameter in enumerate(self._network.parameters())}
+        parts = torch.split(self.weights, self._sizes, 1)
+        kernels, biases = parts[places[id(layer.weight)]], parts[places[id(layer.bias)]]
+        return kernels.view(len(kernels), len(layer.weight), -1), biases
+
     def state(self, network: int) -> dict[str, Tensor]:
         """In the order of the network's own state."""
         values = self._parameters(self.weights) | self._buffers
@@ -230,3 +254,10 @@ class Traced(Ensemble):
     def _call(self, values: dict[str, Tensor], batch: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self._network, values, (batch,), tie_weights=False)
         return outputs
+
+
+def _first_of(network: nn.Module) -> nn.Module | None:
+    """The layer that inputs meet first, where that can be told."""
+    if not isinstance(network, nn.Sequential):
+        return network
+    return next((_first_of(block) for block in network if not isinstance(block, nn.Flatten | nn.Identity)), None)

@@ -18,6 +18,11 @@ FLAT = 1e-6
 """Added under the root of the isotropic form: differences far below its square root, a thousandth of the range, count
 as flat. The root has no derivative at 0, where a constant start is everywhere."""
 
+EXTREMES = (0.05, 0.99)
+"""Shares of an image's pixels that are darker than what counts as its darkest and its brightest place."""
+FLATTEST = 0.01
+"""Images that differ by less between these places have nothing to be scaled."""
+
 
 def total_variation(images: Tensor, form: Variation) -> Tensor:
     """How rough each image of [..., channels, height, width] is, as [...]; it does not grow with the image's size.
@@ -130,6 +135,10 @@ class Estimate:
         self.inputs.fill_(value)
         self._adam.reset()
 
+    def forget(self) -> None:
+        """A fresh optimizer."""
+        self._adam.reset()
+
     def gradient(self, ensemble: Ensemble) -> Tensor:
         """Of the sum of all samples' errors and penalties."""
         return self._penalty.gradient(self.inputs).add_(ensemble.toward_inputs(self.inputs), alpha=ensemble.scale)
@@ -137,6 +146,37 @@ class Estimate:
     def step(self, grad: Tensor) -> None:
         """Move the inputs along ``grad``."""
         self._adam.step(grad)
+
+
+def fit_range(fit: Ensemble, inputs: Tensor) -> bool:
+    """Turn and scale each network's ``inputs`` [networks, ..., batch] into [0, 1] and let its first layer undo that.
+
+    What a network computes stays as it is, but where its first layer pads its inputs with zeros: brightness, contrast
+    and sign are a freedom that its outputs leave. Darkest and brightest places (``EXTREMES``, the mean over a
+    network's inputs) go to 0 and 1; of an image and its negative the darker one is kept, which the mean square of
+    equation 1 pays less for. Networks whose inputs are all but flat are left alone. False, and nothing done, where the
+    first layer is not affine.
+    """
+    first = fit.first()
+    if first is None:
+        return False
+    kernels, biases = first
+    values = inputs.flatten(1, -2)
+    ways = []
+    for sign in (1, -1):
+        low, high = (torch.quantile(sign * values, share, dim=1).mean(1) for share in EXTREMES)
+        factor = 1 / (high - low).clamp(min=FLATTEST)
+        level = ((sign * values - low[:, None, None]) * factor[:, None, None]).clamp(0, 1).mean((1, 2))
+        ways.append(torch.stack([level, sign * factor, -low * factor, high - low]))
+    positive, negative = ways
+    _, factor, shift, width = torch.where(positive[0] <= negative[0], positive, negative)
+    factor, shift = factor.masked_fill(width < FLATTEST, 1), shift.masked_fill(width < FLATTEST, 0)
+    across = (-1, *[1] * (inputs.ndim - 1))
+    inputs.mul_(factor.view(across)).add_(shift.view(across))
+    kernels.div_(factor[:, None, None])
+    biases.sub_(shift[:, None] * kernels.sum(2))
+    fit.refresh()
+    return True
 
 
 @contextlib.contextmanager

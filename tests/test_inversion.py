@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cutlayer.ensemble import ensemble
-from cutlayer.inversion import FLAT, Adam, Estimate, Penalty, pace, total_variation
+from cutlayer.ensemble import Lowered, Traced, ensemble
+from cutlayer.inversion import FLAT, Adam, Estimate, Penalty, fit_range, pace, total_variation
 
 
 def test_total_variation_follows_its_formulas():
@@ -84,6 +84,57 @@ def test_an_estimate_finds_what_a_known_network_was_given():
     for _ in range(400):
         estimate.step(estimate.gradient(fit))
     assert (inputs[0].movedim(-1, 0) - truth).square().mean() < 0.05 * truth.var()
+
+
+def convolutional() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 2)).eval()
+
+
+@pytest.mark.parametrize("way", [Lowered, lambda networks, shape, batch: Traced(networks)])
+@pytest.mark.parametrize(
+    "build", [convolutional, lambda: nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(100, 3)), nn.Tanh()).eval()]
+)
+def test_a_faint_negative_is_turned_and_what_matches_still_does(build, way):
+    torch.manual_seed(0)
+    networks = [build() for _ in range(3)]
+    truth = torch.zeros(3, 1, 10, 10, 2)
+    truth[:, :, 2:6, 3:5] = torch.rand(3, 1, 4, 2, 1)
+    truth[:, :, 5, 3:5] = 1
+    # Of the third network they are all but flat, and left alone.
+    inputs = torch.stack([0.7 - 0.3 * truth[0], 2.0 * truth[1] - 1, 0.5 + 0.005 * truth[2]])
+    fit = way(networks, (1, 10, 10), 2)
+    with torch.no_grad():
+        wanted = torch.stack([n(one.movedim(-1, 0)) for n, one in zip(networks, inputs, strict=True)])
+        flat = inputs[2].clone()
+        fit.aim(wanted)
+        assert fit_range(fit, inputs)
+    torch.testing.assert_close(inputs[:2], truth[:2], rtol=0, atol=1e-5)
+    assert torch.equal(inputs[2], flat)
+    assert fit.errors(inputs).max() < 1e-9
+    for number, network in enumerate(networks):
+        network.load_state_dict(fit.state(number))
+        outputs = network(inputs[number].movedim(-1, 0)).detach()
+        torch.testing.assert_close(outputs, wanted[number], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU()),
+        nn.Sequential(nn.Tanh(), nn.Conv2d(1, 2, 3)),
+        nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 2, 3)),
+        nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3)),
+        nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, bias=False)),
+    ],
+)
+def test_nothing_is_scaled_where_the_first_layer_cannot_undo_it(network):
+    inputs = torch.rand(1, 1, 8, 8, 2)
+    before = inputs.clone()
+    fit = ensemble([network], (1, 8, 8), 2)
+    weights = fit.weights.clone()
+    assert not fit_range(fit, inputs)
+    assert torch.equal(inputs, before)
+    assert torch.equal(fit.weights, weights)
 
 
 def test_pace_leaves_torch_as_it_was():

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from cutlayer.attack import Attack, Guess, Setting
 from cutlayer.ensemble import ensemble
-from cutlayer.inversion import Adam, Estimate, Penalty, Variation, pace
+from cutlayer.inversion import Adam, Estimate, Penalty, Variation, fit_range, pace
 from cutlayer.message import Kind, Message
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
 
 CURVE = 100
 """At most so many points are kept of the matching error over the rounds."""
+FREE = 0.2
+"""The share of rounds before images are held in [0, 1]: held from the start, many end as wrong ones that fit."""
 
 
 @dataclass
@@ -37,6 +39,10 @@ class UnSplit(Attack):
     * Joint and independent orders are ours. Each input follows equation 1 as if it were alone; a clone follows
       equation 2 with the mean error of its targets.
     * Inputs that are not images have no total variation.
+    * Restarts and bounds are ours. Both equations leave brightness, contrast and sign open, since a clone's first layer
+      can undo them, so that runs as published may end in negatives. With ``bounds="unit"``, once the first fifth of the
+      rounds is over, images are turned and scaled to [0, 1] (``inversion.fit_range``), held there, and scaled again in
+      the end: no more knowledge than the range that all parties' inputs have, and equation 1's taste for dark ones.
     """
 
     paper: ClassVar[str] = "Erdogan, Kupcu, Cicek: UnSplit (WPES 2022)"
@@ -60,8 +66,10 @@ class UnSplit(Attack):
     """Steps of the inputs in a round."""
     model_steps: int = 100
     """Steps of the clone in a round."""
-    learning_rate: float = 1e-3
-    """Of both Adam optimizers."""
+    input_learning_rate: float = 1e-3
+    """Of the inputs' Adam."""
+    model_learning_rate: float = 1e-3
+    """Of the clone's Adam."""
     amsgrad: bool = True
     """Whether Adam divides by the largest second moment so far."""
     tv: Variation = "paper"
@@ -77,9 +85,13 @@ class UnSplit(Attack):
     """``simultaneous``: inputs and clone move together, which section 4.2 finds worse; needs equally many steps."""
     start: float = 0.5
     """The value of every number of the inputs before the first step."""
+    bounds: Literal["none", "unit"] = "none"
+    """``none``, as published; ``unit``: images are known to lie in [0, 1] and to be dark rather than bright."""
+    restarts: int = 1
+    """Runs side by side, each with clones of its own; the guess is the one that matches the activations best."""
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "input_steps", "model_steps"):
+        for name in ("rounds", "input_steps", "model_steps", "restarts"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: it takes at least 1")
         if self.update == "simultaneous" and self.input_steps != self.model_steps:
@@ -92,8 +104,8 @@ class UnSplit(Attack):
         return ThreatModel(Seat.SERVER, frozenset({Goal.INPUTS, Goal.MODEL}), frozenset({Knows.PEER_ARCHITECTURE}))
 
     def work(self, targets: int, auxiliary: int) -> int:
-        """Steps of inputs and clones, counted for each target, so that orders can be compared."""
-        return targets * self.rounds * (self.input_steps + self.model_steps)
+        """Steps of inputs and clones, counted for each target and restart, so that orders can be compared."""
+        return self.restarts * targets * self.rounds * (self.input_steps + self.model_steps)
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where the inputs are not the client's."""
@@ -134,24 +146,29 @@ class _Pursuit:
     def __init__(self, options: UnSplit, architecture: Architecture, smashed: Tensor) -> None:
         self._options = options
         count = len(smashed)
-        turns, clones, batch = {
+        turns, groups, batch = {
             "sequential": (count, 1, 1), "joint": (1, 1, count), "independent": (1, count, 1),
         }[options.order]  # fmt: skip
-        self._targets = smashed.view(turns, clones, batch, *smashed.shape[1:])
+        # Each group of targets has one clone in every run; networks stand run by run.
+        self._runs, clones = options.restarts, options.restarts * groups
+        self._targets = torch.cat([smashed.view(turns, groups, batch, *smashed.shape[1:])] * self._runs, 1)
         networks = [architecture.build(0).to(smashed.device) for _ in range(clones)]
         shape = architecture.input_shapes[0]
         self._fit = ensemble(networks, shape, batch)
         self._inputs = smashed.new_zeros(clones, *shape, batch)
         penalty = Penalty(self._inputs, options.variation_weight(networks[0]), options.l2_weight, options.tv)
-        self._estimate = Estimate(self._inputs, penalty, options.learning_rate, options.amsgrad)
-        self._model = Adam(self._fit.weights, options.learning_rate, options.amsgrad)
+        self._estimate = Estimate(self._inputs, penalty, options.input_learning_rate, options.amsgrad)
+        self._model = Adam(self._fit.weights, options.model_learning_rate, options.amsgrad)
         self._finite = (torch.empty_like(self._inputs), torch.empty_like(self._fit.weights))
         self._stopped = torch.zeros(clones, dtype=torch.bool, device=smashed.device)
         self._error = smashed.new_zeros(clones)
+        self._bounded = options.bounds == "unit" and self._inputs.ndim == 5
+        self._free = ceil(FREE * options.rounds)
+        self._best = torch.zeros(groups, dtype=torch.int64, device=smashed.device)
 
     def run(self, view: View) -> Tensor:
         """The estimated inputs, [targets, ...]."""
-        rounds, found, stopped = self._options.rounds, [], 0
+        rounds, found, errors, stopped = self._options.rounds, [], [], 0
         every = ceil(rounds / CURVE)
         curve = torch.zeros(ceil(rounds / every), dtype=torch.float64)
         with pace(self._fit):
@@ -160,21 +177,33 @@ class _Pursuit:
                 if done == 0:
                     self._begin(self._targets[turn])
                 if not self._stopped.all():
-                    self._round()
+                    self._round(done)
                 if done % every == 0:
                     curve[done // every] += self._error.nan_to_num().double().mean().cpu() / len(self._targets)
                 if done == rounds - 1:
-                    found.append(self._inputs.movedim(-1, 1).flatten(0, 1).clone())
+                    # [runs, groups, batch, ...]
+                    images = self._inputs.movedim(-1, 1).clone()
+                    found.append(images.view(self._runs, -1, *images.shape[1:]))
+                    errors.append(self._error.nan_to_num(torch.inf).view(self._runs, -1))
                     stopped += int(self._stopped.sum())
         view.note("matching_loss", curve.tolist())
         if stopped:
             runs = self._stopped.numel() * len(found)
             view.note("diverged", f"{stopped} of {runs} optimizations; the guess is what was finite last")
-        return torch.cat(found)
+        # A clone is carried from turn to turn, so that a run is chosen for all turns at once.
+        of_runs = torch.stack(errors).mean(0)
+        self._best = of_runs.argmin(0)
+        if self._runs > 1:
+            view.note("matching_loss_of_restarts", of_runs.mean(1).tolist())
+        groups = torch.arange(of_runs.shape[1], device=of_runs.device)
+        return torch.cat([inputs[self._best, groups].flatten(0, 1) for inputs in found])
 
     def stolen(self) -> dict[str, Tensor]:
-        """The state of the clone; of several, the one that fits its target best."""
-        return self._fit.state(int(self._error.argmin()))
+        """The state of the chosen run's clone; of several, the one that fits its target best."""
+        errors = self._error.nan_to_num(torch.inf).view(self._runs, -1)
+        chosen = errors.gather(0, self._best[None])[0]
+        group = int(chosen.argmin())
+        return self._fit.state(int(self._best[group]) * len(chosen) + group)
 
     def _begin(self, targets: Tensor) -> None:
         self._fit.aim(targets)
@@ -184,25 +213,35 @@ class _Pursuit:
         for finite, value in zip(self._finite, (self._inputs, self._fit.weights), strict=True):
             finite.copy_(value)
 
-    def _round(self) -> None:
+    def _round(self, done: int) -> None:
         options, fit = self._options, self._fit
+        bounded = self._bounded and done >= self._free
         rate = fit.scale / self._inputs.shape[-1]
         if options.update == "simultaneous":
             for _ in range(options.input_steps):
                 fit.refresh()
                 grad = self._estimate.gradient(fit)
                 fit.toward_weights(self._inputs)
-                self._estimate.step(grad)
+                self._move(grad, bounded)
                 self._model.step(fit.gradients.mul_(rate))
         else:
             fit.refresh()
             for _ in range(options.input_steps):
-                self._estimate.step(self._estimate.gradient(fit))
+                self._move(self._estimate.gradient(fit), bounded)
             fit.hold(self._inputs)
             for _ in range(options.model_steps):
                 fit.toward_weights(self._inputs)
                 self._model.step(fit.gradients.mul_(rate))
+        if self._bounded and done + 1 in (self._free, options.rounds):
+            fit_range(fit, self._inputs)
+            self._estimate.forget()
+            self._model.reset()
         self._keep()
+
+    def _move(self, grad: Tensor, bounded: bool) -> None:
+        self._estimate.step(grad)
+        if bounded:
+            self._inputs.clamp_(0, 1)
 
     def _keep(self) -> None:
         """Remember what is finite; a clone and its inputs that are not go back to when they were, and stay there."""

@@ -203,7 +203,9 @@ def test_replies_and_unseen_targets_are_no_targets():
 
 @pytest.mark.parametrize("order", ["sequential", "joint", "independent"])
 def test_what_diverges_is_reported_with_what_was_finite(order):
-    guesses, view = attacked(trained(SEEDS[0]), UnSplit(rounds=3, order=order, learning_rate=1e30))
+    guesses, view = attacked(
+        trained(SEEDS[0]), UnSplit(rounds=3, order=order, input_learning_rate=1e30, model_learning_rate=1e30)
+    )
     assert all(tensor.isfinite().all() for guess in guesses for tensor in guess.tensors.values())
     assert (guesses[0].tensors["inputs"] == 0.5).all()
     assert "the guess is what was finite last" in view.notes["diverged"]

@@ -41,6 +41,7 @@ def test_in_label_only_there_is_nothing_to_invert():
     ("options", "message"),
     [
         ({"rounds": 0}, "rounds = 0: it takes at least 1"),
+        ({"restarts": 0}, "restarts = 0: it takes at least 1"),
         ({"update": "simultaneous", "model_steps": 50}, "equally many steps of both, not input_steps = 100"),
     ],
 )

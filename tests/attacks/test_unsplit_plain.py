@@ -24,8 +24,9 @@ def plain(attack: UnSplit, clones: list[nn.Module], smashed: Tensor, weight: flo
     for number, group in enumerate(groups):
         clone = clones[number % len(clones)]
         inputs = start.repeat(len(group), 1, 1, 1).requires_grad_()
-        adam = functools.partial(torch.optim.Adam, lr=attack.learning_rate, amsgrad=attack.amsgrad)
-        of_inputs, of_clone = adam([inputs]), adam(clone.parameters())
+        adam = functools.partial(torch.optim.Adam, amsgrad=attack.amsgrad)
+        of_inputs = adam([inputs], lr=attack.input_learning_rate)
+        of_clone = adam(clone.parameters(), lr=attack.model_learning_rate)
 
         def differentiate(inputs=inputs, clone=clone, group=group) -> tuple[list[Tensor], list[Tensor]]:
             error = (clone(inputs) - group).square().flatten(1).mean(1)
