@@ -71,6 +71,27 @@ class Residence:
         self.control.close()
 
 
+class Ahead:
+    """At most one residence that waits for the next cell, so that nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._spare: Residence | None = None
+
+    def take(self, isolate: bool, another: bool) -> Residence | None:
+        """One for a cell that is to be isolated; ``another``: more such cells follow it."""
+        taken = None
+        if isolate:
+            taken, self._spare = self._spare or Residence(), None
+        if another and self._spare is None:
+            self._spare = Residence()
+        return taken
+
+    def close(self) -> None:
+        """End the one that waits."""
+        if self._spare:
+            self._spare.close()
+
+
 class ProcessHost(Host):
     """The server's party in another process: protocol frames on one pipe, control on another."""
 

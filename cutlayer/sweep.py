@@ -16,7 +16,7 @@ from cutlayer import victim
 from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_cell
 from cutlayer.experiment import Experiment, grid
 from cutlayer.folder import cell_folder, finished, run_folder
-from cutlayer.isolation import Residence
+from cutlayer.isolation import Ahead, Residence
 from cutlayer.pool import Pool
 from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene, settle
@@ -83,8 +83,7 @@ class Sweep:
         return self.until is not None and time.monotonic() >= self.until
 
     def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
-        """The process of the next isolated cell starts while the present one runs."""
-        spare: Residence | None = None
+        ahead = Ahead()
         numbers = list(waiting)
         try:
             for place, number in enumerate(numbers):
@@ -92,14 +91,12 @@ class Sweep:
                     return
                 scene = waiting[number]
                 watcher.begin(number)
-                residence, spare = (spare or Residence()) if scene.experiment.isolate else None, None
-                if any(waiting[later].experiment.isolate for later in numbers[place + 1 :]):
-                    spare = Residence()
+                another = any(waiting[later].experiment.isolate for later in numbers[place + 1 :])
+                residence = ahead.take(scene.experiment.isolate, another)
                 attempt(scene, self.run, self.command, partial(watcher.progress, number), residence)
                 yield number
         finally:
-            if spare:
-                spare.close()
+            ahead.close()
 
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         """Cells whose victim another cell is training right now wait for it, and others go first."""

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cutlayer.experiment import make
-from cutlayer.isolation import Residence
+from cutlayer.isolation import Ahead
 from cutlayer.pool import Line
 from cutlayer.scene import settle
 from cutlayer.sweep import attempt
@@ -21,19 +21,15 @@ def main(arguments: Sequence[str]) -> None:
     # The cell's own process is closed on the way out.
     signal.signal(signal.SIGTERM, _leave)
     line = Line(arguments)
-    residence: Residence | None = None
+    ahead = Ahead()
     try:
         while task := line.task():
             (scene,) = settle(make(task["experiment"]))
-            isolated = scene.experiment.isolate
-            now, residence = (residence or Residence()) if isolated else None, None
-            # The process of the next isolated cell starts while the present one runs.
-            residence = Residence() if task["another"] else None
-            attempt(scene, Path(task["run"]), task["command"], lambda *news: line.tell("progress", *news), now)
+            residence = ahead.take(scene.experiment.isolate, task["another"])
+            attempt(scene, Path(task["run"]), task["command"], lambda *news: line.tell("progress", *news), residence)
             line.tell("done")
     finally:
-        if residence:
-            residence.close()
+        ahead.close()
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

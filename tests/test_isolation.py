@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ import torch
 from cutlayer.audit import Outcome, run_cell
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.isolation import IsolatedError, ProcessHost
+from cutlayer.isolation import Ahead, IsolatedError, ProcessHost
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError
@@ -104,3 +105,18 @@ def test_a_killed_process_is_named() -> None:
 def test_the_brief_holds_no_root_seed() -> None:
     scene = scene_of(protocol="vanilla", cut="1", seed=987654321)
     assert "987654321" not in repr(brief(scene, attack=True))
+
+
+def test_a_residence_that_waits_is_not_forgotten_over_a_cell_that_needs_none() -> None:
+    ahead, started = Ahead(), []
+    make = lambda: started.append(Mock()) or started[-1]  # noqa: E731
+    with patch("cutlayer.isolation.Residence", make):
+        first = ahead.take(isolate=True, another=True)
+        assert len(started) == 2
+        assert ahead.take(isolate=False, another=True) is None
+        assert ahead.take(isolate=True, another=False) is started[1] is not first
+        ahead.close()
+        assert len(started) == 2
+        ahead.take(isolate=False, another=True)
+        ahead.close()
+    assert [each.close.called for each in started] == [False, False, True]
