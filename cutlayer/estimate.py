@@ -98,9 +98,10 @@ def attack_pace(scene: Scene) -> Pace:
     """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
     experiment = scene.experiment
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
-    options = {**scene.options, **kind.presets.get("rehearsal", {})}
-    rehearsed = make_attack(experiment.attack, options, experiment.plugins)
     number, steps = len(scene.target_rows), _watched_steps(scene)
+    # A step of the training is not shortened by any option: it is rehearsed as it is.
+    options = {**scene.options, **({} if steps else kind.presets.get("rehearsal", {}))}
+    rehearsed = make_attack(experiment.attack, options, experiment.plugins)
     noise = _noise(scene.dataset, max(number, experiment.clients, experiment.batch_size))
     rows = torch.arange(len(noise.test))
     scene = replace(

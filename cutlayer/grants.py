@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from cutlayer.auxiliary import Auxiliary
+from cutlayer.message import Kind, Message
+from cutlayer.party import Party
 from cutlayer.session import Session
 from cutlayer.threat import Knows, NotOfferedError
 
@@ -32,9 +34,19 @@ class Outside:
         if what is Knows.PEER_GRADIENTS:
             return client.gradients()
         if what is Knows.PEER_QUERIES:
-            return {"value": client.forward(tensors["0"], training=False).cpu()}
+            return {"value": self._asked(client, tensors["0"])}
         if what is Knows.CLASS_PRIOR:
             labels = self.session.samples.dataset.train.labels
             counts = torch.bincount(labels, minlength=len(self.session.samples.dataset.classes))
             return {"value": counts / len(labels)}
         raise NotOfferedError(f"an experiment cannot offer {what} yet")
+
+    def _asked(self, client: Party, inputs: Tensor) -> Tensor:
+        """What the client would send for ``inputs``: a query passes its defenses as any prediction does."""
+        answer = Message(
+            Kind.PREDICT, client.name, client.queries, {"smashed": client.forward(inputs, training=False)}
+        )
+        client.queries += 1
+        for defense in self.session.defenses:
+            answer = defense.guard(answer)
+        return answer["smashed"].cpu()

@@ -20,6 +20,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.threat import Knows, ThreatModel
 
 
 def listing(plugins: Path | None) -> Iterator[Table]:
@@ -63,12 +64,19 @@ def _explained(kind: type) -> Iterator[Text | Padding]:
             "seat": str(threat.seat),
             "wants": ", ".join(sorted(threat.goals)),
             "needs to know": ", ".join(sorted(threat.knows)) or "nothing beyond the wire",
-            "conduct": "malicious: departs from the protocol" if threat.tampers else "honest but curious: only watches",
+            "conduct": _conduct(threat),
             "runs by default": f"in {kind.setting.protocol}, {kind.setting.when} the training",
         }
         for what, said in lines.items():
             yield Text.assemble((f"{what}: ", "bold"), said)
     yield Padding(Text(inspect.getdoc(kind) or ""), (1, 0))
+
+
+def _conduct(threat: ThreatModel) -> str:
+    if threat.tampers:
+        return "malicious: departs from the protocol"
+    asks = Knows.PEER_QUERIES in threat.knows
+    return "honest but curious: follows the protocol, and asks beside it" if asks else "honest but curious: only watches"
 
 
 def _options(kind: type) -> Iterator[Table]:
