@@ -76,7 +76,7 @@ def _conduct(threat: ThreatModel) -> str:
     if threat.tampers:
         return "malicious: departs from the protocol"
     asks = Knows.PEER_QUERIES in threat.knows
-    return "honest but curious: follows the protocol, and asks beside it" if asks else "honest but curious: only watches"
+    return f"honest but curious: {'follows the protocol, and asks beside it' if asks else 'only watches'}"
 
 
 def _options(kind: type) -> Iterator[Table]:
