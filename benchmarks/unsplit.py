@@ -3,7 +3,8 @@
 Both sides match activations of UnSplit's MNIST network, one thread each, in one process and in turns: plain, ours,
 plain, ours. A ratio compares two neighbors, so that what else runs on the machine hits both; printed is the median of
 the ratios and their range. Time is the process's own, scaled from a few rounds of the published 100 + 100 steps to
-1,000; every image gets all its steps on both sides. ``joint`` and ``independent`` run ten images side by side.
+1,000; every image gets all its steps on both sides. ``joint`` and ``independent`` run ten images side by side; with
+restarts, seconds are those of one image and one run, of which the plain loop does one after another.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from statistics import median
 from typing import get_args, get_type_hints
 
@@ -59,9 +61,9 @@ def plain_seconds(cut: int, smashed: Tensor) -> float:
     return (time.process_time() - start) * PUBLISHED.rounds / PLAIN_SHARE
 
 
-def our_seconds(cut: int, smashed: Tensor, order: str) -> float:
-    """Of the published steps for one image, by the attack as it is."""
-    attack = UnSplit(rounds=OUR_ROUNDS, order=order)  # type: ignore[arg-type]
+def our_seconds(cut: int, smashed: Tensor, order: str, restarts: int) -> float:
+    """Of the published steps for one image and run, by the attack as it is."""
+    attack = UnSplit(rounds=OUR_ROUNDS, order=order, restarts=restarts)  # type: ignore[arg-type]
     images = 1 if order == "sequential" else len(smashed)
     architecture = Architecture(lambda number: part_of(cut), (SHAPE,), 10)
     rows = [Row(Kind.PREDICT, 0, row) for row in range(images)]
@@ -69,7 +71,7 @@ def our_seconds(cut: int, smashed: Tensor, order: str) -> float:
     attack.observe(Message(Kind.PREDICT, "client", 0, {"smashed": smashed[:images]}))
     start = time.process_time()
     attack.infer()
-    return (time.process_time() - start) * PUBLISHED.rounds / OUR_ROUNDS / images
+    return (time.process_time() - start) * PUBLISHED.rounds / OUR_ROUNDS / images / restarts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,22 +79,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cuts", type=int, nargs="*", default=[1, 2, 3, 4, 5, 6])
     parser.add_argument("--orders", nargs="*", choices=ORDERS, default=ORDERS)
+    parser.add_argument("--restarts", type=int, nargs="*", default=[1, 5], help="runs side by side")
     parser.add_argument("--pairs", type=int, default=5, help="neighbors compared")
     parser.add_argument("--targets", type=int, default=10, help="images side by side")
     options = parser.parse_args(arguments)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    print("unsplit: seconds per image at the published steps, and how many times faster than the plain loop")
+    print("unsplit: seconds per image and run at the published steps, and how many times faster than the plain loop")
     for cut in options.cuts:
         with torch.no_grad():
             smashed = part_of(cut)(torch.rand(options.targets, *SHAPE))
-        for order in options.orders:
+        for order, restarts in product(options.orders, options.restarts):
             plain_seconds(cut, smashed)
-            pairs = [(plain_seconds(cut, smashed), our_seconds(cut, smashed, order)) for _ in range(options.pairs)]
+            pairs = [
+                (plain_seconds(cut, smashed), our_seconds(cut, smashed, order, restarts)) for _ in range(options.pairs)
+            ]
             ratios = [plain / ours for plain, ours in pairs]
             plain, ours = (median(side) for side in zip(*pairs, strict=True))
             print(
-                f"  cut {cut} {order:12} plain {plain:6.1f} s  ours {ours:5.1f} s  "
+                f"  cut {cut} {order:12} {restarts} side by side  plain {plain:6.1f} s  ours {ours:5.1f} s  "
                 f"{median(ratios):5.1f}x  ({min(ratios):.1f} to {max(ratios):.1f})",
                 flush=True,
             )
