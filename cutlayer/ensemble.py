@@ -185,7 +185,8 @@ class Traced(Ensemble):
         names = {id(p): name for name, p in self._network.named_parameters()}
         self._names = {name: names[id(p)] for name, p in self._network.named_parameters(remove_duplicate=False)}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
-        flat = [torch.cat([p.detach().flatten() for p in network.parameters()]) for network in networks]
+        none = torch.zeros(0)
+        flat = [torch.cat([none, *(p.detach().flatten() for p in network.parameters())]) for network in networks]
         self.weights = torch.stack(flat)
         self.gradients = torch.zeros_like(self.weights)
         buffers = [dict(network.named_buffers()) for network in networks]
@@ -209,6 +210,8 @@ class Traced(Ensemble):
 
     def toward_weights(self, inputs: Tensor) -> None:
         """The inputs need no gradients here."""
+        if not self._sizes:
+            return
         leaf = self.weights.detach().requires_grad_()
         with torch.enable_grad():
             self.gradients.copy_(torch.autograd.grad(self._half_squares(leaf, inputs), leaf)[0])

@@ -93,7 +93,9 @@ class Party:
                 for weight in group["params"]:
                     weight.grad = None
             self._fresh = False
-        output.backward(None if grad is None else grad.to(output.device))  # type: ignore[no-untyped-call]
+        # A first part without weights has nothing to learn from its gradient.
+        if output.requires_grad:
+            output.backward(None if grad is None else grad.to(output.device))  # type: ignore[no-untyped-call]
 
     def apply(self) -> None:
         """One optimizer step on the gradients added since the last one; completes the training step."""

@@ -250,3 +250,17 @@ def test_an_attack_that_can_be_asked_at_any_time_is_judged_after_every_epoch(tmp
     unoffered = cell(tmp_path, attack="well_informed", protocol="vanilla", cut="1", aux="train")
     assert (unoffered.status, unoffered.course) == ("not applicable", ())
     assert "does not offer aux_inputs, aux_labels (key offers)" in unoffered.reason
+
+
+@pytest.mark.usefixtures("made")
+def test_a_client_without_weights_trains_and_is_inverted(tmp_path: Path) -> None:
+    file = tmp_path / "flat.py"
+    file.write_text(
+        "from collections import OrderedDict\nfrom torch import nn\n\n\ndef build(classes):\n"
+        "    return nn.Sequential(OrderedDict(flat=nn.Flatten(), out=nn.Linear(64, classes)))\n"
+    )
+    record = cell(tmp_path, model=f"{file}:build", epochs=5, **UNSPLIT)
+    assert record.status == DONE, record.reason
+    assert record.utility is not None
+    assert record.utility > 0.5
+    assert {score.goal for score in record.scores} == {"inputs", "model"}

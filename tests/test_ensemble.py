@@ -203,6 +203,15 @@ def test_what_is_not_lowered_is_traced(part, shape):
     Case([part], shape, 2).check(fit)
 
 
+def test_a_part_without_weights_has_gradients_at_its_inputs_alone():
+    fit, inputs = ensemble([nn.Sequential(nn.Flatten())] * 2, (1, 4, 4), 3), torch.rand(2, 1, 4, 4, 3)
+    fit.aim(torch.zeros(2, 3, 16))
+    assert_same(fit.toward_inputs(inputs) * fit.scale, inputs / 8)
+    fit.toward_weights(inputs)
+    assert fit.gradients.shape == fit.weights.shape == (2, 0)
+    assert fit.state(1) == {}
+
+
 def test_a_large_convolution_is_traced():
     part = first_part(unsplit_cifar.build(), 2)
     assert isinstance(ensemble([part], (3, 32, 32), 1), Traced)

@@ -13,7 +13,7 @@ from rich.console import Console
 from cutlayer.display import Display, duration
 from cutlayer.estimate import estimates
 from cutlayer.experiment import grid
-from cutlayer.folder import run_folder
+from cutlayer.folder import finished, run_folder
 from cutlayer.record import FAILED, Record
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
@@ -85,7 +85,7 @@ def estimated(cells: Sequence[Scene], run: Path, jobs: int, console: Console) ->
     rehearsing = console.status("rehearsing on this machine") if console.is_terminal else contextlib.nullcontext()
     with rehearsing:
         seconds = estimates(cells, run)
-    done = seconds.count(0.0)
+    done = sum(finished(scene, run) is not None for scene in cells)
     kept = f" ({done} of {len(cells)} cells are there already)" if done else ""
     at_once = f", {jobs} cells at once" if jobs > 1 else ""
     console.print(f"estimated time: {duration(sum(seconds) / jobs)}{at_once}{kept}", highlight=False)

@@ -112,6 +112,20 @@ class Panel:
             charts += [chart] if chart else []
         return charts
 
+    def course(self) -> list[Chart]:
+        """What an attack on the training would have got by each step, in each deciding metric, blind beside."""
+        made = []
+        for finding in self.findings:
+            for row in finding.deciding:
+                points = [
+                    Points(name, _over_course(finding, row, field))
+                    for name, field in ((wording.metric(row.metric), "value"), ("blind", "blind"))
+                ]
+                told = f"{finding.first.cell.attack}, cut {finding.cut}: {row.goal}"
+                chart = curves(told, "training step", points) if points[0].at else None
+                made += [chart] if chart else []
+        return made
+
     def progress(self) -> list[Chart]:
         """What each attack tracked while it ran, a chart for each attack and curve."""
         lines: dict[tuple[str, str], list[Points]] = {}
@@ -159,6 +173,19 @@ def _over_epochs(finding: Finding, field: str) -> tuple[tuple[float, Spread], ..
             at.setdefault(epoch.epoch, []).append(getattr(epoch, field))
     line = ((epoch, spread(values)) for epoch, values in sorted(at.items()))
     return tuple((epoch, value) for epoch, value in line if value)
+
+
+def _over_course(finding: Finding, row: Row, field: str) -> tuple[tuple[float, Spread], ...]:
+    at: dict[float, list[float | None]] = {}
+    for record in (cell.record for cell in finding.cells if cell.record.course):
+        first = record.course[0]
+        end = first.step // first.epoch * record.training[-1].epoch
+        for step, scores in (*((part.step, part.scores) for part in record.course), (end, record.scores)):
+            for score in scores:
+                if (score.goal, score.metric, score.guess) == (row.goal, row.metric, row.guess):
+                    at.setdefault(step, []).append(getattr(score, field))
+    line = ((step, spread(values)) for step, values in sorted(at.items()))
+    return tuple((step, value) for step, value in line if value)
 
 
 def _over_rounds(runs: Sequence[Sequence[float]]) -> tuple[tuple[float, Spread], ...]:

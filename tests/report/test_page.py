@@ -249,3 +249,18 @@ def test_code_and_environment_are_told_apart_where_cells_differ(tmp_path: Path) 
     assert "beef" in text
     assert "The code had changes that no commit holds" in text
     assert "do not share one code" in text
+
+
+def test_the_course_of_an_attack_on_the_training_is_drawn_to_its_end(tmp_path: Path) -> None:
+    course = [
+        {"epoch": epoch, "step": 40 * epoch, "scores": [score("inputs", "ssim", 0.05 * epoch, 0.22, 1.0, True)]}
+        for epoch in (2, 5)
+    ]
+    save(tmp_path, made_record("unsplit", 1, 1, 0.8, course=course))
+    text = page_of(tmp_path).text
+    assert "What an attack on the training had got by then" in text
+    for place, value in ((80, "0.1"), (200, "0.25"), (400, "0.844")):
+        assert f"SSIM, {place}: {value}" in text
+        assert f"blind, {place}: 0.22" in text
+    save(tmp_path / "other", made_record("unsplit", 1, 1, 0.8))
+    assert "had got by then" not in page_of(tmp_path / "other").text
