@@ -34,7 +34,7 @@ class UnSplit(Attack):
     * Total variation is a mean over pixels, not the printed sum (``inversion.total_variation``): the error beside it is
       a mean too, and against a mean the sum with the printed weight leaves nothing but flat images.
     * Rounds, steps, start, AMSGrad and the mean square of the input, added to equation 1 with ``l2_weight``, are those
-      of the published code. Inputs are not clamped, here or there.
+      of the published code. Inputs are not clamped, here (but for ``bounds``) or there.
     * The clone is in evaluation mode, like the client part whose predictions it is matched to.
     * Joint and independent orders are ours. Each input follows equation 1 as if it were alone; a clone follows
       equation 2 with the mean error of its targets.
@@ -42,7 +42,11 @@ class UnSplit(Attack):
     * Restarts and bounds are ours. Both equations leave brightness, contrast and sign open, since a clone's first layer
       can undo them, so that runs as published may end in negatives. With ``bounds="unit"``, once the first fifth of the
       rounds is over, images are turned and scaled to [0, 1] (``inversion.fit_range``), held there, and scaled again in
-      the end: no more knowledge than the range that all parties' inputs have, and equation 1's taste for dark ones.
+      the end. It takes the inputs' range, which is no secret, and equation 1's taste for dark images, which is wrong
+      where inputs are bright rather than dark; measured on MNIST alone.
+    * ``order=joint rounds=25 input_learning_rate=3e-3 bounds=unit restarts=4`` in place of ``quick``, MNIST, seeds 101
+      to 103: SSIM .92 to .99 for .12 to .57 and clones of 98.6 % and more for 41 to 99 % at depth 1, .79 to .93 for .53
+      to .60 and 98.7 % and more for 84 to 99 % at depth 2, in twice the steps. At depth 3 inputs stay unreadable.
     """
 
     paper: ClassVar[str] = "Erdogan, Kupcu, Cicek: UnSplit (WPES 2022)"
