@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cutlayer.dataset import Dataset, DatasetError, Split
 
-OWN_SPLITS = ("test", "train")
+SHARE = "share"
+OWN_SPLITS = ("test", "train", SHARE)
 """Where data of the victim's own dataset comes from; any other name is that of a dataset."""
 
 
@@ -41,16 +42,20 @@ class Auxiliary:
         return self.split.labels[self.rows]
 
 
-def auxiliary(victim: Dataset, source: str, targets: Tensor, count: int | None, other: Dataset | None) -> Auxiliary:
-    """The adversary's rows: ``test``, the victim's test split without ``targets`` (rows of that split); ``train``, the
-    victim's own training split; otherwise the training split of the ``other`` dataset.
+def auxiliary(
+    victim: Dataset, source: str, taken: Tensor, count: int | None, other: Dataset | None = None
+) -> Auxiliary:
+    """The adversary's rows.
+
+    ``test``: the victim's test split without the targets; ``train``: its training split; ``share``: the part of that
+    which no client holds; otherwise the training split of the ``other`` dataset. ``taken`` are the rows that are not given: targets in the test split, clients' rows in a training split.
 
     ``count`` rows of them, spread evenly. Data that are not of the victim's form, or too few, are a ``DatasetError``.
     """
     split = victim.test if source == "test" else (other or victim).train
     kept = torch.ones(len(split), dtype=torch.bool)
-    if source == "test":
-        kept[targets] = False
+    if source in {"test", SHARE}:
+        kept[taken] = False
     rows = kept.nonzero().flatten()
     if other is not None:
         _check_form(victim, other)

@@ -68,7 +68,9 @@ class Experiment(BaseModel):
     offers: tuple[Knows, ...] = Field(
         (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS), description="what adversaries may know beyond the wire"
     )
-    aux: str = Field("test", description="an adversary's own data: test (without the targets), train, or a dataset")
+    aux: str = Field(
+        "test", description="an adversary's own data: test, train, share (no client holds it), or a dataset"
+    )
     aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
     clients: int = Field(1, ge=1, le=1000, description="clients that take turns")
     skew: float | None = Field(None, gt=0, description="Dirichlet parameter of the clients' label skew; without it IID")

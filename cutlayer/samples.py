@@ -70,16 +70,25 @@ class DealError(ValueError):
     """Samples that cannot be dealt as asked."""
 
 
-def deal_rows(rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int) -> list[Tensor]:
+def deal_rows(
+    rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int, withheld: bool = False
+) -> list[Tensor]:
     """Deal ``rows`` to ``clients``: in equal random parts, or with Dirichlet(``skew``) shares of each class.
 
     The smaller ``skew``, the fewer classes a client sees (Hsu, Qi, Brown 2019). Every client gets at least one row.
+    ``withheld``: first a part of the size of an equal client's is taken from all rows alike; it comes last.
     """
-    if clients > len(rows):
-        raise DealError(f"clients = {clients}: there are only {len(rows)} training samples to deal")
+    parts = clients + withheld
+    if parts > len(rows):
+        also = " and a share of an adversary's own" if withheld else ""
+        raise DealError(f"clients = {clients}{also}: there are only {len(rows)} training samples to deal")
     order = torch.randperm(len(rows), generator=generator(seed, "deal"))
     if skew is None:
-        return [torch.sort(rows[part]).values for part in order.tensor_split(clients)]
+        return [torch.sort(rows[part]).values for part in order.tensor_split(parts)]
+    if withheld:
+        *others, own = order.tensor_split(parts)
+        kept = torch.cat(others)
+        return [*deal_rows(rows[kept], labels[kept], clients, skew, seed), torch.sort(rows[own]).values]
     draw = np.random.default_rng(derive(seed, "skew"))
     hands: list[list[Tensor]] = [[] for _ in range(clients)]
     for label in sorted(set(labels.tolist())):

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Attack
-from cutlayer.auxiliary import OWN_SPLITS, Auxiliary, auxiliary
+from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defense import Defense
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.model import CutError, flop_count
 from cutlayer.protocol import Protocol
-from cutlayer.samples import Samples
+from cutlayer.samples import Samples, deal_rows
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.stream import derive
 from cutlayer.threat import Knows
@@ -59,6 +59,13 @@ class Scene:
         number = self.experiment.targets or self.attack.setting.targets
         rows = self.samples.test_rows
         return rows[: min(number, len(rows))] if number else self.samples.first_of_each_class()
+
+    def deal(self) -> list[Tensor]:
+        """The training rows of each client; where the adversary has a share of them, what is left is its own."""
+        experiment, rows, shared = self.experiment, self.samples.train_rows, self.experiment.aux == SHARE
+        labels = self.dataset.train.labels
+        hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, shared)
+        return hands[: experiment.clients]
 
     @property
     def work(self) -> int:
@@ -132,7 +139,8 @@ def _settle(experiment: Experiment) -> list[Scene]:
     make_defenses(experiment)
     samples = Samples(load_dataset(experiment))
     dataset = samples.dataset
-    if experiment.clients > len(dataset.train):
+    hands = experiment.clients + (experiment.aux == SHARE)
+    if hands > len(dataset.train):
         raise ExperimentError(f"clients = {experiment.clients}: there are only {len(dataset.train)} training samples")
     experiment = experiment.with_values(
         model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
@@ -166,7 +174,8 @@ def _auxiliary(scene: Scene) -> Auxiliary | None:
         return None
     other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
     targets = scene.target_rows - len(scene.samples.train_rows)
-    return auxiliary(scene.dataset, source, targets, experiment.aux_rows, other)
+    taken = torch.cat(scene.deal()) if source == SHARE else targets
+    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other)
 
 
 def _cuts(

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from cutlayer import __version__
+from cutlayer.auxiliary import SHARE
 from cutlayer.channel import Direct, Loopback
 from cutlayer.handover import Keeper, Route
 from cutlayer.host import Carrier, Host, LocalHost
@@ -21,7 +22,7 @@ from cutlayer.message import detached
 from cutlayer.model import join, split
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
-from cutlayer.samples import batch_sizes, deal_rows
+from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene, make_defenses, own_files
 from cutlayer.seating import Brief, make_party, seat_server
 from cutlayer.session import Plan, Session
@@ -93,7 +94,7 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
     host.restore(
         make_party(Seat.SERVER.value, server, experiment.optimization, seed, scene.device, scene.autocast).checkpoint()
     )
-    shards = _shards(scene)
+    shards = scene.deal()
     clients = []
     for number, shard in enumerate(shards):
         name = f"{Seat.CLIENT}-{number}"
@@ -183,13 +184,8 @@ def steps_to_train(scene: Scene, run: Path) -> int:
         return 0
     folder = run / "victims" / key(scene)
     begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
-    steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in _shards(scene))
+    steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in scene.deal())
     return (scene.experiment.epochs - begun) * steps
-
-
-def _shards(scene: Scene) -> list[Tensor]:
-    experiment, labels = scene.experiment, scene.dataset.train.labels
-    return deal_rows(scene.samples.train_rows, labels, experiment.clients, experiment.skew, experiment.seed)
 
 
 def key(scene: Scene) -> str:
@@ -199,7 +195,8 @@ def key(scene: Scene) -> str:
     options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
     data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
-    extra = (__version__, code, json.dumps(options, sort_keys=True, default=str), *data)
+    shared = experiment.aux == SHARE
+    extra = (__version__, code, *([SHARE] if shared else []), json.dumps(options, sort_keys=True, default=str), *data)
     return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
 
 

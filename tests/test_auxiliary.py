@@ -16,7 +16,7 @@ from cutlayer.experiment import ExperimentError, make
 from cutlayer.grants import Outside
 from cutlayer.scene import settle
 from cutlayer.threat import Knows, NotOfferedError
-from cutlayer.victim import brief
+from cutlayer.victim import brief, key
 from tests.scenes import PLUGINS
 
 
@@ -45,6 +45,27 @@ def test_rows_of_the_test_split_are_given_without_the_targets() -> None:
 
 def test_the_victims_own_training_rows_can_be_given() -> None:
     assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), None, None)) == list(range(40))
+
+
+def test_a_share_is_what_no_client_holds() -> None:
+    scenes = settled(aux="share", clients=3, seed=4)
+    found, hands = scenes[0].auxiliary, scenes[0].deal()
+    assert found is not None
+    assert sorted(len(hand) for hand in hands) == [10, 10, 10]
+    assert sorted([*brightness(found), *torch.cat(hands).tolist()]) == list(range(40))
+    skewed = settled(aux="share", clients=3, seed=4, skew=0.1)[0]
+    assert skewed.auxiliary is not None
+    # Whatever the clients hold, the share is one of all rows alike.
+    assert len(skewed.auxiliary) == 10
+    assert sorted([*brightness(skewed.auxiliary), *torch.cat(skewed.deal()).tolist()]) == list(range(40))
+    assert [len(hand) for hand in settled(clients=4)[0].deal()] == [10] * 4
+    with pytest.raises(ExperimentError, match="clients = 40: there are only 40 training samples"):
+        settled(aux="share", clients=40)
+
+
+def test_a_victim_is_another_one_where_a_share_is_withheld() -> None:
+    keys = {key(settled(aux=aux)[0]) for aux in ("test", "train", "share")}
+    assert len(keys) == 2
 
 
 def test_fewer_rows_are_spread_evenly() -> None:
