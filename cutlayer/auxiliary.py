@@ -48,7 +48,8 @@ def auxiliary(
     """The adversary's rows.
 
     ``test``: the victim's test split without the targets; ``train``: its training split; ``share``: the part of that
-    which no client holds; otherwise the training split of the ``other`` dataset. ``taken`` are the rows that are not given: targets in the test split, clients' rows in a training split.
+    which no client holds; otherwise the training split of the ``other`` dataset. ``taken`` are the rows
+    that are not given: targets in the test split, clients' rows in a training split.
 
     ``count`` rows of them, spread evenly. Data that are not of the victim's form, or too few, are a ``DatasetError``.
     """

@@ -43,9 +43,7 @@ class Outside:
 
     def _asked(self, client: Party, inputs: Tensor) -> Tensor:
         """What the client would send for ``inputs``: a query passes its defenses as any prediction does."""
-        answer = Message(
-            Kind.PREDICT, client.name, client.queries, {"smashed": client.forward(inputs, training=False)}
-        )
+        answer = Message(Kind.PREDICT, client.name, client.queries, {"smashed": client.forward(inputs, training=False)})
         client.queries += 1
         for defense in self.session.defenses:
             answer = defense.guard(answer)
