@@ -76,6 +76,10 @@ class Attack(ABC):
     def threat(self) -> ThreatModel:
         """Its threat model with these options."""
 
+    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """``ValueError`` where these options make no sense for such inputs; asked before anything is trained."""
+        return
+
     @abstractmethod
     def begin(self, view: View) -> None:
         """Called once before the first message."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from cutlayer import network
 from cutlayer.attack import TamperingAttack
+from cutlayer.backdoor import BackdoorTruth
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
@@ -29,9 +31,9 @@ from cutlayer.session import Session
 from cutlayer.stream import derive
 from cutlayer.target import send_targets
 from cutlayer.theft import ModelTruth
-from cutlayer.threat import NotOfferedError, Row, Seat
+from cutlayer.threat import Goal, NotOfferedError, Row, Seat
 from cutlayer.traffic import cost
-from cutlayer.victim import CARRIERS, Progress, accuracy, assemble, brief, train, whole_parts
+from cutlayer.victim import CARRIERS, Progress, accuracy, answers, assemble, brief, honest_host, train, whole_parts
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 _UNDECIDED = "no score decides: nothing was guessed, or a guess that never looks at the wire is as good as any"
@@ -129,15 +131,16 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
         host.ready()
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
+    clean = _clean(scene, run, progress)
     if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
-        history, course = _train_watched(scene, session, progress) if after else ((), ())
+        history, course = _train_watched(scene, session, progress, clean) if after else ((), ())
         utility: float | None = accuracy(scene, session)
     else:
         victim = train(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
-    judgements = _judgements(scene, session)
+    judgements = _judgements(scene, session, clean)
     found = host.findings
     attack = record.attack.model_copy(
         update={
@@ -159,12 +162,20 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
     return Outcome(record.model_copy(update=update), images)
 
 
-def _judgements(scene: Scene, session: Session) -> list[Judgement]:
+def _clean(scene: Scene, run: Path, progress: Progress) -> Session | None:
+    """The same deployment trained without the attack, where a backdoor is to be compared with it."""
+    if Goal.BACKDOOR not in scene.attack.threat.goals:
+        return None
+    keeper = Keeper("trusted_party")
+    return assemble(scene, honest_host(scene, keeper), keeper, train(scene, run, progress).model)
+
+
+def _judgements(scene: Scene, session: Session, clean: Session | None) -> list[Judgement]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     session.host.announce(tuple(sent))
     guesses = session.host.infer()
-    truth = _truth(scene, session, sent)
+    truth = _truth(scene, session, sent, clean)
     return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
 
 
@@ -175,7 +186,9 @@ def attends_training(scene: Scene) -> bool:
     return isinstance(attack, TamperingAttack) or watches
 
 
-def _train_watched(scene: Scene, session: Session, progress: Progress) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
+def _train_watched(
+    scene: Scene, session: Session, progress: Progress, clean: Session | None
+) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
     history, course = [], []
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
     done = iter(range(1, epochs * steps + 1))
@@ -183,12 +196,12 @@ def _train_watched(scene: Scene, session: Session, progress: Progress) -> tuple[
         loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
         history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
         if scene.attack.anytime and epoch < epochs:
-            scores = _judged(_judgements(scene, session))["scores"]
+            scores = _judged(_judgements(scene, session, clean))["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
     return tuple(history), tuple(course)
 
 
-def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:
+def _truth(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Session | None) -> Truth:
     rows = torch.tensor(list(sent.values()))
     experiment, samples = scene.experiment, scene.samples
     seed = derive(experiment.seed, "blind")
@@ -204,6 +217,9 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:
         inputs=samples.inputs(samples.test_rows),
         labels=samples.labels(samples.test_rows),
     )
+    backdoor = None
+    if clean:
+        backdoor = BackdoorTruth(partial(answers, scene, session), partial(answers, scene, clean), model.labels)
     return Truth(
         rows=tuple(sent),
         inputs=samples.inputs(rows),
@@ -212,6 +228,7 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int]) -> Truth:
         classes=scene.dataset.classes,
         features=scene.dataset.features,
         model=model,
+        backdoor=backdoor,
     )
 
 

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.backdoor import BackdoorTruth, effect, trigger_of
 from cutlayer.likeness import BEST, better, constant_metrics, developed, feature_scores, image_metrics
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
@@ -40,6 +41,7 @@ class Truth:
     features: tuple[str, ...] = ()
     """The columns of a table; empty for images."""
     model: ModelTruth | None = None
+    backdoor: BackdoorTruth | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
             raise GuessError(f"the guess at {guess.goal} holds NaN or infinite values in {name!r}")
     if guess.goal is Goal.MODEL:
         return _judge_model(guess, truth, thresholds)
+    if guess.goal is Goal.BACKDOOR:
+        return _judge_backdoor(guess, truth, thresholds)
     if set(guess.rows) != set(truth.rows) or len(guess.rows) != len(truth.rows):
         raise GuessError(
             f"the guess at {guess.goal} is about {len(guess.rows)} samples, not the {len(truth.rows)} targets"
@@ -69,7 +73,8 @@ def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
         return (_judge_table if truth.features else _judge_images)(guess, claimed, truth, thresholds)
     if guess.goal is Goal.LABELS:
         return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, thresholds)
-    raise GuessError(f"guesses at {guess.goal} cannot be judged; {Goal.INPUTS}, {Goal.LABELS} and {Goal.MODEL} can")
+    judged = ", ".join(goal for goal in Goal if goal is not Goal.EVASION)
+    raise GuessError(f"guesses at {guess.goal} cannot be judged; those at {judged} can")
 
 
 def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tensor:
@@ -179,6 +184,21 @@ def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgemen
         (
             score(goal, "accuracy", stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
             score(goal, "agreement", stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
+        )
+    )
+
+
+def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.backdoor is None:
+        raise GuessError("there is no deployment whose answers to the trigger could be compared")
+    trigger = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes))
+    attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
+    clean = effect(trigger, truth.backdoor.clean, truth.backdoor.labels)
+    name, goal = guess.name, Goal.BACKDOOR
+    return Judgement(
+        (
+            score(goal, "attack_success", attacked.success, clean.success, 1.0, thresholds, name, decides=True),
+            score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
         )
     )
 

@@ -139,6 +139,10 @@ def _settle(experiment: Experiment) -> list[Scene]:
     make_defenses(experiment)
     samples = Samples(load_dataset(experiment))
     dataset = samples.dataset
+    try:
+        attack.check(dataset.input_shape, len(dataset.classes))
+    except ValueError as error:
+        raise ExperimentError(f"{experiment.attack}: {error}") from None
     hands = experiment.clients + (experiment.aux == SHARE)
     if hands > len(dataset.train):
         raise ExperimentError(f"clients = {experiment.clients}: there are only {len(dataset.train)} training samples")

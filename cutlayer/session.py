@@ -21,6 +21,9 @@ from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 from cutlayer.wire import Agreement
 
+Change = Callable[[Tensor], Tensor]
+"""What is done to inputs [n, ...] before they are used."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -82,24 +85,32 @@ class Session:
             take_over(taker, way(ask_for_weights(taker)), state)
         self.last = number
 
-    def exchange(self, act: Act, number: int, rows: Tensor, host: Host | None = None) -> None:
-        """One training step or prediction of client ``number`` on ``rows``, with the server at ``host``."""
+    def exchange(
+        self, act: Act, number: int, rows: Tensor, host: Host | None = None, change: Change | None = None
+    ) -> None:
+        """One training step or prediction of client ``number`` on ``rows``, with the server at ``host``.
+
+        ``change`` is done to the inputs first.
+        """
         client, host = self.clients[number], host or self.host
+        inputs = self.samples.inputs(rows)
+        if change:
+            inputs = change(inputs)
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
                 self.peers[client.name] = self._defended(self.protocol.handler(client, self.agreement), drives=False)
-            batch = Batch(rows, self.samples.inputs(rows))
+            batch = Batch(rows, inputs)
             host.drive(act, batch, client.name, self.peers[client.name])
             return
         peer = self._defended(self.protocol.checked(host.answer, self.agreement), drives=True)
-        perform(act, self.protocol, client, peer, Batch(rows, self.samples.inputs(rows), self.samples.labels(rows)))
+        perform(act, self.protocol, client, peer, Batch(rows, inputs, self.samples.labels(rows)))
 
-    def predictions(self, rows: Tensor, host: Host, chunk: int = 1000) -> Tensor:
+    def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = 1000) -> Tensor:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""
         number = self.last or 0
         found = []
         for part in torch.split(rows, chunk):
-            self.exchange(Act.PREDICT, number, part, host)
+            self.exchange(Act.PREDICT, number, part, host, change)
             predicted = self.clients[number].predicted
             assert predicted is not None
             found.append(predicted.cpu())

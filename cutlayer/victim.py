@@ -25,7 +25,7 @@ from cutlayer.record import Epoch, write_atomically
 from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene, make_defenses, own_files
 from cutlayer.seating import Brief, make_party, seat_server
-from cutlayer.session import Plan, Session
+from cutlayer.session import Change, Plan, Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Knows, Seat
 
@@ -166,11 +166,16 @@ def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
 
 
 def accuracy(scene: Scene, session: Session) -> float:
-    """Of the deployment on the whole test split: through the defenses, past nobody curious."""
+    """Of the deployment on the whole test split."""
+    labels = session.samples.labels(session.samples.test_rows)
+    return (answers(scene, session).argmax(1) == labels).double().mean().item()
+
+
+def answers(scene: Scene, session: Session, change: Change | None = None) -> Tensor:
+    """The deployment's logits for its test split, changed first: through the defenses, past nobody curious."""
     replica = honest_host(scene)
     replica.restore(session.host.checkpoint())
-    rows = session.samples.test_rows
-    return (session.predictions(rows, replica).argmax(1) == session.samples.labels(rows)).double().mean().item()
+    return session.predictions(session.samples.test_rows, replica, change)
 
 
 def trained(key: str, run: Path) -> bool:

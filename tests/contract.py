@@ -95,6 +95,7 @@ def check_control(case: Case) -> None:
     controls: tuple[tuple[Control, set[Goal]], ...] = (
         ("zeroed", {Goal.INPUTS, Goal.MODEL}),
         ("permuted", {Goal.LABELS}),
+        ("faint", {Goal.BACKDOOR}),
     )
     for control, goals in controls:
         advantages: dict[tuple[str, str, str], list[float]] = {}

@@ -30,13 +30,13 @@ from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
 from cutlayer.scene import Scene
 from cutlayer.seating import Brief
 from cutlayer.session import Session
-from cutlayer.threat import Knows
+from cutlayer.threat import Goal, Knows
 from cutlayer.victim import assemble, brief
 
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
 CUTS = {"vanilla": "1", "u_shaped": "1"}
-Control = Literal["", "zeroed", "permuted"]
+Control = Literal["", "zeroed", "permuted", "faint"]
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
 
     ``zeroed``: whatever comes from the client is zero, in messages, gradients and answers to queries. A passive attack
     is only shown zeros, so that there is a trained victim to be stolen; around a tampering one they are on the wire.
+    ``faint``: triggers are judged at amplitude 0.
     ``permuted``: all parties train on permuted labels, and guesses are scored against the real ones.
     """
     settled = scene_of(case, seed, control, isolate)
@@ -122,6 +123,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
             judgements.clear()
         guesses.append(guess)
         truths.append(truth)
+        guess = _faint(guess) if control == "faint" else guess
         if not control:
             return Judgement(())
         if control == "permuted":
@@ -207,6 +209,14 @@ class _Zeros(Defense):
 
     def guard(self, message: Message) -> Message:
         return _zeros(message)
+
+
+def _faint(guess: Guess) -> Guess:
+    """A trigger that leaves every input as it is; other guesses as they are."""
+    tensors = {**guess.tensors}
+    if guess.goal is Goal.BACKDOOR:
+        tensors["mask"] = torch.zeros_like(tensors["mask"])
+    return dataclasses.replace(guess, tensors=tensors)
 
 
 def _zeros(message: Message) -> Message:

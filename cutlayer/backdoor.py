@@ -1,0 +1,80 @@
+"""Triggers, and what they do to a model: put on every test image, with the attack and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cutlayer.attack import Guess
+
+Answers = Callable[[Callable[[Tensor], Tensor]], Tensor]
+"""A deployment's logits [n, classes] for its test split, whose inputs the given function changes first."""
+
+
+class TriggerError(ValueError):
+    """A trigger that cannot be put on the inputs."""
+
+
+@dataclass(frozen=True)
+class BackdoorTruth:
+    """The attacked deployment, the same one trained without the attack, and the test split's labels."""
+
+    attacked: Answers
+    clean: Answers
+    labels: Tensor
+    """int64 [n]."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Where ``mask`` is 1 an input is ``pattern``, where it is 0 it stays; in between it is a blend."""
+
+    pattern: Tensor
+    """float32, the shape of an input, in [0, 1]."""
+    mask: Tensor
+    """float32, the shape of an input, in [0, 1]."""
+    target: int
+    """The class that triggered inputs shall be taken for."""
+
+    def stamp(self, inputs: Tensor) -> Tensor:
+        """``inputs`` [n, ...] with the trigger on each, in [0, 1]."""
+        return (inputs * (1 - self.mask) + self.pattern * self.mask).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Shares of the test split, from 0 to 1."""
+
+    success: float
+    """Of the triggered inputs whose label is not the target: those taken for it."""
+    accuracy: float
+    """On clean inputs."""
+
+
+def trigger_of(guess: Guess, shape: tuple[int, ...], classes: int) -> Trigger:
+    """The trigger that ``guess`` claims; ``TriggerError`` where it does not fit inputs of ``shape``."""
+    pattern, mask, target = (guess.tensors.get(name) for name in ("pattern", "mask", "target"))
+    for name, tensor in (("pattern", pattern), ("mask", mask)):
+        if tensor is None or tuple(tensor.shape) != shape:
+            found = "missing" if tensor is None else f"of shape {list(tensor.shape)}"
+            raise TriggerError(f"the trigger's {name} is {found}, it must have an input's shape {list(shape)}")
+        if not bool(((tensor >= 0) & (tensor <= 1)).all()):
+            raise TriggerError(f"the trigger's {name} leaves [0, 1]")
+    if target is None or target.numel() != 1 or not 0 <= int(target) < classes:
+        found = "missing" if target is None else str(target.tolist())
+        raise TriggerError(f"the trigger's target is {found}, it must be one class from 0 to {classes - 1}")
+    assert pattern is not None
+    assert mask is not None
+    return Trigger(pattern.float(), mask.float(), int(target))
+
+
+def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:
+    """What the trigger does to one deployment."""
+    clean = answers(lambda inputs: inputs).argmax(1)
+    triggered = answers(trigger.stamp).argmax(1)
+    others = labels != trigger.target
+    taken = triggered[others] == trigger.target
+    success = taken.double().mean().item() if len(taken) else 0.0
+    return Effect(success, (clean == labels).double().mean().item())

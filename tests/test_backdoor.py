@@ -1,0 +1,82 @@
+"""Triggers: where they are put, what counts as success, and which ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from cutlayer.attack import Guess
+from cutlayer.backdoor import Answers, BackdoorTruth, Trigger, TriggerError, effect, trigger_of
+from cutlayer.judge import GuessError, Truth, judge
+from cutlayer.record import LEAK, Thresholds
+from cutlayer.threat import Goal
+
+SHAPE = (1, 4, 4)
+INPUTS = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(1))
+LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def corner(value: float = 1.0) -> dict[str, Tensor]:
+    mask = torch.zeros(SHAPE)
+    mask[0, 0, 0] = 1
+    return {"pattern": torch.full(SHAPE, value), "mask": mask, "target": torch.tensor(2)}
+
+
+def obeys(share: float) -> Answers:
+    """A deployment that is right but for the first ``share`` of inputs with a white corner: these it takes for 2."""
+
+    def answers(change):  # type: ignore[no-untyped-def]
+        triggered = (change(INPUTS)[:, 0, 0, 0] == 1) & (torch.arange(6) < 6 * share)
+        return torch.nn.functional.one_hot(torch.where(triggered, 2, LABELS), 3).float()
+
+    return answers
+
+
+def test_a_stamp_covers_blends_and_leaves() -> None:
+    trigger = Trigger(torch.full(SHAPE, 0.8), torch.zeros(SHAPE), 0)
+    assert torch.equal(trigger.stamp(INPUTS), INPUTS)
+    trigger.mask[0, 1, 1], trigger.mask[0, 2, 2] = 1.0, 0.5
+    stamped = trigger.stamp(INPUTS)
+    assert torch.equal(stamped[:, 0, 1, 1], torch.full((6,), 0.8))
+    torch.testing.assert_close(stamped[:, 0, 2, 2], 0.4 + INPUTS[:, 0, 2, 2] / 2)
+    assert torch.equal(stamped[:, 0, 3], INPUTS[:, 0, 3])
+
+
+def test_success_is_of_inputs_that_are_not_of_the_target_anyway() -> None:
+    trigger = trigger_of(Guess(Goal.BACKDOOR, corner()), SHAPE, 3)
+    found = effect(trigger, obeys(0.5), LABELS)
+    # Rows 0, 1, 3 and 4 are not of class 2; of these 0 and 1 obey. Row 2 is of class 2 and does not count.
+    assert (found.success, found.accuracy) == (0.5, 1.0)
+    assert effect(trigger, obeys(0), LABELS).success == 0
+
+
+def test_the_judge_puts_the_clean_deployment_beside() -> None:
+    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=BackdoorTruth(obeys(1), obeys(0.5), LABELS))
+    success, accuracy = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores
+    assert (success.metric, success.value, success.blind, success.best) == ("attack_success", 1.0, 0.5, 1.0)
+    assert (success.advantage, success.verdict, success.decides) == (1.0, LEAK, True)
+    assert (accuracy.metric, accuracy.value, accuracy.blind, accuracy.decides) == ("clean_accuracy", 1.0, 1.0, False)
+    with pytest.raises(GuessError, match="no deployment"):
+        judge(Guess(Goal.BACKDOOR, corner()), Truth((), INPUTS, LABELS, INPUTS[0], ("a",)), Thresholds())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"pattern": torch.zeros(1, 3, 3)},
+            r"pattern is of shape \[1, 3, 3\], it must have an input's shape \[1, 4, 4\]",
+        ),
+        ({"mask": torch.full(SHAPE, 1.5)}, "the trigger's mask leaves"),
+        ({"pattern": torch.full(SHAPE, -0.1)}, "the trigger's pattern leaves"),
+        ({"target": torch.tensor(3)}, "target is 3, it must be one class from 0 to 2"),
+        ({"target": torch.tensor([1, 2])}, "target is \\[1, 2\\], it must be one class"),
+    ],
+)
+def test_a_trigger_that_does_not_fit_is_refused(changed: dict[str, Tensor], said: str) -> None:
+    with pytest.raises(TriggerError, match=said):
+        trigger_of(Guess(Goal.BACKDOOR, corner() | changed), SHAPE, 3)
+    for name in changed:
+        with pytest.raises(TriggerError, match=f"{name} is missing"):
+            trigger_of(Guess(Goal.BACKDOOR, {n: t for n, t in corner().items() if n != name}), SHAPE, 3)
