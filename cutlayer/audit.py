@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -211,7 +212,7 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Sessi
     dealt = scene.protocol.deal(blank, scene.cuts)
     held = {seat: iter(parts) for seat, parts in dealt.items()}
     model = ModelTruth(
-        parts=[part.cpu() for part in whole_parts(scene, session)],
+        parts=[copy.deepcopy(part).cpu() for part in whole_parts(scene, session)],
         client=[number for number, owner in enumerate(scene.protocol.owners) if owner is Seat.CLIENT],
         untrained=[next(held[owner]) for owner in scene.protocol.owners],
         inputs=samples.inputs(samples.test_rows),

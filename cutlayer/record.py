@@ -103,7 +103,7 @@ class AttackRun(_Part):
     fraction: float | None = None
     """``steps`` / ``published_steps``; none where the attack optimizes nothing."""
     notes: dict[str, Any] = Field(default_factory=dict)
-    curves: dict[str, list[float]] = Field(default_factory=dict)
+    curves: dict[str, list[float | None]] = Field(default_factory=dict)
 
 
 class Pictures(_Part):

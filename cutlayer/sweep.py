@@ -75,9 +75,17 @@ class Sweep:
         ran = self._at_once(waiting, watcher) if min(self.jobs, len(waiting)) > 1 else self._in_turn(waiting, watcher)
         for number in ran:
             watcher.end(number)
-            record = read_record(cell_folder(self.cells[number], self.run))
+            yield number, self._kept(self.cells[number])
+
+    def _kept(self, scene: Scene) -> Record:
+        """The record that a cell has left; where it cannot be read the cell has failed, and the rest goes on."""
+        try:
+            record = read_record(cell_folder(scene, self.run))
             assert record is not None
-            yield number, record
+        except ValueError as error:
+            reason = f"its record cannot be read: {str(error).splitlines()[0]}"
+            return outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+        return record
 
     def _over(self) -> bool:
         return self.until is not None and time.monotonic() >= self.until

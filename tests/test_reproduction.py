@@ -11,11 +11,11 @@ from cutlayer.commands.reproduce import paper
 from cutlayer.experiment import ExperimentError
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.queries import needed
-from cutlayer.papers.unsplit.tables import TABLE_2
+from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
 from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.comparison import Line, Number, comparison
-from cutlayer.reproduction.found import as_experiment, find
+from cutlayer.reproduction.found import as_experiment, find, nearest
 from cutlayer.reproduction.page import write_html, write_markdown
 from cutlayer.reproduction.paper import SCALES
 from cutlayer.reproduction.plan import chosen, experiments
@@ -85,14 +85,47 @@ def test_seeds_are_taken_together_and_settings_apart(tmp_path: Path) -> None:
     rows = table_of(tmp_path)
     told = [(row["depth"], row["setting"], row["seeds"], row["MSE"], row["printed"]) for row in rows]
     assert told == [
-        ("1", "as published", "2", "0.060 ± 0.127", "0.054"),
         ("1", "rounds=50, order=joint, 0.05 of the steps", "1", "0.200", "0.054"),
+        ("1", "as published", "2", "0.060 ± 0.127", "0.054"),
         ("2", "as published", "1", "0.300", "0.056"),
     ]
-    assert [row["difference"] for row in rows] == ["+0.006", "+0.146", "+0.244"]
-    assert rows[0]["blind"] == "0.058"
-    assert rows[0]["accuracy with the clone"] == "90.0 % ± 0.0 %"
-    assert rows[0]["seconds an image"] == "2"
+    assert [row["difference"] for row in rows] == ["+0.146", "+0.006", "+0.244"]
+    assert rows[1]["blind"] == "0.058"
+    assert rows[1]["accuracy with the clone"] == "90.0 % ± 0.0 %"
+    assert rows[1]["seconds an image"] == "2"
+
+
+def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
+    leave(tmp_path, 1, 0.05)
+    changes: list[dict[str, Any]] = [
+        *({"defense": "gaussian_noise"}, {"clients": 5}, {"optimizer": "sgd"}, {"precision": "bf16"}, {"aux": "train"}),
+        *({"amsgrad": False}, {"weight_decay": 0.1}, {"options": {"order": "joint"}}),
+    ]
+    for number, changed in enumerate(changes):
+        leave(tmp_path / str(number), 1, 0.1 + number / 100, **changed)
+    leave(tmp_path / "aside", 2, 0.05, device="cpu", threads=4, isolate=False, precision="fp32")
+    rows = table_of(tmp_path)
+    assert {row["setting"]: row["seeds"] for row in rows} == {
+        "as published": "2",
+        **dict.fromkeys(("defense=gaussian_noise", "clients=5", "optimizer=sgd", "precision=bf16", "aux=train"), "1"),
+        **dict.fromkeys(("amsgrad=False", "weight_decay=0.1", "order=joint"), "1"),
+    }
+    found = find([tmp_path])
+    published = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
+    assert published is not None
+    assert published.told == "as published"
+
+
+def test_a_run_that_is_a_cell_at_two_scales_is_shown_once(tmp_path: Path) -> None:
+    (cell, *_) = TABLE_3.cells("quick")
+    assert cell in TABLE_3.cells("paper")
+    options = {"observes": "weights", "match": "first", "search": "candidates"}
+    experiment = as_experiment({**cell.values, "seed": 1}).model_dump(mode="json")
+    where = Cell(attack="label_inference", dataset=cell.values["dataset"], cut=cell.values["cut"], seed=1)
+    record = Record(cell=where, attack=AttackRun(options=options), experiment=experiment)
+    write_atomically(tmp_path / "record.json", record.model_dump_json())
+    (table,) = (block for block in TABLE_3.blocks(find([tmp_path])) if isinstance(block, Table))
+    assert len(table.rows) == 1
 
 
 def test_a_seed_that_was_run_again_counts_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -74,3 +75,17 @@ def test_what_does_not_apply_says_why(tmp_path: Path, values: dict[str, Any], re
     assert reason in record.reason
     assert not (tmp_path / "victims").exists()
     assert finished(scene, tmp_path) == record
+
+
+@pytest.mark.usefixtures("made")
+def test_a_curve_that_is_not_finite_is_kept_and_a_record_that_cannot_be_read_is_a_failed_cell(tmp_path: Path) -> None:
+    noting = 'self.view.note("curve", [1.0, float("nan")])\n        ' + GREY
+    values = {"plugins": attacks(tmp_path / "own", noting=noting), "model": STOCHASTIC, "isolate": False}
+    scenes = scenes_of(**values, attack="noting", protocol="vanilla", cut="1", epochs=1)
+    (record,) = sweep(scenes, tmp_path)
+    assert (record.status, record.attack.curves) == (DONE, {"curve": [1.0, None]})
+    with patch("cutlayer.sweep.write_record", lambda folder, *rest: (folder / "record.json").write_text("{")):
+        (cell_folder(scenes[0], tmp_path) / "record.json").unlink()
+        (record,) = sweep(scenes, tmp_path)
+    assert record.status == FAILED
+    assert record.reason.startswith("its record cannot be read: ")

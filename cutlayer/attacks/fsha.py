@@ -127,11 +127,12 @@ class FSHA(TamperingAttack):
         seen, self._seen = self._seen, {}
         if not rows:
             return ()
+        steps = 0
         for name, values in self._hijack.losses.items():
-            every = ceil(len(values) / _CURVE)
-            self._view.note(name, torch.stack(values[::every]).tolist())
+            steps = len(values)
+            self._view.note(name, [value.item() for value in values[:: ceil(steps / _CURVE) or 1]])
         if self._hijack.diverged:
-            self._view.note("diverged", f"in step {len(values)}; the honest gradient was returned from then on")
+            self._view.note("diverged", f"in step {steps + 1}; the honest gradient was returned from then on")
         inputs = self._hijack.decoded(torch.stack([seen[row] for row in rows]))
         return (Guess(Goal.INPUTS, {"inputs": inputs}, rows),)
 
@@ -183,12 +184,12 @@ class _Hijack:
         loss = of_public - of_private + self._options.gp_weight * penalty
         # All gradients are taken at the same weights, and none is left behind in a leaf for another one to be added to.
         *of_judges, at_private = torch.autograd.grad(loss, [*self._judges, private])
-        for values, value in zip(self.losses.values(), (decoding, loss, penalty, of_private), strict=True):
-            values.append(value.detach().cpu())
         found = [*of_coders, *of_judges, at_private]
-        if not torch.stack([grad.sum() for grad in found]).isfinite().all():
+        if not torch.stack([loss, decoding, *(grad.sum() for grad in found)]).isfinite().all():
             self.diverged = True
             return None
+        for values, value in zip(self.losses.values(), (decoding, loss, penalty, of_private), strict=True):
+            values.append(value.detach().cpu())
         for weight, grad in zip([*self._coders, *self._judges], found, strict=False):
             weight.grad = grad
         for optimizer in self._optimizers:

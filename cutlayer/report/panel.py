@@ -188,7 +188,7 @@ def _over_course(finding: Finding, row: Row, field: str) -> tuple[tuple[float, S
     return tuple((step, value) for step, value in line if value)
 
 
-def _over_rounds(runs: Sequence[Sequence[float]]) -> tuple[tuple[float, Spread], ...]:
+def _over_rounds(runs: Sequence[Sequence[float | None]]) -> tuple[tuple[float, Spread], ...]:
     length = max(map(len, runs), default=0)
     places: list[int] = np.unique(np.linspace(0, length - 1, min(length, _MOST_POINTS)).round().astype(int)).tolist()
     line = ((float(i + 1), spread(run[i] for run in runs if i < len(run))) for i in places)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, make
 from cutlayer.record import DONE, Record, read_record
-from cutlayer.reproduction.paper import SCALES, Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import SCALES, Cell, Exhibit
 
-_SIZES = ("train_rows", "test_rows", "epochs", "targets", "aux_rows")
+_DEFAULTS = make({}).model_dump(mode="json")
+_ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers"} | {
+    *("steps", "leak", "partial", "options", "protocol", "model", "cut", "when"),  # shown elsewhere, or matched
+}
+# What an open value is settled to where nothing is out of the ordinary.
+_EITHER: Mapping[str, Any] = defaultdict(lambda: None, {"precision": "fp32"})
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,8 @@ class Run:
 class Group:
     """Runs of one cell that differ in their seeds alone."""
 
-    scale: Scale
-    setting: str
-    """How they differ from what was published; empty where they do not."""
+    differences: tuple[str, ...]
+    """In what they differ from what was published, as ``key=value``."""
     runs: tuple[Run, ...]
 
     @property
@@ -40,8 +45,10 @@ class Group:
 
     @property
     def told(self) -> str:
-        """``setting`` in words."""
-        return self.setting or "as published"
+        """The differences in words."""
+        shares = [record.attack.fraction for record in self.records if record.attack.fraction is not None]
+        share = f"{min(shares):.2g} of the steps" if self.differences and shares and min(shares) < 1 else ""
+        return ", ".join(filter(None, (*self.differences, share))) or "as published"
 
 
 @dataclass(frozen=True)
@@ -53,25 +60,25 @@ class Found:
     def groups(self, exhibit: Exhibit, wanted: Mapping[str, Any]) -> list[Group]:
         """Runs of the exhibit's cells that have all the ``wanted`` values, those nearest to what was published last.
 
-        Each seed counts once, with its latest run.
+        Each seed counts once in a group, with its latest run.
         """
-        return list(self._groups(exhibit, wanted))
-
-    def _groups(self, exhibit: Exhibit, wanted: Mapping[str, Any]) -> Iterator[Group]:
-        published = [cell for cell in exhibit.cells("paper") if _has(cell, wanted)]
-        for scale in SCALES:
-            settings: dict[str, dict[int, Run]] = {}
+        found: dict[tuple[str, ...], dict[int, Run]] = {}
+        placed: set[int] = set()
+        published: Cell | None = None
+        # A run that is a cell at several scales is one of the largest of them.
+        for scale in reversed(SCALES):
             for cell in (cell for cell in exhibit.cells(scale) if _has(cell, wanted)):
+                published = published or (cell if scale == "paper" else None)
                 asked = as_experiment(cell.values).model_dump(mode="json")
                 for run in self.runs:
-                    if _belongs(run.record, cell.values, asked):
-                        setting = _setting(run.record, cell, (published or [cell])[0])
-                        seeds = settings.setdefault(setting, {})
+                    if id(run) not in placed and _belongs(run.record, cell.values, asked):
+                        placed.add(id(run))
+                        seeds = found.setdefault(_differences(run.record, cell, published), {})
                         kept = seeds.get(run.record.cell.seed)
                         if kept is None or run.record.started >= kept.record.started:
                             seeds[run.record.cell.seed] = run
-            for setting in sorted(settings):
-                yield Group(scale, setting, tuple(run for _, run in sorted(settings[setting].items())))
+        groups = [Group(d, tuple(run for _, run in sorted(seeds.items()))) for d, seeds in found.items()]
+        return sorted(groups, key=lambda group: (-len(group.differences), group.differences))
 
 
 def find(folders: Iterable[Path]) -> Found:
@@ -118,24 +125,30 @@ def _has(cell: Cell, wanted: Mapping[str, Any]) -> bool:
     return all(cell.values.get(key) == value for key, value in wanted.items())
 
 
-def _setting(record: Record, cell: Cell, published: Cell) -> str:
-    """Sizes and options in which the record differs from what was published."""
-    default = {key: Experiment.model_fields[key].default for key in _SIZES}
-    parts = [
-        f"{key}={record.experiment[key]}"
-        for key in _SIZES
-        if record.experiment.get(key) != published.values.get(key, default[key])
+def _differences(record: Record, cell: Cell, published: Cell | None) -> tuple[str, ...]:
+    """Every key and option, but for where and on what it ran, in which the record differs from what was published."""
+    as_run = {**_DEFAULTS, **record.experiment}
+    like = published or cell
+    meant = as_experiment({**like.values, **like.how}).model_dump(mode="json")
+    parts = [] if published else ["a stand-in"]
+    parts += [
+        f"{key}={as_run[key]}"
+        for key in _DEFAULTS
+        if key not in _ASIDE and as_run[key] not in (meant[key], _EITHER[key])
     ]
-    kind = registry.cls("attacks", record.cell.attack, Attack)
+    attack = record.cell.attack
+    parts += [
+        f"{plugin}.{name}={value}"
+        for plugin, options in as_run["options"].items()
+        for name, value in options.items()
+        if plugin != attack and plugin in {as_run["dataset"], *as_run["defense"].split("+")}
+    ]
+    kind = registry.cls("attacks", attack, Attack)
     assert is_dataclass(kind)
-    options = {field.name: field.default for field in fields(kind)}
-    for name, value in record.attack.options.items():
-        asked = f"{record.cell.attack}.{name}"
-        if asked not in cell.values and name in options and value != options[name]:
-            parts.append(f"{name}={value}")
-    if parts and record.attack.fraction is not None and record.attack.fraction < 1:
-        parts.append(f"{record.attack.fraction:.2g} of the steps")
-    return ", ".join(parts)
+    given = {field.name: field.default for field in fields(kind)}
+    given |= {name.partition(".")[2]: value for name, value in cell.values.items() if name.startswith(f"{attack}.")}
+    own = record.attack.options
+    return (*parts, *(f"{name}={own[name]}" for name in given if name in own and own[name] != given[name]))
 
 
 def nearest(groups: Sequence[Group]) -> Group | None:

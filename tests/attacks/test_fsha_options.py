@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -148,6 +149,8 @@ def test_what_diverges_ends_with_the_honest_gradient(rate):
     adversary(sent(Kind.PREDICT, smashed), echo)
     assert adversary.infer()[0].tensors["inputs"].isfinite().all()
     assert "the honest gradient was returned from then on" in adversary.view.notes["diverged"]
+    kept = [value for note in adversary.view.notes.values() if isinstance(note, list) for value in note]
+    assert all(math.isfinite(value) for value in kept)
 
 
 @pytest.mark.parametrize(
