@@ -171,7 +171,7 @@ def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
     for folder in ("runs", "none"):
         (tmp_path / folder).mkdir(exist_ok=True)
         found = find([tmp_path / folder])
-        write_html(tmp_path / f"{folder}.html", PAPER, PAPER.exhibits, found, "lead")
+        write_html(tmp_path / f"{folder}.html", PAPER, found, "lead")
         write_markdown(tmp_path / f"{folder}.md", PAPER, found, "lead")
     page, text = (tmp_path / "runs.html").read_text(), (tmp_path / "runs.md").read_text()
     for exhibit in PAPER.exhibits:
@@ -208,6 +208,10 @@ def test_overrides_choose_cells_or_change_how_they_run() -> None:
     assert {(e.steps, *e.options.values()) for e in whole} == {("paper",)}
     with pytest.raises(ExperimentError, match="no cell of table 2 has dataset=svhn"):
         experiments("unsplit", [table], "quick", 1, ["dataset=svhn"])
+    with pytest.raises(ExperimentError, match=r"unsplt\.order: no cell of table 2 uses it"):
+        experiments("unsplit", [table], "quick", 1, ["unsplt.order=joint"])
+    noise = ["defense=gaussian_noise", "gaussian_noise.sigma=0.5", "dataset=mnist"]
+    assert {e.options["gaussian_noise"]["sigma"] for e in experiments("unsplit", [table], "quick", 1, noise)} == {0.5}
     with pytest.raises(ExperimentError, match="seeds are chosen by --seeds"):
         experiments("unsplit", [table], "quick", 1, ["seed=4"])
 

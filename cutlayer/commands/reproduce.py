@@ -75,7 +75,7 @@ def reproduce(request: Request, console: Console) -> Path:
                         problems.append(f"{_named(cells[number])}: {record.status}: {record.reason}")
         finally:
             lead = f"Run: {told}; {done} of {len(cells)} cells have a record. " + "; ".join(dict.fromkeys(problems))
-            write_html(page, source, exhibits, find([run]), lead)
+            write_html(page, source, find([run]), lead)
     for problem in dict.fromkeys(problems):
         console.print(problem, style="red", highlight=False)
     if done < len(cells):

@@ -81,6 +81,11 @@ def _victim(dataset: str, scale: Scale) -> dict[str, Any]:
     return values
 
 
+def _space(attack: str, dataset: str) -> dict[str, float]:
+    """The standard deviation of the inputs that the attack steps in, one for all channels."""
+    return {f"{attack}.scale": 0.225 if dataset == "cifar10" else 0.5}
+
+
 def _cells(
     scale: Scale, attack: str, settings: Mapping[str, tuple[_Reading, object]], offers: str, short: _Reading
 ) -> list[Cell]:
@@ -88,7 +93,17 @@ def _cells(
     datasets = {"smoke": ("digits",), "quick": ("mnist",), "paper": ("mnist", "cifar10")}[scale]
     how: dict[str, Any] = {"offers": offers.split(), **(short if scale == "smoke" else {})}
     return [
-        Cell({**_victim(dataset, scale), "attack": attack, "cut": cut, "steps": steps, **reading}, how)
+        Cell(
+            {
+                **_victim(dataset, scale),
+                "attack": attack,
+                "cut": cut,
+                "steps": steps,
+                **_space(attack, dataset),
+                **reading,
+            },
+            how,
+        )
         for dataset in datasets
         for cut in _CUTS[dataset]
         for reading, _ in settings.values()
@@ -112,7 +127,8 @@ def _exhibit(
                     place = (dataset, setting, _NAMES[cut])
                     groups = found.groups(exhibit, {"dataset": dataset, "cut": cut, **reading})
                     lines += [Line(place, group, said) for group in groups]
-        return list(comparison(("dataset", "setting", "cut"), (_PSNR, _SSIM), lines)) or [Text("Not run.")]
+        heads = ("dataset", "setting", "cut")
+        return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else [Text("Not run.")]
 
     cells = partial(_cells, attack=attack, settings=settings, offers=offers, short={**short, "isolate": False})
     exhibit = Exhibit(name, f"{name.capitalize()} inversion", text, cells, blocks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -23,11 +22,11 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 """
 
 
-def write_html(path: Path, paper: Paper, exhibits: Sequence[Exhibit], found: Found, lead: str) -> None:
+def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     """One self-contained file; ``lead`` says what was run."""
     parts = [f"<h1>{escape(paper.citation)}, measured anew</h1>", html(Text(lead))]
     parts += [html(Text(part)) for part in paper.text.split("\n\n")]
-    for exhibit in exhibits:
+    for exhibit in paper.exhibits:
         parts += [f"<h2>{escape(_title(exhibit))}</h2>", html(Text(exhibit.text))]
         parts += [html(block) for block in exhibit.blocks(found)]
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'

@@ -36,26 +36,32 @@ def experiments(
         if key in given:
             raise ExperimentError(f"{key} = {given[key]!r}: a reproduction sets it; seeds are chosen by --seeds")
     found: dict[str, Experiment] = {}
+    used: set[str] = set()
     for seed in range(1, seeds + 1):
         for exhibit in exhibits:
             for cell in exhibit.cells(scale):
                 values = _with(cell, given)
                 if values is not None:
+                    used |= values.keys()
                     experiment = as_experiment({**values, "seed": seed, "name": name})
                     found.setdefault(experiment.fingerprint(), experiment)
     if not found and any(exhibit.cells(scale) for exhibit in exhibits):
         raise ExperimentError(f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}")
+    unused = sorted(key for key in given if found and key not in used)
+    if unused:
+        raise ExperimentError(f"{', '.join(unused)}: no cell of {', '.join(e.name for e in exhibits)} uses it")
     return list(found.values())
 
 
 def _with(cell: Cell, given: Mapping[str, Any]) -> dict[str, Any] | None:
     """The cell's values with those ``given``; None where it is not among the chosen ones."""
     values = {**cell.values, **cell.how}
+    others = {str(given.get("aux", "")), *str(given.get("defense", "")).split("+")}
     for key, value in given.items():
         plugin, dot, _ = key.partition(".")
         if key in cell.values:
             if str(cell.values[key]) not in map(str, value if isinstance(value, list) else [value]):
                 return None
-        elif not dot or plugin in {cell.values["attack"], cell.values["dataset"]}:
+        elif not dot or plugin in {cell.values["attack"], cell.values["dataset"], *others}:
             values[key] = value
     return values
