@@ -254,4 +254,8 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
 
 
 def _published(scene: Scene) -> Any:
-    return make_attack(scene.experiment.attack, scene.attack.presets.get("paper", {}), scene.experiment.plugins)
+    presets = scene.attack.presets
+    shortened = presets.get(scene.experiment.steps, {})
+    # Words among the options make another attack of it; numbers only count differently.
+    kept = {name: v for name, v in scene.options.items() if isinstance(v, str) and name not in shortened}
+    return make_attack(scene.experiment.attack, {**kept, **presets.get("paper", {})}, scene.experiment.plugins)

@@ -86,13 +86,19 @@ def reproduce(
     minutes: Annotated[float, typer.Option(min=0, help="Begin no cell after so many minutes; 0: no limit.")] = 0,
     jobs: Jobs = 0,
 ) -> None:
-    """Run a paper's tables and figures anew, what is missing of them, and write ours beside the printed values."""
+    """Run a paper's tables and figures anew, what is missing of them, and write ours beside the printed values.
+
+    Exits with 1 when a cell failed or was refused.
+    """
     from cutlayer.commands.reproduce import Request
     from cutlayer.commands.reproduce import reproduce as run
 
     names = [*(f"table {name}" for name in table or ()), *(f"figure {name}" for name in figure or ()), *(only or ())]
     request = Request(paper, names, scale.value, seeds, given or [], minutes, jobs, _command())
-    print(run(request, Console(stderr=True)))
+    page, whole = run(request, Console(stderr=True))
+    print(page)
+    if not whole:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -55,6 +55,9 @@ class Pool:
         """Wait for the next news of any task."""
         ready = wait([worker.line for worker in self._workers if worker.task is not None])
         worker = next(worker for worker in self._workers if worker.line in ready)
+        # Whoever was heard comes last next time: with many workers none must wait for long.
+        self._workers.remove(worker)
+        self._workers.append(worker)
         try:
             kind, *content = json.loads(worker.line.recv_bytes())
         except (EOFError, ConnectionError):

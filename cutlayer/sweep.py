@@ -125,6 +125,8 @@ class Sweep:
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
                     another = any(other.experiment.isolate for other in left.values())
                     pool.give(number, {**told, "command": self.command, "another": another})
+                if not pool.busy:
+                    return
                 news = pool.news()
                 if news.kind == "progress":
                     watcher.progress(news.number, *news.content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -146,8 +147,8 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     model = whole_model(scene, session)
     write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
     write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
-    for kept in folder.glob("epoch-*"):
-        shutil.rmtree(kept)
+    for kept in (*folder.glob("epoch-*"), *folder.glob(".draft-*")):
+        shutil.rmtree(kept, ignore_errors=True)
     return Victim(model, tuple(history))
 
 
@@ -188,7 +189,7 @@ def steps_to_train(scene: Scene, run: Path) -> int:
     if trained(key(scene), run):
         return 0
     folder = run / "victims" / key(scene)
-    begun = max((int(kept.name.removeprefix("epoch-")) for kept in folder.glob("epoch-*")), default=0)
+    begun = max(map(_number, folder.glob("epoch-*")), default=0)
     steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in scene.deal())
     return (scene.experiment.epochs - begun) * steps
 
@@ -233,20 +234,32 @@ def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
 
 
 def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
-    draft = folder / ".draft"
+    # Another command may be training the same victim: to the same bits, so whoever is first keeps it.
+    draft = folder / f".draft-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name, tensors in session.checkpoint().items():
         save_file({label: tensor.contiguous() for label, tensor in tensors.items()}, draft / f"{name}.safetensors")
     (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
-    draft.rename(folder / f"epoch-{len(history)}")
+    whole = folder / f"epoch-{len(history)}"
+    try:
+        draft.rename(whole)
+    except OSError:
+        if not whole.is_dir():
+            raise
+        shutil.rmtree(draft)
     for earlier in folder.glob("epoch-*"):
-        if earlier.name != f"epoch-{len(history)}":
-            shutil.rmtree(earlier)
+        if _number(earlier) < len(history):
+            shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _number(kept: Path) -> int:
+    """Of the epoch that a folder keeps."""
+    return int(kept.name.removeprefix("epoch-"))
 
 
 def _resume(session: Session, folder: Path) -> list[Epoch]:
-    kept = sorted(folder.glob("epoch-*"), key=lambda path: int(path.name.removeprefix("epoch-")))
+    kept = sorted(folder.glob("epoch-*"), key=_number)
     if not kept:
         return []
     states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept[-1].glob("*.safetensors")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,8 @@ from cutlayer.isolation import Ahead
 from cutlayer.pool import Line
 from cutlayer.scene import settle
 from cutlayer.sweep import attempt
+
+_SILENCE = 0.1  # seconds between two reports
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,10 +29,24 @@ def main(arguments: Sequence[str]) -> None:
         while task := line.task():
             (scene,) = settle(make(task["experiment"]))
             residence = ahead.take(scene.experiment.isolate, task["another"])
-            attempt(scene, Path(task["run"]), task["command"], lambda *news: line.tell("progress", *news), residence)
+            attempt(scene, Path(task["run"]), task["command"], Occasionally(line), residence)
             line.tell("done")
     finally:
         ahead.close()
+
+
+class Occasionally:
+    """Progress, told ten times a second at most, but for the first and the last step of anything."""
+
+    def __init__(self, line: Line) -> None:
+        self._line, self._what, self._last = line, "", 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` steps of ``what`` are done."""
+        now = time.monotonic()
+        if what != self._what or done == total or now - self._last > _SILENCE:
+            self._what, self._last = what, now
+            self._line.tell("progress", what, done, total)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

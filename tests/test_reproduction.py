@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from cutlayer.commands.reproduce import paper
+from cutlayer.commands.reproduce import Request, paper, reproduce
 from cutlayer.experiment import ExperimentError
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.queries import needed
@@ -228,14 +229,23 @@ def test_queries_are_counted_between_those_that_were_tried() -> None:
     assert [needed(tried, aim) for aim in (0.3, 0.15, 0.1, 0.04)] == ["at most 1", "3.0", "5.0", "more than 10"]
 
 
+def test_data_that_are_not_here_and_cells_that_are_refused_are_said(tmp_path: Path) -> None:
+    paths = [f"out={tmp_path}", f"data_dir={tmp_path}"]
+    with pytest.raises(ExperimentError, match="mnist"):
+        reproduce(Request("unsplit", ["table 2"], "quick", 1, [*paths, "dataset=mnist"], 0, 1, ""), Console(quiet=True))
+    asked = [f"out={tmp_path}", "model=unsplit_mnist", "aux_rows=100000", "cut=2"]
+    request = Request("unsplit", ["figure 3a"], "smoke", 1, asked, 1e-9, 1, "")
+    page, whole = reproduce(request, Console(quiet=True))
+    assert not whole
+    assert "refused: aux_rows = 100000: aux = &#x27;test&#x27; has only" in page.read_text()
+    assert "0 of 4 cells have a record" in page.read_text()
+
+
 @pytest.mark.slow
 def test_a_reproduction_runs_what_is_missing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    from cutlayer.commands.reproduce import Request, reproduce
-
     request = Request("unsplit", ["table 2", "table 3"], "smoke", 1, [f"out={tmp_path}"], 0, 2, "cutlayer reproduce")
-    page = reproduce(request, Console(stderr=True))
+    page, whole = reproduce(request, Console(stderr=True))
+    assert whole
     assert page == tmp_path / "unsplit" / "reproduction.html"
     assert "10 of 10 cells have a record" in page.read_text()
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("**/record.json")}

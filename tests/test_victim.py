@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cutlayer import victim as victim_module
+from cutlayer.record import Epoch
 from cutlayer.scene import Scene
+from cutlayer.session import Session
 from cutlayer.threat import Knows, Seat
 from cutlayer.victim import Victim, brief, key, steps_to_train, train, whole_parts
 from tests.scenes import made, scene_of
@@ -112,9 +115,30 @@ def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatc
     folder = tmp_path / "cut" / "victims" / key(scene)
     assert {path.name for path in folder.iterdir()} == {"epoch-2"}
     # What a kill in the middle of writing an epoch leaves behind.
-    (folder / ".draft").mkdir()
-    (folder / ".draft" / "server.safetensors").write_bytes(b"half")
+    (folder / ".draft-1").mkdir()
+    (folder / ".draft-1" / "server.safetensors").write_bytes(b"half")
     assert same(through, train(scene, tmp_path / "cut", quiet))
+
+
+def test_two_commands_that_train_the_same_victim_end_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is ahead: its epochs are neither overwritten nor taken away."""
+    scene = scene_of(protocol="vanilla", cut="1")
+    alone = train(scene, tmp_path / "alone", quiet)
+    folder = tmp_path / "both" / "victims" / key(scene)
+    keep = victim_module._keep
+
+    def race(session: Session, where: Path, history: list[Epoch]) -> None:
+        if len(history) == 1:
+            for ahead in (1, 2):
+                (folder / f"epoch-{ahead}").mkdir(parents=True)
+                (folder / f"epoch-{ahead}" / "theirs").touch()
+        keep(session, where, history)
+        if len(history) == 1:
+            assert (folder / "epoch-2" / "theirs").is_file()
+
+    monkeypatch.setattr(victim_module, "_keep", race)
+    assert same(alone, train(scene, tmp_path / "both", quiet))
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model.safetensors"]
 
 
 def test_a_kept_epoch_is_renamed_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +151,7 @@ def test_a_kept_epoch_is_renamed_into_place(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="killed"):
         train(scene, tmp_path, quiet)
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / "victims" / key(scene)).iterdir()] == [".draft"]
+    assert [path.name for path in (tmp_path / "victims" / key(scene)).iterdir()] == [f".draft-{os.getpid()}"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -87,8 +87,11 @@ def estimated(cells: Sequence[Scene], run: Path, jobs: int, console: Console) ->
         seconds = estimates(cells, run)
     done = sum(finished(scene, run) is not None for scene in cells)
     kept = f" ({done} of {len(cells)} cells are there already)" if done else ""
+    jobs = max(1, min(jobs, len(cells) - done))
     at_once = f", {jobs} cells at once" if jobs > 1 else ""
-    console.print(f"estimated time: {duration(sum(seconds) / jobs)}{at_once}{kept}", highlight=False)
+    # No pool is quicker than its longest cell.
+    whole = max(sum(seconds) / jobs, max(seconds, default=0.0))
+    console.print(f"estimated time: {duration(whole)}{at_once}{kept}", highlight=False)
     return seconds
 
 

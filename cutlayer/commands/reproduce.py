@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cutlayer import papers, registry
 from cutlayer.commands.audit import watched
+from cutlayer.dataset import DatasetError
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.folder import run_folder
 from cutlayer.record import FAILED, NOT_APPLICABLE
@@ -22,7 +23,7 @@ from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Paper, Scale
 from cutlayer.reproduction.plan import SEEDS, chosen, experiments
-from cutlayer.scene import Scene
+from cutlayer.scene import Scene, load_dataset
 from cutlayer.sweep import Sweep, scenes, sensible_jobs
 
 
@@ -51,20 +52,20 @@ def paper(name: str) -> Paper:
     return found
 
 
-def reproduce(request: Request, console: Console) -> Path:
-    """Run what is missing, write the page, and say where it is."""
+def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
+    """Run what is missing and write the page; where it is, and whether no cell failed or was refused."""
     source = paper(request.paper)
     exhibits = chosen(source, request.exhibits)
     seeds = request.seeds or SEEDS[request.scale]
     asked = experiments(request.paper, exhibits, request.scale, seeds, request.overrides)
     # What a user's own plug-in prints must not mix with the path on standard output.
     with contextlib.redirect_stdout(sys.stderr):
-        cells, refused = _settled(asked, console)
+        cells, absent, refused = _settled(asked, console)
         run = run_folder(cells) if cells else Path("runs") / request.paper
         page = run / "reproduction.html"
         told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds 1 to {seeds}"
         console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
-        done, problems = 0, list(refused)
+        done, problems = 0, [*absent, *refused]
         try:
             if cells:
                 until = time.monotonic() + 60 * request.minutes if request.minutes else None
@@ -80,25 +81,29 @@ def reproduce(request: Request, console: Console) -> Path:
         console.print(problem, style="red", highlight=False)
     if done < len(cells):
         console.print(f"{len(cells) - done} cells are left: the same command goes on", highlight=False)
-    return page
+    failed = len(problems) > len(absent)
+    return page, not failed
 
 
-def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene], list[str]]:
-    """The cells that can be run here, and a line about each dataset or combination that cannot."""
+def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene], list[str], list[str]]:
+    """The cells that can be run here; a line about each dataset that is not here, and each cell that is refused."""
     cells: list[Scene] = []
-    refused: dict[str, ExperimentError] = {}
+    absent: dict[str, DatasetError] = {}
+    refused: list[ExperimentError] = []
     with console.status("settling the cells") if console.is_terminal else contextlib.nullcontext():
         for experiment in asked:
-            if experiment.dataset in refused:
+            if experiment.dataset in absent:
                 continue
             try:
+                load_dataset(experiment)
                 cells += scenes([experiment])
+            except DatasetError as error:
+                absent[experiment.dataset] = error
             except ExperimentError as error:
-                refused[experiment.dataset] = error
-    if refused and not cells:
-        raise next(iter(refused.values()))
-    kept = [cell for cell in cells if cell.experiment.dataset not in refused]
-    return kept, [f"{dataset}: not run: {error}" for dataset, error in refused.items()]
+                refused.append(error)
+    if asked and not cells:
+        raise refused[0] if refused else ExperimentError(str(next(iter(absent.values()))))
+    return cells, [f"{name}: not run: {error}" for name, error in absent.items()], [f"refused: {e}" for e in refused]
 
 
 def _named(scene: Scene) -> str:
