@@ -9,18 +9,19 @@ Pictures stay with the run; figures of the page are drawn from records and lie b
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.commands.reproduce import paper
 from cutlayer.record import write_atomically
-from cutlayer.reproduction.found import Run, find
+from cutlayer.reproduction.found import Found, Run, find
 from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.paper import SCALES
 
 ROOT = Path(__file__).parent.parent
-LEAD = """Written by `python scripts/results.py` from the records in `results/{name}/`, which
-`cutlayer reproduce {name}` left behind."""
+LEAD = """Written by `python scripts/results.py` from the {count} records in `results/{name}/`. The commands that left them
+behind, with the code's version:"""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,8 +30,20 @@ def main(arguments: Sequence[str]) -> None:
         take(arguments[0], [Path(run) for run in arguments[1:]])
     for folder in sorted((ROOT / "results").iterdir()):
         page = ROOT / "docs" / "results" / f"{folder.name}.md"
-        write_markdown(page, paper(folder.name), find([folder]), LEAD.format(name=folder.name))
+        found = find([folder])
+        lead = LEAD.format(name=folder.name, count=len(found.runs))
+        write_markdown(page, paper(folder.name), found, "\n".join([lead, "", "```", *commands(found), "```"]))
         print(page.relative_to(ROOT))
+
+
+def commands(found: Found) -> list[str]:
+    """Each distinct command, and how many of the records came of which code."""
+    counted: Counter[str] = Counter()
+    for run in found.runs:
+        code = run.record.code
+        state = " with changes" if code.get("dirty") else ""
+        counted[f"{run.record.command}  # code {str(code.get('commit', '?'))[:10]}{state}"] += 1
+    return [f"{command}, records: {count}" for command, count in sorted(counted.items())]
 
 
 def take(name: str, runs: Sequence[Path]) -> None:
@@ -51,11 +64,9 @@ def belonging(name: str, runs: Sequence[Path]) -> list[Run]:
     found = find(runs)
     kept: dict[Path, Run] = {}
     for exhibit in paper(name).exhibits:
-        cells = [cell for scale in SCALES[1:] for cell in exhibit.cells(scale)]
-        for cell in cells:
+        for cell in (cell for scale in SCALES if scale != "smoke" for cell in exhibit.cells(scale)):
             for group in found.groups(exhibit, cell.values):
-                if group.scale != "smoke":
-                    kept |= {run.folder: run for run in group.runs}
+                kept |= {run.folder: run for run in group.runs}
     return list(kept.values())
 
 

@@ -17,7 +17,8 @@ from torch.nn.functional import conv_transpose2d, interpolate, mse_loss, relu
 
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
+from cutlayer.overheard import Overheard
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _CURVE = 100  # points kept of each loss over the steps, at most
 _LOSSES = ("decoding_loss", "discriminator_loss", "gradient_penalty", "client_loss")
@@ -93,10 +94,8 @@ class FSHA(TamperingAttack):
 
     def begin(self, view: View) -> None:
         """``NotOfferedError`` where the inputs are not the client's."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own: none to hijack")
         self._view = view
-        self._seen: dict[Row, Tensor] = {}
+        self._overheard = Overheard(view)
         self._hijack: _Hijack | None = None
         self._smashed = torch.empty(0)
 
@@ -104,8 +103,7 @@ class FSHA(TamperingAttack):
         """The honest reply; in a training step with another gradient."""
         reply = honest(request)
         if request.kind is Kind.PREDICT:
-            rows = enumerate(request["smashed"])
-            self._seen |= {Row(request.kind, request.step, row): smashed for row, smashed in rows}
+            self._overheard.keep(request)
         elif "smashed" in request:
             self._smashed = request["smashed"]
         if "grad" not in reply:
@@ -123,8 +121,7 @@ class FSHA(TamperingAttack):
         """The decoder's images of the targets; ``NotOfferedError`` where no training step was hijacked."""
         if self._hijack is None:
             raise NotOfferedError("it hijacks the training, and there was no training step")
-        rows = tuple(row for row in self._view.targets if row in self._seen)
-        seen, self._seen = self._seen, {}
+        rows, smashed = self._overheard.targets()
         if not rows:
             return ()
         steps = 0
@@ -133,7 +130,7 @@ class FSHA(TamperingAttack):
             self._view.note(name, [value.item() for value in values[:: ceil(steps / _CURVE) or 1]])
         if self._hijack.diverged:
             self._view.note("diverged", f"in step {steps + 1}; the honest gradient was returned from then on")
-        inputs = self._hijack.decoded(torch.stack([seen[row] for row in rows]))
+        inputs = self._hijack.decoded(smashed)
         return (Guess(Goal.INPUTS, {"inputs": inputs}, rows),)
 
 

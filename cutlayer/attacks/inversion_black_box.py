@@ -14,7 +14,8 @@ from torch.nn.functional import mse_loss
 from cutlayer.attack import Attack, Guess, Setting
 from cutlayer.fitting import Fitting
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
+from cutlayer.overheard import Overheard
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of Adam, as in the published code
 NOISE = 10_000  # images of noise where their number is left open
@@ -91,23 +92,18 @@ class InversionBlackBox(Attack):
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where the inputs are not the client's."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own")
         self._view = view
-        self._seen: dict[Row, Tensor] = {}
+        self._overheard = Overheard(view)
 
     def observe(self, message: Message) -> None:
         """Keep the activations of predictions; which of them are targets may be announced later."""
-        if "smashed" in message:
-            for row, smashed in enumerate(message["smashed"]):
-                self._seen[Row(message.kind, message.step, row)] = smashed
+        self._overheard.keep(message)
 
     def infer(self) -> Sequence[Guess]:
         """What the decoder makes of the targets' activations, clipped to the range."""
-        rows = tuple(row for row in self._view.targets if row in self._seen)
+        rows, smashed = self._overheard.targets()
         if not rows:
             return ()
-        smashed = torch.stack([self._seen[row] for row in rows])
         asked = self._asked()
         answers = self._answers(asked, smashed.shape[1:])
         network = decoder(tuple(smashed.shape[1:]), tuple(asked.shape[1:])).to(smashed.device)

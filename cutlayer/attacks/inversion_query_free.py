@@ -16,7 +16,8 @@ from cutlayer.fitting import Fitting
 from cutlayer.inversion import Variation
 from cutlayer.likelihood import Descent
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
+from cutlayer.overheard import Overheard
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of both Adams, as in the published code
 
@@ -102,28 +103,23 @@ class InversionQueryFree(Attack):
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where there is nothing to invert or to train through."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own")
         if view.protocol == "u_shaped" and self.data != "none":
             raise NotOfferedError(
                 "in u_shaped the last part is the client's: through its own part the server gets features, no loss "
                 f"that data = {self.data!r} could train a shadow by"
             )
         self._view = view
-        self._seen: dict[Row, Tensor] = {}
+        self._overheard = Overheard(view)
 
     def observe(self, message: Message) -> None:
         """Keep the activations of predictions; which of them are targets may be announced later."""
-        if "smashed" in message:
-            for row, smashed in enumerate(message["smashed"]):
-                self._seen[Row(message.kind, message.step, row)] = smashed
+        self._overheard.keep(message)
 
     def infer(self) -> Sequence[Guess]:
         """The inputs that would have given the targets' activations in the shadow, clipped to the range."""
-        rows = tuple(row for row in self._view.targets if row in self._seen)
+        rows, smashed = self._overheard.targets()
         if not rows:
             return ()
-        smashed = torch.stack([self._seen[row] for row in rows])
         architecture = self._view.peer_architecture() if Knows.PEER_ARCHITECTURE in self.threat.knows else None
         given = self._view.aux_inputs() if self.data == "labeled" else None
         shape = tuple(given.shape[1:]) if given is not None else architecture.input_shapes[0] if architecture else ()

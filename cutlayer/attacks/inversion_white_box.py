@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cutlayer.attack import Attack, Guess, Setting
 from cutlayer.inversion import Variation
 from cutlayer.likelihood import Descent
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
+from cutlayer.overheard import Overheard
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of Adam, as in the published code
+
+LARGEST = 1e3  # of the published weights of total variation
 
 
 @dataclass
@@ -77,23 +79,18 @@ class InversionWhiteBox(Attack):
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where the inputs are not the client's."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own")
         self._view = view
-        self._seen: dict[Row, Tensor] = {}
+        self._overheard = Overheard(view)
 
     def observe(self, message: Message) -> None:
         """Keep the activations of predictions; which of them are targets may be announced later."""
-        if "smashed" in message:
-            for row, smashed in enumerate(message["smashed"]):
-                self._seen[Row(message.kind, message.step, row)] = smashed
+        self._overheard.keep(message)
 
     def infer(self) -> Sequence[Guess]:
         """The inputs, clipped to the range."""
-        rows = tuple(row for row in self._view.targets if row in self._seen)
+        rows, smashed = self._overheard.targets()
         if not rows:
             return ()
-        smashed = torch.stack([self._seen[row] for row in rows])
         architecture = self._view.peer_architecture()
         part, weights = architecture.build(0), self._view.peer_weights()
         part.load_state_dict({name[2:]: weight for name, weight in weights.items() if name.startswith("0.")})
@@ -112,9 +109,9 @@ def variation_weight(part: nn.Module) -> float:
 
     Layers are those with kernels or matrices. What a part discards smoothness has to replace, and poolings discard
     most. The published weights leave such a rule no freedom: 0 for one convolution, 1 for two and one pooling, 10 for
-    four and one, 1e3 for six and two.
+    four and one, 1e3 for six and two. Deeper parts get no more than that.
     """
     modules = list(part.modules())
     layers = sum(any(weight.ndim > 1 for weight in module.parameters(recurse=False)) for module in modules)
     poolings = sum(type(module).__module__ == nn.MaxPool2d.__module__ for module in modules)
-    return 0.0 if layers + poolings <= 1 else float(10 ** (layers / 2 + poolings - 2))
+    return 0.0 if layers + poolings <= 1 else min(float(10 ** (layers / 2 + poolings - 2)), LARGEST)

@@ -17,7 +17,8 @@ from cutlayer.attack import Attack, Guess, Setting
 from cutlayer.ensemble import ensemble
 from cutlayer.inversion import Adam, Estimate, Penalty, Variation, fit_range, pace
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, View
+from cutlayer.overheard import Overheard
+from cutlayer.threat import Architecture, Goal, Knows, Seat, ThreatModel, View
 
 CURVE = 100
 """At most so many points are kept of the matching error over the rounds."""
@@ -113,23 +114,18 @@ class UnSplit(Attack):
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where the inputs are not the client's."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own")
         self._view = view
-        self._seen: dict[Row, Tensor] = {}
+        self._overheard = Overheard(view)
 
     def observe(self, message: Message) -> None:
         """Keep the activations of predictions; which of them are targets may be announced later."""
-        if "smashed" in message:
-            for row, smashed in enumerate(message["smashed"]):
-                self._seen[Row(message.kind, message.step, row)] = smashed
+        self._overheard.keep(message)
 
     def infer(self) -> Sequence[Guess]:
         """Both guesses; inputs as the optimizer left them."""
-        rows = tuple(row for row in self._view.targets if row in self._seen)
+        rows, smashed = self._overheard.targets()
         if not rows:
             return ()
-        smashed = torch.stack([self._seen[row] for row in rows])
         architecture = self._view.peer_architecture()
         with torch.no_grad():
             pursuit = _Pursuit(self, architecture, smashed)
