@@ -19,7 +19,7 @@ def code() -> dict[str, Any]:
     """Version, commit and whether the checkout had changes; commit and dirty are none outside a checkout."""
     root = Path(__file__).parent.parent
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    dirty = bool(_git(root, "status", "--porcelain")) if commit else None
+    dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no")) if commit else None
     return {"version": __version__, "commit": commit, "dirty": dirty}
 
 

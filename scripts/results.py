@@ -20,8 +20,8 @@ from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.paper import SCALES
 
 ROOT = Path(__file__).parent.parent
-LEAD = """Written by `python scripts/results.py` from the {count} records in `results/{name}/`. The commands that left them
-behind, with the code's version:"""
+LEAD = """Written by `python scripts/results.py` from the {count} records in `results/{name}/`. The commands that left
+them behind, with the code's version:"""
 
 
 def main(arguments: Sequence[str]) -> None:
