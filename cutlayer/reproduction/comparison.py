@@ -106,7 +106,7 @@ def _disagreement(
         )
     if blind and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean):
         said.append(
-            f"{', '.join(line.place)}, {number.head}: the printed {number.spell(printed)} is no better than a guess that "
-            f"never looks at the wire ({number.spell(blind.mean)})."
+            f"{', '.join(line.place)}, {number.head}: the printed {number.spell(printed)} is no better than a guess "
+            f"that never looks at the wire ({number.spell(blind.mean)})."
         )
     return said
