@@ -1,7 +1,7 @@
 """What UnSplit's options buy on MNIST: MSE, SSIM and clone accuracy against seconds, beside the published setting.
 
 Needs the data: CUTLAYER_DATA names a folder with MNIST in it; without it nothing is measured. A victim is trained once
-for each seed and kept under ``--out``, where the table is left as curve.json and curve.svg. Seconds are the attack's
+for each seed and kept under ``--out``, where the table is left as curve.json, and a drawing of each metric. Seconds are the attack's
 own for ten images, one thread. The seeds are those that options were tuned on: never a paper table's.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
-from math import log
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,6 +18,8 @@ from typing import Any
 from cutlayer import scene
 from cutlayer.audit import run_cell
 from cutlayer.experiment import make
+from cutlayer.reproduction.plot import lines
+from cutlayer.reproduction.statistic import Interval, interval
 
 FAST = {"order": "joint", "input_learning_rate": 3e-3, "bounds": "unit"}
 SETS: Mapping[str, Mapping[str, Any]] = {
@@ -31,8 +32,6 @@ SETS: Mapping[str, Mapping[str, Any]] = {
 }
 ROUNDS = (5, 10, 25, 50, 100, 200)
 METRICS = {"mse": "inputs", "ssim": "inputs", "ssim_stretched": "inputs", "accuracy": "model"}
-SIDE, MARGIN = 320, 48
-COLORS = ("#444444", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7")
 
 
 def cell(data: str, out: Path, cut: int, seed: int, options: Mapping[str, Any]) -> dict[str, float]:
@@ -61,41 +60,17 @@ def cell(data: str, out: Path, cut: int, seed: int, options: Mapping[str, Any]) 
     return {"seconds": record.attack_seconds or 0.0, **{name: value or 0.0 for name, value in found.items()}}
 
 
-def drawing(points: Sequence[Mapping[str, Any]], metric: str) -> str:
-    """An SVG group: the mean over seeds against seconds, on a logarithmic axis, a line for each option set."""
-    if not points:
-        return ""
-    span = max(point["seconds"] for point in points)
-    least = min(point["seconds"] for point in points)
-    top = max(1.0 if metric != "mse" else 0.0, *(point[metric] for point in points))
-    width = (span / least) if span > least else 2.0
-    lines = [f'<text x="{MARGIN}" y="16">{metric} by seconds, {least:.0f} to {span:.0f} (log), 0 to {top:.2g}</text>']
-    for color, name in zip(COLORS, SETS, strict=True):
-        own = [point for point in points if point["set"] == name]
-        places = [(log(point["seconds"] / least, width), 1 - max(point[metric], 0) / top) for point in own]
-        path = " ".join(f"{MARGIN + x * SIDE:.1f},{24 + y * SIDE:.1f}" for x, y in places)
-        lines.append(f'<polyline points="{path}" fill="none" stroke="{color}"><title>{name}</title></polyline>')
-    return "".join(lines)
-
-
-def write(points: Sequence[Mapping[str, Any]], out: Path, cuts: Sequence[int]) -> None:
-    """curve.json and curve.svg: a row of charts for each cut, and the legend."""
+def write(points: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """curve.json, and one SVG for each metric: a panel for each cut, a line for each option set."""
     (out / "curve.json").write_text(json.dumps(points, indent=1))
-    step = SIDE + 2 * MARGIN
-    groups = [
-        f'<g transform="translate({column * step},{row * step})">'
-        f"{drawing([point for point in points if point['cut'] == cut], metric)}</g>"
-        for row, cut in enumerate(cuts)
-        for column, metric in enumerate(METRICS)
-    ]
-    foot = len(cuts) * step
-    legend = [
-        f'<text x="{MARGIN}" y="{foot + 16 * number}" fill="{color}">{name}</text>'
-        for number, (color, name) in enumerate(zip(COLORS, SETS, strict=True), start=1)
-    ]
-    size = f'width="{len(METRICS) * step}" height="{foot + 16 * (len(SETS) + 1)}"'
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">'
-    (out / "curve.svg").write_text(svg + "".join(groups + legend) + "</svg>")
+    for metric in METRICS:
+        panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
+        for point in points:
+            mean = interval(each[metric] for each in point["seeds"])
+            if mean:
+                panel = panels.setdefault(f"cut {point['cut']}", {})
+                panel.setdefault(point["set"], []).append((point["seconds"], mean))
+        (out / f"{metric}.svg").write_bytes(lines(panels, "seconds for ten images", metric, log=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -123,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 points.append({"cut": cut, "set": name, "rounds": rounds, **mean, "seeds": found})
                 values = "  ".join(f"{key} {value:.3f}" for key, value in mean.items())
                 print(f"  cut {cut}  {name:32} {rounds:4} rounds  {values}", flush=True)
-                write(points, options.out, options.cuts)
+                write(points, options.out)
 
 
 if __name__ == "__main__":
