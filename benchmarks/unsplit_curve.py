@@ -1,8 +1,8 @@
 """What UnSplit's options buy on MNIST: MSE, SSIM and clone accuracy against seconds, beside the published setting.
 
 Needs the data: CUTLAYER_DATA names a folder with MNIST in it; without it nothing is measured. A victim is trained once
-for each seed and kept under ``--out``, where the table is left as curve.json, and a drawing of each metric. Seconds are the attack's
-own for ten images, one thread. The seeds are those that options were tuned on: never a paper table's.
+for each seed and kept under ``--out``, where the table is left as curve.json, and a drawing of each metric. Seconds are
+the attack's own for ten images, one thread. The seeds are those that options were tuned on: never a paper table's.
 """
 
 from __future__ import annotations
