@@ -1,4 +1,4 @@
-"""Triggers, and what they do to a model: put on every test image, with the attack and without it."""
+"""What a trigger does to a model: put on every test image, with the attack and without it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.trigger import Trigger
 
 Answers = Callable[[Callable[[Tensor], Tensor]], Tensor]
 """A deployment's logits [n, classes] for its test split, whose inputs the given function changes first."""
@@ -25,22 +26,6 @@ class BackdoorTruth:
     clean: Answers
     labels: Tensor
     """int64 [n]."""
-
-
-@dataclass(frozen=True)
-class Trigger:
-    """Where ``mask`` is 1 an input is ``pattern``, where it is 0 it stays; in between it is a blend."""
-
-    pattern: Tensor
-    """float32, the shape of an input, in [0, 1]."""
-    mask: Tensor
-    """float32, the shape of an input, in [0, 1]."""
-    target: int
-    """The class that triggered inputs shall be taken for."""
-
-    def stamp(self, inputs: Tensor) -> Tensor:
-        """``inputs`` [n, ...] with the trigger on each, in [0, 1]."""
-        return (inputs * (1 - self.mask) + self.pattern * self.mask).clamp(0, 1)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.backdoor import Answers, BackdoorTruth, Trigger, TriggerError, effect, trigger_of
+from cutlayer.backdoor import Answers, BackdoorTruth, TriggerError, effect, trigger_of
 from cutlayer.judge import GuessError, Truth, judge
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
+from cutlayer.trigger import Trigger
 
 SHAPE = (1, 4, 4)
 INPUTS = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(1))

@@ -21,7 +21,7 @@ FLOORS = {
         1: {"codec", "wire"},
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
-        4: {"protocol", "attack", "defense", "registry", "handover", "overheard"}
+        4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger"}
         | {"ensemble", "inversion", "likelihood", "fitting", "perturbation", "layer", "convolution", "lowering"}
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
@@ -34,16 +34,9 @@ FLOORS = {
     for name in names
 }
 LISTED = "FLOORS in tests/test_floors.py"
-ATTACK_MAY_IMPORT = {
-    "message",
-    "attack",
-    "threat",
-    "ensemble",
-    "inversion",
-    "likelihood",
-    "fitting",
-    "perturbation",
-} | {"overheard"}
+ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "overheard"} | {
+    *("perturbation", "trigger"),
+}
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.
 AROUND_THE_WALLS = {"importlib", "runpy", "pkgutil", "gc", "inspect", "ctypes", "sys", "builtins", "traceback"}

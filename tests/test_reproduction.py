@@ -150,9 +150,7 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         "ours is worse for the attacker."
     ]
     assert "ours is better for the attacker" in said(0.3)[0]
-    assert said(0.2) == [
-        "1, MSE: the printed 0.200 is no better than a guess that never looks at the wire (0.058)."
-    ]
+    assert said(0.2) == ["1, MSE: the printed 0.200 is no better than a guess that never looks at the wire (0.058)."]
 
 
 def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,9 +16,7 @@ from torch.nn.functional import cross_entropy
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
-
-_TINY = 1e-6  # an activation this small has no ratio to another one
-_STEEPEST = 10.0
+from cutlayer.trigger import Square, Values
 
 
 @dataclass
@@ -36,9 +34,7 @@ class SurrogateClient(TamperingAttack):
     * BatchNorm in the server's part sees both batches one after another, the honest one first.
     * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts it
       on normalized images, which is the same where inputs are not normalized.
-    * ``halved`` halves the whole loss, as the published code does. ``gradient="scaled"`` multiplies the returned
-      gradient by the ratio of the surrogate's activations to the client's, what section 6 finds would be needed; ratios
-      are held within -10 and 10, and 1 where the client's activation is 0.
+    * ``halved`` halves the whole loss, as the published code does.
     * The client is told the loss on its own batch alone.
     """
 
@@ -71,7 +67,7 @@ class SurrogateClient(TamperingAttack):
     """Its uppermost row."""
     column: int = -1
     """Its leftmost column; -1: in the middle."""
-    values: Literal["uniform", "white"] = "uniform"
+    values: Values = "uniform"
     """What its pixels are."""
     target: int = 0
     """The class that triggered images are to be taken for."""
@@ -79,8 +75,6 @@ class SurrogateClient(TamperingAttack):
     """Of the surrogate's Adam."""
     weight_decay: float = 1e-4
     """Of the surrogate's Adam."""
-    gradient: Literal["plain", "scaled"] = "plain"
-    """What the client is returned."""
 
     def __post_init__(self) -> None:
         for name, value in (("alpha", self.alpha), *(("later_alphas", value) for value in self.later_alphas)):
@@ -88,15 +82,13 @@ class SurrogateClient(TamperingAttack):
                 raise ValueError(f"{name} = {value}: a weight goes from 0 (the surrogate alone) to 1 (no attack)")
         if not 0 < self.poisoned <= 1:
             raise ValueError(f"poisoned = {self.poisoned}: a share is greater than 0 and at most 1")
-        for name, least in (("size", 1), ("alpha_steps", 1), ("row", 0), ("target", 0), ("column", -1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} = {getattr(self, name)}: it is at least {least}")
+        if self.alpha_steps < 1:
+            raise ValueError(f"alpha_steps = {self.alpha_steps}: it is at least 1")
+        self._square()
 
     def check(self, input_shape: tuple[int, ...], classes: int) -> None:
         """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
-        self._square(input_shape)
-        if self.target >= classes:
-            raise ValueError(f"target = {self.target}: there are {classes} classes, from 0")
+        self._square().check(input_shape, classes)
 
     @property
     def threat(self) -> ThreatModel:
@@ -132,8 +124,7 @@ class SurrogateClient(TamperingAttack):
         self._steps += 1
         self._losses.append(planted.item())
         assert smashed.grad is not None
-        grad = smashed.grad if self.gradient == "plain" else smashed.grad * _ratio(own.detach(), smashed.detach())
-        return request.reply(party.name, grad=grad, loss=loss)
+        return request.reply(party.name, grad=smashed.grad, loss=loss)
 
     def infer(self) -> Sequence[Guess]:
         """The trigger and its class; ``NotOfferedError`` where there was no training to poison."""
@@ -141,8 +132,7 @@ class SurrogateClient(TamperingAttack):
             raise NotOfferedError("it poisons the training, and there was no training step")
         every = max(1, len(self._losses) // 100)
         self._view.note("surrogate_loss", self._losses[::every])
-        tensors = {"pattern": self._pattern, "mask": self._mask, "target": torch.tensor(self.target)}
-        return (Guess(Goal.BACKDOOR, tensors),)
+        return (Guess(Goal.BACKDOOR, self._trigger.tensors()),)
 
     def _set_up(self, device: torch.device) -> None:
         """Draw the trigger, poison the own data, and build the surrogate."""
@@ -150,9 +140,9 @@ class SurrogateClient(TamperingAttack):
         self._party = view.own_party()
         architecture = view.peer_architecture()
         inputs, labels = view.aux_inputs().clone(), view.aux_labels().clone()
-        self._pattern, self._mask = self._trigger(tuple(inputs.shape[1:]))
+        self._trigger = self._square().draw(tuple(inputs.shape[1:]), self.values)
         chosen = torch.randperm(len(inputs))[: max(1, round(self.poisoned * len(inputs)))]
-        inputs[chosen] = inputs[chosen] * (1 - self._mask) + self._pattern * self._mask
+        inputs[chosen] = self._trigger.stamp(inputs[chosen])
         labels[chosen] = self.target
         self._inputs, self._labels = inputs, labels
         self._order = torch.zeros(0, dtype=torch.int64)
@@ -163,24 +153,8 @@ class SurrogateClient(TamperingAttack):
         self._losses: list[float] = []
         self._begun = True
 
-    def _trigger(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Pattern and mask, each of an image's shape."""
-        pattern, mask, square = torch.zeros(shape), torch.zeros(shape), self._square(shape)
-        mask[square] = 1
-        drawn = torch.rand(shape)[square]
-        pattern[square] = drawn if self.values == "uniform" else 1.0
-        return pattern, mask
-
-    def _square(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
-        """Where the trigger goes; ``ValueError`` where there is no such place."""
-        if len(shape) != 3:
-            raise ValueError(f"its trigger is a square in an image, and inputs are of shape {list(shape)}")
-        _, height, width = shape
-        left = max(0, width - self.size) // 2 if self.column < 0 else self.column
-        if self.row + self.size > height or left + self.size > width:
-            place = f"row {self.row}, column {left}"
-            raise ValueError(f"a trigger of {self.size} pixels at {place} does not fit {height} x {width} pixels")
-        return slice(None), slice(self.row, self.row + self.size), slice(left, left + self.size)
+    def _square(self) -> Square:
+        return Square(self.size, self.row, self.column, self.target)
 
     def _alpha(self) -> float:
         weights = (self.alpha, *self.later_alphas)
@@ -192,8 +166,3 @@ class SurrogateClient(TamperingAttack):
             self._order = torch.cat([self._order, torch.randperm(len(self._inputs))])
         rows, self._order = self._order[:count], self._order[count:]
         return self._inputs[rows], self._labels[rows]
-
-
-def _ratio(own: Tensor, other: Tensor) -> Tensor:
-    ratio = torch.where(other.abs() > _TINY, own / other, torch.ones_like(other))
-    return ratio.nan_to_num(1.0, _STEEPEST, -_STEEPEST).clamp(-_STEEPEST, _STEEPEST)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer.attack import Adversary
-from cutlayer.attacks.surrogate_client import SurrogateClient, _ratio
+from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.scene import settle
 from cutlayer.seating import _guarded
@@ -141,18 +141,6 @@ def test_a_share_of_the_own_data_carries_trigger_and_label() -> None:
         assert int(attack._labels[row]) == (2 if changed else row % CLASSES)
 
 
-def test_the_returned_gradient_can_be_scaled_as_section_6_asks() -> None:
-    own, other = torch.tensor([2.0, 3.0, 1.0, -50.0]), torch.tensor([1.0, -2.0, 0.0, 1.0])
-    assert _ratio(own, other).tolist() == [2.0, -1.5, 1.0, -10.0]
-    # The server trains alike; only what the client is returned differs.
-    plain, scaled = (attacked({"gradient": gradient}, epochs=1, count=4) for gradient in ("plain", "scaled"))
-    name = "0.out.1.weight"
-    ours = [each.parties[Seat.SERVER].gradients()[name] for each in (plain, scaled)]
-    assert torch.equal(*ours)
-    theirs = [each.parties[Seat.CLIENT].gradients()["0.conv.weight"] for each in (plain, scaled)]
-    assert not torch.equal(*theirs)
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -176,7 +164,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], said: str) -> None:
         ({"row": 6}, SHAPE, "a trigger of 3 pixels at row 6, column 2 does not fit 8 x 8 pixels"),
         ({"column": 7}, SHAPE, "a trigger of 3 pixels at row 0, column 7 does not fit 8 x 8 pixels"),
         ({"target": 3}, SHAPE, "target = 3: there are 3 classes, from 0"),
-        ({}, (30,), r"its trigger is a square in an image, and inputs are of shape \[30\]"),
+        ({}, (30,), r"the trigger is a square in an image, and inputs are of shape \[30\]"),
     ],
 )
 def test_what_does_not_fit_the_inputs_is_refused_before_anything_is_trained(

@@ -1,0 +1,74 @@
+"""Triggers of backdoors: what is put on an input, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Values = Literal["uniform", "white"]
+"""What the pixels of a square are: uniform noise, drawn once, or white."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Where ``mask`` is 1 an input is ``pattern``, where it is 0 it stays; in between it is a blend."""
+
+    pattern: Tensor
+    """float32, the shape of an input, in [0, 1]."""
+    mask: Tensor
+    """float32, the shape of an input, in [0, 1]."""
+    target: int
+    """The class that triggered inputs shall be taken for."""
+
+    def stamp(self, inputs: Tensor) -> Tensor:
+        """``inputs`` [n, ...] with the trigger on each, in [0, 1]."""
+        return (inputs * (1 - self.mask) + self.pattern * self.mask).clamp(0, 1)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """As a guess carries it."""
+        return {"pattern": self.pattern, "mask": self.mask, "target": torch.tensor(self.target)}
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square of pixels in every channel."""
+
+    size: int
+    """Side in pixels."""
+    row: int
+    """The uppermost row."""
+    column: int
+    """The leftmost column; -1: in the middle."""
+    target: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("size", 1), ("row", 0), ("target", 0), ("column", -1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least {least}")
+
+    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """``ValueError`` where it does not fit the images, or the target is no class."""
+        self._place(input_shape)
+        if self.target >= classes:
+            raise ValueError(f"target = {self.target}: there are {classes} classes, from 0")
+
+    def draw(self, input_shape: tuple[int, ...], values: Values) -> Trigger:
+        """The trigger for images of this shape; noise comes from the default generator."""
+        pattern, mask, square = torch.zeros(input_shape), torch.zeros(input_shape), self._place(input_shape)
+        mask[square] = 1
+        pattern[square] = torch.rand(input_shape)[square] if values == "uniform" else 1.0
+        return Trigger(pattern, mask, self.target)
+
+    def _place(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+        if len(shape) != 3:
+            raise ValueError(f"the trigger is a square in an image, and inputs are of shape {list(shape)}")
+        _, height, width = shape
+        left = max(0, width - self.size) // 2 if self.column < 0 else self.column
+        if self.row + self.size > height or left + self.size > width:
+            place = f"row {self.row}, column {left}"
+            raise ValueError(f"a trigger of {self.size} pixels at {place} does not fit {height} x {width} pixels")
+        return slice(None), slice(self.row, self.row + self.size), slice(left, left + self.size)
