@@ -1,0 +1,272 @@
+"""Injector autoencoder: a server turns clean activations into triggered ones before it trains on them.
+
+Tajalli, Ersoy, Picek: On Feasibility of Server-side Backdoor Attacks on Split Learning (IEEE SPW 2023), section 3.2.2.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.message import Kind, Message
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
+from cutlayer.trigger import Square, Values
+
+LATENT = 1024
+_TINY = 1e-6  # an activation this small has no ratio to another one
+_STEEPEST = 10.0
+
+
+@dataclass
+class InjectorAutoencoder(TamperingAttack):
+    """Two pairs of client and server parts, an autoencoder from the one's activations to the other's, injection.
+
+    1. On its own data the server trains one pair on clean images, another on triggered ones with the target label.
+    2. The same images go through both; where the second pair answers with the target, both activations are kept.
+    3. An autoencoder learns the triggered activations from the clean ones.
+    4. In the deployment a share of each batch is replaced by the autoencoder's version, with the target label.
+
+    What is taken where the paper is silent, or cannot be followed to the letter:
+
+    * The printed encoder is followed; its three strides of 2 fit activations of any size. The printed decoder names
+      layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of a ReLU
+      or an ELU beyond 1: ``output="linear"`` leaves it out.
+    * ``share`` is .5 in the paper and .25 in the published code. Which samples are replaced is drawn for every batch.
+    * The deployment starts with the server's part as it was agreed on; ``server="continued"`` starts it with that of
+      the clean pair, as the published code does. The agreed learning rate is used in both cases, where the code went on
+      with a decayed one.
+    * Clients get the gradient at what the server computed with, the autoencoder's outputs where it replaced anything
+      (section 6). ``gradient="scaled"`` multiplies it there by the ratio of the replaced activations to the client's,
+      which that section finds would be needed; ratios are held within -10 and 10, and 1 where the client's is 0.
+    * The client is told the loss on the batch as the server trained on it, the only one there is.
+    """
+
+    paper: ClassVar[str] = (
+        "Tajalli, Ersoy, Picek: On Feasibility of Server-side Backdoor Attacks on Split Learning (IEEE SPW 2023)"
+    )
+    plain: ClassVar[str] = (
+        "A malicious server learns, on labeled images of its own, what activations look like that carry a trigger, and "
+        "an autoencoder that makes such activations of clean ones. In the training with the clients it replaces a "
+        "share of what they send by the autoencoder's version and trains for the class of its choice. It knows the "
+        "layers of the clients' part. In the end the deployment is to take images with the trigger for that class."
+    )
+    setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after")
+    anytime: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {"pair_epochs": 5, "autoencoder_epochs": 10, "patience": 2},
+        "rehearsal": {"pair_epochs": 1, "autoencoder_epochs": 1},
+    }
+
+    share: float = 0.5
+    """The share of each batch that is replaced, from 0 (no attack) to 1."""
+    output: Literal["tanh", "linear"] = "tanh"
+    """How the autoencoder ends."""
+    server: Literal["fresh", "continued"] = "fresh"
+    """What the server's part starts the deployment with."""
+    gradient: Literal["plain", "scaled"] = "plain"
+    """What the client is returned."""
+    pair_epochs: int = 70
+    """Epochs of the two pairs; 100 on CIFAR-10 in the paper."""
+    autoencoder_epochs: int = 100
+    """Epochs of the autoencoder; 180 on CIFAR-10 in the paper."""
+    patience: int = 20
+    """Epochs without progress after which the autoencoder's rate is multiplied by .2, down to 5e-5."""
+    batch_size: int = 128
+    """Own samples in a step."""
+    learning_rate: float = 1e-3
+    """Of every Adam of the attack."""
+    weight_decay: float = 1e-4
+    """Of the pairs' Adam."""
+    size: int = 8
+    """Side of the square trigger in pixels."""
+    row: int = 0
+    """Its uppermost row."""
+    column: int = -1
+    """Its leftmost column; -1: in the middle."""
+    values: Values = "uniform"
+    """What its pixels are."""
+    target: int = 0
+    """The class that triggered images are to be taken for."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share = {self.share}: it goes from 0 (no attack) to 1 (all of every batch)")
+        for name in ("pair_epochs", "autoencoder_epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least 1")
+        self._square()
+
+    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
+        """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
+        self._square().check(input_shape, classes)
+
+    @property
+    def threat(self) -> ThreatModel:
+        """A malicious server with labeled data of its own."""
+        knows = {Knows.OWN_PARTY, Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS}
+        return ThreatModel(Seat.SERVER, frozenset({Goal.BACKDOOR}), frozenset(knows), tampers=True)
+
+    def begin(self, view: View) -> None:
+        """``NotOfferedError`` where the server has no labels to compute a loss with."""
+        if view.protocol != "vanilla":
+            raise NotOfferedError(f"in {view.protocol} the server computes no loss of the clients' batches")
+        self._view, self._begun = view, False
+
+    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+        """The server's training step on a batch that is partly replaced."""
+        if request.kind is not Kind.TRAIN:
+            return honest(request)
+        if not self._begun:
+            self._prepare(request["smashed"].device)
+        party = self._party
+        sent, labels = request["smashed"].to(party.device), request["labels"].to(party.device).clone()
+        chosen = torch.randperm(len(sent))[: round(self.share * len(sent))].to(party.device)
+        smashed = sent.clone()
+        if len(chosen):
+            with torch.no_grad():
+                smashed[chosen] = self._autoencoder(sent[chosen])
+            labels[chosen] = self.target
+        smashed.requires_grad_()
+        with torch.enable_grad():
+            loss = cross_entropy(party.forward(smashed), labels)
+            party.backward(loss)
+        party.apply()
+        assert smashed.grad is not None
+        grad = smashed.grad if self.gradient == "plain" else smashed.grad * ratio(smashed.detach(), sent)
+        return request.reply(party.name, grad=grad, loss=loss)
+
+    def infer(self) -> Sequence[Guess]:
+        """The trigger and its class; ``NotOfferedError`` where there was no training to poison."""
+        if not self._begun:
+            raise NotOfferedError("it poisons the training, and there was no training step")
+        return (Guess(Goal.BACKDOOR, self._trigger.tensors()),)
+
+    def _square(self) -> Square:
+        return Square(self.size, self.row, self.column, self.target)
+
+    def _prepare(self, device: torch.device) -> None:
+        """Everything before the deployment."""
+        view = self._view
+        self._party = view.own_party()
+        architecture = view.peer_architecture()
+        inputs, labels = view.aux_inputs(), view.aux_labels()
+        self._trigger = self._square().draw(tuple(inputs.shape[1:]), self.values)
+        triggered, wanted = self._trigger.stamp(inputs), torch.full_like(labels, self.target)
+        pairs = []
+        for what, images, answers in (("clean pair", inputs, labels), ("triggered pair", triggered, wanted)):
+            client, server = architecture.build(0).to(device), _fresh(self._party.parts[0]).to(device)
+            pair = nn.Sequential(client, server)
+            self._fit(pair, images, answers, what)
+            pairs.append(pair.eval())
+        clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
+        view.note("pairs_kept", len(clean))
+        self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh").to(device)
+        if len(clean):
+            self._fit_autoencoder(clean, poisoned)
+        self._autoencoder.eval()
+        if self.server == "continued":
+            self._party.parts[0].load_state_dict(pairs[0][1].state_dict())
+        self._begun = True
+
+    def _fit(self, pair: nn.Module, images: Tensor, labels: Tensor, what: str) -> None:
+        device = next(pair.parameters()).device
+        optimizer = torch.optim.Adam(pair.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        pair.train()
+        for rows in self._view.track(_batches(len(images), self.batch_size, self.pair_epochs), f"training the {what}"):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                loss = cross_entropy(pair(images[rows].to(device)), labels[rows].to(device))
+                loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    @torch.no_grad()
+    def _pairs_kept(self, pairs: Sequence[nn.Sequential], inputs: Tensor, triggered: Tensor) -> tuple[Tensor, Tensor]:
+        """Activations of the same images, clean and triggered, where the triggered pair answers with the target."""
+        device = next(pairs[0].parameters()).device
+        found: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for start in range(0, len(inputs), 1000):
+            clean = pairs[0][0](inputs[start : start + 1000].to(device))
+            poisoned = pairs[1][0](triggered[start : start + 1000].to(device))
+            obeys = pairs[1][1](poisoned).argmax(1) == self.target
+            found[0].append(clean[obeys])
+            found[1].append(poisoned[obeys])
+        return torch.cat(found[0]), torch.cat(found[1])
+
+    def _fit_autoencoder(self, clean: Tensor, poisoned: Tensor) -> None:
+        optimizer = torch.optim.Adam(self._autoencoder.parameters(), self.learning_rate)
+        lowered = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.2, patience=self.patience, min_lr=5e-5)
+        curve: list[float] = []
+        self._autoencoder.train()
+        steps = _batches(len(clean), self.batch_size, self.autoencoder_epochs)
+        per_epoch, losses = len(steps) // self.autoencoder_epochs, []
+        for rows in self._view.track(steps, "training the autoencoder"):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                loss = mse_loss(self._autoencoder(clean[rows]), poisoned[rows])
+                loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.item())
+            if len(losses) == per_epoch:
+                curve.append(sum(losses) / per_epoch)
+                lowered.step(curve[-1])
+                losses.clear()
+        self._view.note("autoencoder_loss", curve)
+
+
+def autoencoder(shape: tuple[int, ...], bounded: bool) -> nn.Sequential:
+    """From activations of ``shape`` to others of the same shape; ``NotOfferedError`` where they are no images."""
+    if len(shape) != 3:
+        raise NotOfferedError(f"the autoencoder is convolutional, and activations are of shape {list(shape)}")
+    channels, *size = shape
+    sides = [size]
+    for _ in range(3):
+        sides.append([(side + 1) // 2 for side in sides[-1]])
+    narrow = 64 * sides[3][0] * sides[3][1]
+
+    def up(into: int, out: int, level: int) -> nn.Module:
+        # What a stride of 2 rounded away is put back.
+        high, wide = (big - (2 * small - 1) for big, small in zip(sides[level], sides[level + 1], strict=True))
+        return nn.ConvTranspose2d(into, out, 3, 2, padding=1, output_padding=(high, wide))
+
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 32, 3, 2, 1), nn.GELU(), nn.Conv2d(32, 32, 3, 1, 1), nn.GELU()),
+        *(nn.Conv2d(32, 64, 3, 2, 1), nn.GELU(), nn.Conv2d(64, 64, 3, 2, 1), nn.GELU()),
+        *(nn.Flatten(), nn.Linear(narrow, LATENT), nn.Linear(LATENT, narrow), nn.GELU()),
+        *(nn.Unflatten(1, (64, *sides[3])), up(64, 64, 2), nn.GELU(), nn.Conv2d(64, 64, 3, 1, 1), nn.GELU()),
+        *(up(64, 32, 1), nn.GELU(), nn.Conv2d(32, 32, 3, 1, 1), nn.GELU(), up(32, channels, 0)),
+        nn.Tanh() if bounded else nn.Identity(),
+    )
+
+
+def ratio(own: Tensor, other: Tensor) -> Tensor:
+    """``own / other``, within -10 and 10; 1 where ``other`` is 0."""
+    found = torch.where(other.abs() > _TINY, own / other, torch.ones_like(other))
+    return found.nan_to_num(1.0, _STEEPEST, -_STEEPEST).clamp(-_STEEPEST, _STEEPEST)
+
+
+def _fresh(part: nn.Module) -> nn.Module:
+    """The same layers with weights drawn anew."""
+    drawn = copy.deepcopy(part)
+    for module in drawn.modules():
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return drawn
+
+
+def _batches(rows: int, size: int, epochs: int) -> list[Tensor]:
+    """The rows of every step, in an order drawn anew for each epoch; a last sample on its own is left out."""
+
+    def epoch() -> Iterator[Tensor]:
+        parts = torch.split(torch.randperm(rows), size)
+        yield from parts if len(parts) == 1 else (part for part in parts if len(part) > 1)
+
+    return [part for _ in range(epochs) for part in epoch()]

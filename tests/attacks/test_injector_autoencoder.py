@@ -1,0 +1,185 @@
+"""The injector: what it replaces, what it learns beforehand, what the client gets back."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cutlayer.attack import Adversary
+from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, autoencoder, ratio
+from cutlayer.seating import _guarded
+from cutlayer.stream import Stream
+from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
+from tests.parties import Pair, batches, pair
+
+SHAPE, CLASSES = (1, 8, 8), 3
+INPUTS = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
+LABELS = torch.arange(12) % CLASSES
+SMALL: dict[str, Any] = {"size": 3, "target": 1, "pair_epochs": 1, "autoencoder_epochs": 1, "batch_size": 8}
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    head = nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, CLASSES))
+    return nn.Sequential(OrderedDict[str, nn.Module](conv=nn.Conv2d(1, 4, 3), relu=nn.ReLU(), out=head))
+
+
+def seated(found: Pair, options: dict[str, Any], protocol: str = "vanilla") -> Adversary:
+    attack = InjectorAutoencoder(**{**SMALL, **options})
+    own = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(4))
+    grants: dict[Knows, Any] = {
+        Knows.OWN_PARTY: lambda: found.parties[Seat.SERVER],
+        Knows.LABELS: lambda: None,
+        Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda part: network(7)[:2], (SHAPE,), CLASSES),
+        Knows.AUX_INPUTS: lambda: own,
+        Knows.AUX_LABELS: lambda: torch.arange(24) % CLASSES,
+    }
+    tap = Adversary(attack, View(attack.threat, grants, (), protocol), Stream(5), _guarded)
+    tap.begin()
+    return tap
+
+
+def attacked(options: dict[str, Any], protocol: str = "vanilla", count: int = 12) -> Pair:
+    """Client and server after one epoch of batches of four, the attack in the server's seat."""
+    found = pair("vanilla", network(), (1,), SHAPE)
+    watched = replace(found, tap=seated(found, options, protocol))
+    watched.train(batches(INPUTS[:count], LABELS[:count], 4))
+    return watched
+
+
+def attack_of(found: Pair) -> InjectorAutoencoder:
+    assert isinstance(found.tap, Adversary)
+    assert isinstance(found.tap.attack, InjectorAutoencoder)
+    return found.tap.attack
+
+
+def test_without_a_share_it_is_no_attack() -> None:
+    found = pair("vanilla", network(), (1,), SHAPE)
+    found.train(batches(INPUTS, LABELS, 4))
+    for name, tensor in attacked({"share": 0.0}).weights().items():
+        assert torch.equal(found.weights()[name], tensor), name
+    assert not torch.equal(attacked({"share": 0.5}).weights()["out.1.weight"], found.weights()["out.1.weight"])
+
+
+@pytest.mark.parametrize("gradient", ["plain", "scaled"])
+def test_a_share_of_the_batch_is_replaced_and_its_gradient_returned(gradient: str) -> None:
+    found = attacked({"share": 1.0, "gradient": gradient}, count=4)
+    attack = attack_of(found)
+    # As both were before their one step.
+    model = network()
+    sent = model[:2](INPUTS[:4])
+    with torch.no_grad():
+        replaced = attack._autoencoder(sent)
+    leaf = replaced.clone().requires_grad_()
+    loss = cross_entropy(model[2](leaf), torch.full((4,), 1))
+    loss.backward()
+    assert leaf.grad is not None
+    returned = leaf.grad * (ratio(replaced, sent.detach()) if gradient == "scaled" else 1.0)
+    sent.backward(returned)
+    torch.testing.assert_close(found.parties[Seat.CLIENT].gradients()["0.conv.weight"], model[0].weight.grad)
+    torch.testing.assert_close(found.parties[Seat.SERVER].gradients()["0.out.1.weight"], model[2][1].weight.grad)
+    assert found.parties[Seat.CLIENT].losses == pytest.approx([loss.item()])
+
+
+def test_half_of_a_batch_goes_straight() -> None:
+    """A model that is the same for all: which rows were replaced shows in their gradient."""
+    found = pair("vanilla", network(), (1,), SHAPE)
+    tap = seated(found, {"share": 0.5})
+    server = found.parties[Seat.SERVER]
+    seen: list[Tensor] = []
+    forward = server.forward
+    server.forward = lambda inputs, *rest: (seen.append(inputs.detach()), forward(inputs, *rest))[1]  # type: ignore[method-assign, assignment]
+    sent = found.parties[Seat.CLIENT].parts[0](INPUTS[:4]).detach()
+    replace(found, tap=tap).train(batches(INPUTS[:4], LABELS[:4], 4))
+    straight = [torch.equal(row, own) for row, own in zip(seen[-1], sent, strict=True)]
+    assert sum(straight) == 2
+
+
+def test_the_autoencoder_learns_the_pairs_that_were_kept() -> None:
+    options = {"pair_epochs": 40, "autoencoder_epochs": 60, "output": "linear", "batch_size": 24}
+    found = attacked(options, count=4)
+    assert isinstance(found.tap, Adversary)
+    notes = found.tap.view.notes
+    # A pair that is trained on triggered images of one class alone answers with it.
+    assert notes["pairs_kept"] == 24
+    curve = notes["autoencoder_loss"]
+    assert isinstance(curve, list)
+    assert len(curve) == 60
+    assert curve[-1] < 0.3 * curve[0]
+
+
+@pytest.mark.parametrize("side", [4, 7, 12, 14, 16, 28, 32])
+def test_the_autoencoder_keeps_the_shape_of_any_activations(side: int) -> None:
+    for bounded in (True, False):
+        made = autoencoder((6, side, side + 1), bounded)
+        out = made(100 * torch.randn(2, 6, side, side + 1))
+        assert out.shape == (2, 6, side, side + 1)
+        assert bool((out.abs() <= 1).all()) or not bounded
+
+
+def test_the_printed_encoder_is_that_of_64_channels() -> None:
+    made = autoencoder((64, 28, 28), bounded=True)
+    assert [tuple(m.weight.shape) for m in made[:10] if isinstance(m, nn.Conv2d | nn.Linear)] == [
+        *((32, 64, 3, 3), (32, 32, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3), (1024, 1024)),
+    ]
+
+
+def test_the_deployment_can_go_on_with_the_clean_pairs_server() -> None:
+    found = pair("vanilla", network(), (1,), SHAPE)
+    before = copy.deepcopy(found.parties[Seat.SERVER].parts[0].state_dict())
+    for server, continued in (("fresh", False), ("continued", True)):
+        tap = seated(found, {"server": server, "share": 0.0})
+        attack = tap.attack
+        assert isinstance(attack, InjectorAutoencoder)
+        attack._prepare(torch.device("cpu"))
+        now = found.parties[Seat.SERVER].parts[0].state_dict()
+        assert any(not torch.equal(now[name], tensor) for name, tensor in before.items()) == continued
+
+
+def test_the_guess_is_the_trigger() -> None:
+    (guess,) = attack_of(attacked({"row": 1, "column": 2, "values": "white"}, count=4)).infer()
+    mask = torch.zeros(SHAPE)
+    mask[:, 1:4, 2:5] = 1
+    assert guess.goal is Goal.BACKDOOR
+    assert torch.equal(guess.tensors["mask"], mask)
+    assert torch.equal(guess.tensors["pattern"], mask)
+    assert int(guess.tensors["target"]) == 1
+
+
+def test_ratios_are_bounded() -> None:
+    own, other = torch.tensor([2.0, 3.0, 1.0, -50.0]), torch.tensor([1.0, -2.0, 0.0, 1.0])
+    assert ratio(own, other).tolist() == [2.0, -1.5, 1.0, -10.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"share": 1.5}, "share = 1.5: it goes from 0"),
+        ({"pair_epochs": 0}, "pair_epochs = 0: it is at least 1"),
+        ({"patience": 0}, "patience = 0: it is at least 1"),
+        ({"size": 0}, "size = 0: it is at least 1"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        InjectorAutoencoder(**options)
+
+
+def test_where_it_has_nothing_to_do_it_says_so() -> None:
+    with pytest.raises(NotOfferedError, match="in u_shaped the server computes no loss"):
+        attacked({}, protocol="u_shaped")
+    with pytest.raises(NotOfferedError, match=r"activations are of shape \[30\]"):
+        autoencoder((30,), bounded=True)
+    with pytest.raises(ValueError, match="a trigger of 9 pixels"):
+        InjectorAutoencoder(size=9).check(SHAPE, CLASSES)
+    attack = InjectorAutoencoder()
+    attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), "vanilla"))
+    with pytest.raises(NotOfferedError, match="there was no training step"):
+        attack.infer()
