@@ -195,12 +195,13 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
     clean = effect(trigger, truth.backdoor.clean, truth.backdoor.labels)
     name, goal = guess.name, Goal.BACKDOOR
-    return Judgement(
-        (
-            score(goal, "attack_success", attacked.success, clean.success, 1.0, thresholds, name, decides=True),
-            score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
-        )
+    scores = (
+        score(goal, "attack_success", attacked.success, clean.success, 1.0, thresholds, name, decides=True),
+        score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
     )
+    pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
+    alone = (trigger.pattern * trigger.mask).expand_as(truth.inputs)
+    return Judgement(scores, pictures, {"truth": truth.inputs, "guess": trigger.stamp(truth.inputs), "blind": alone})
 
 
 def score(

@@ -109,6 +109,8 @@ class AttackRun(_Part):
 class Pictures(_Part):
     """The row labels and the scores of the pictures that lie beside the record."""
 
+    kind: str = "inputs"
+    """``inputs``: truth, guess and blind guess; ``trigger``: clean and triggered inputs, and the trigger alone."""
     file: str = "pictures.safetensors"
     labels: tuple[str, ...] = ()
     ssim: tuple[float | None, ...] = ()

@@ -54,7 +54,12 @@ def test_success_is_of_inputs_that_are_not_of_the_target_anyway() -> None:
 
 def test_the_judge_puts_the_clean_deployment_beside() -> None:
     truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=BackdoorTruth(obeys(1), obeys(0.5), LABELS))
-    success, accuracy = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores
+    judgement = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds())
+    success, accuracy = judgement.scores
+    assert judgement.pictures is not None
+    assert (judgement.pictures.kind, judgement.pictures.labels) == ("trigger", ("a", "b", "c") * 2)
+    assert judgement.images["guess"][:, 0, 0, 0].tolist() == [1.0] * 6
+    assert judgement.images["blind"].sum().item() == 6.0
     assert (success.metric, success.value, success.blind, success.best) == ("attack_success", 1.0, 0.5, 1.0)
     assert (success.advantage, success.verdict, success.decides) == (1.0, LEAK, True)
     assert (accuracy.metric, accuracy.value, accuracy.blind, accuracy.decides) == ("clean_accuracy", 1.0, 1.0, False)

@@ -264,3 +264,18 @@ def test_the_course_of_an_attack_on_the_training_is_drawn_to_its_end(tmp_path: P
         assert f"blind, {place}: 0.22" in text
     save(tmp_path / "other", made_record("unsplit", 1, 1, 0.8))
     assert "had got by then" not in page_of(tmp_path / "other").text
+
+
+def test_triggers_are_shown_on_inputs_and_alone(tmp_path: Path) -> None:
+    planted = made_record("unsplit", 1, 1, 0.8)
+    planted["scores"] = [score("backdoor", "attack_success", 0.9, 0.05, 1.0, True)]
+    save(tmp_path, planted, made_pictures())
+    (path,) = tmp_path.glob("cells/*/record.json")
+    record = json.loads(path.read_text())
+    record["pictures"]["kind"] = "trigger"
+    path.write_text(json.dumps(record))
+    page = page_of(tmp_path)
+    assert "Top to bottom: clean, triggered, the trigger alone." in page.text
+    assert "rebuilt" not in page.text
+    assert len(page.images()) == 30
+    assert "A backdoor leaks" not in page.text
