@@ -158,6 +158,11 @@ def compared(row: Row) -> str:
     """One result beside its blind value, in a clause."""
     what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
     seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
+    if row.goal == "backdoor":
+        without = f"the deployment trained without the attack has {blind}"
+        if row.beats_blind is False:
+            return f"{what} {value} is no more than without the attack ({blind}{seeds})"
+        return f"{what} {value} where {without} (advantage {advantage(row.advantage)}{seeds})"
     if row.beats_blind is False:
         return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
