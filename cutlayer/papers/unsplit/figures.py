@@ -155,7 +155,7 @@ def _figure_3b_cells(scale: Scale) -> list[Cell]:
     hijack = {**whole, **few, "attack": "fsha", "learning_rate": 1e-5}
     short = {"train_rows": 8000, "epochs": 1, "test_rows": 2000} if scale == "quick" else {"epochs": 1}
     stolen = {**whole, **short, "attack": "unsplit"}
-    rounds = {"unsplit.rounds": 5} if scale == "quick" else {}
+    rounds = {"unsplit.rounds": 5, "unsplit.restarts": 1} if scale == "quick" else {}
     # As the client's optimizer is published; AMSGrad would never forget a large gradient.
     adam = {"amsgrad": False, "epsilon": 1e-7}
     return [Cell(hijack, {"offers": ["aux_inputs"], "aux": "test", **adam}), Cell(stolen, rounds)]

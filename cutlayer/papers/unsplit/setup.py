@@ -52,7 +52,7 @@ def unsplit_cells(
         # Where seconds count, the process that isolates a cell takes longest.
         how: dict[str, Any] = {"unsplit.rounds": 2, "isolate": False} if scale == "smoke" else {}
         if scale == "quick" and dataset == "cifar10":
-            how = {"unsplit.rounds": 10}
+            how = {"unsplit.rounds": 10, "unsplit.restarts": 1}
         whole = victim(dataset, scale)
         for when, epochs in times:
             trained = whole if epochs == 10 else {**whole, "epochs": epochs}
