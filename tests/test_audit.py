@@ -60,8 +60,8 @@ def test_a_cell_of_unsplit_leaves_everything_behind(tmp_path: Path) -> None:
     assert kept["bytes_up"] > kept["bytes_down"] > 0
     assert kept["bytes_per_sample"] > 2 * 4 * 3 * 36
     assert kept["seconds"] >= kept["attack_seconds"] > 0
-    assert (kept["attack"]["steps"], kept["attack"]["published_steps"]) == (4 * 200, 4 * 200_000)
-    assert kept["attack"]["fraction"] == pytest.approx(0.001)
+    assert (kept["attack"]["steps"], kept["attack"]["published_steps"]) == (4 * 4 * 200, 4 * 200_000)
+    assert kept["attack"]["fraction"] == pytest.approx(0.004)
     assert kept["attack"]["options"]["rounds"] == 1
     assert len(kept["attack"]["curves"]["matching_loss"]) == 1
     assert set(kept["code"]) == {"version", "commit", "dirty"}

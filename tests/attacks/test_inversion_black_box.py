@@ -44,7 +44,8 @@ def test_the_identity_is_decoded(source):
     assert curve[-1] < 1e-5 < curve[0]
 
 
-@pytest.mark.parametrize("cut", [0, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [0, 4])
 def test_digits_are_decoded(cut):
     found = []
     for seed in SEEDS:

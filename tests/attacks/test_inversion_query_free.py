@@ -46,7 +46,7 @@ def test_with_the_truth_as_its_shadow_it_is_the_white_box_attack():
     assert view.used == {Knows.PEER_ARCHITECTURE: 1}
 
 
-@pytest.mark.parametrize("shadow", ["same", "different"])
+@pytest.mark.parametrize("shadow", ["same", pytest.param("different", marks=pytest.mark.slow)])
 def test_digits_are_found_through_a_trained_shadow(shadow):
     found = []
     for seed in SEEDS:
