@@ -1,15 +1,13 @@
-"""An experiment: a frozen value, read from TOML and ``key=value`` overrides; several values make a grid of them."""
+"""An experiment: a frozen value that says everything about one cell."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -19,14 +17,12 @@ from cutlayer.optimization import Optimization
 from cutlayer.record import Thresholds
 from cutlayer.threat import Knows
 
-DEFAULT_FILE = Path(__file__).parent / "default.toml"
 AUTO = "auto"
 OFFERABLE = (
     *(Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES),
     *(Knows.CLASS_PRIOR, Knows.AUX_INPUTS, Knows.AUX_LABELS),
 )
 """What an experiment can offer beyond what a protocol exposes anyway."""
-_LISTS = ("offers", "milestones")  # lists by nature: they sweep only as lists of lists
 
 
 class ExperimentError(ValueError):
@@ -158,6 +154,8 @@ class Experiment(BaseModel):
 
 
 KEYS = tuple(key for key in Experiment.model_fields if key != "options")
+LISTS = tuple(key for key, field in Experiment.model_fields.items() if get_origin(field.annotation) is tuple)
+"""Lists by nature: a list of them is one value, where a list of any other key is a sweep."""
 
 
 def make(values: Mapping[str, Any]) -> Experiment:
@@ -168,112 +166,13 @@ def make(values: Mapping[str, Any]) -> Experiment:
         first = error.errors()[0]
         key = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            raise ExperimentError(_unknown(key)) from None
+            raise ExperimentError(unknown_key(key)) from None
         choices = re.findall(r"'([^']*)'", first.get("ctx", {}).get("expected", ""))
         reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         reason += registry.nearest(str(first["input"]), choices)
         raise ExperimentError(f"{key} = {first['input']!r}: {reason}") from None
 
 
-def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
-    """All experiments that ``file`` and ``overrides`` ask for, each once, in order.
-
-    A key with several values (a list in TOML, commas in an override) sweeps over them. Tables ``[[grid]]`` in the file
-    are grids of their own on top of the file's other keys. Without a file, and without an attack named, the grids are
-    those of the embedded ``default.toml``.
-    """
-    given = dict(override(text) for text in overrides)
-    source = file or (None if "attack" in given else DEFAULT_FILE)
-    base = _read(source) if source else {}
-    grids = base.pop("grid", [{}])
-    if not isinstance(grids, list) or not grids or not all(isinstance(own, dict) for own in grids):
-        raise ExperimentError(f"{source}: grid = {grids!r}: must be tables [[grid]]")
-    if file and not base.get("name"):
-        base["name"] = file.stem
-    found: dict[str, Experiment] = {}
-    for own in grids:
-        for values in _product({**_flat(base), **_flat(own), **given}):
-            experiment = make(values)
-            found.setdefault(experiment.fingerprint(drop=()), experiment)
-    return list(found.values())
-
-
-def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    axes = {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
-    empty = next((key for key, choices in axes.items() if not choices), None)
-    if empty is not None:
-        raise ExperimentError(f"{empty} = []: there is no value to run")
-    for choice in itertools.product(*axes.values()):
-        cell: dict[str, Any] = {"options": {}}
-        for key, value in zip(axes, choice, strict=True):
-            plugin, dot, option = key.partition(".")
-            if dot:
-                cell["options"].setdefault(plugin, {})[option] = value
-            else:
-                cell[key] = value
-        yield cell
-
-
-def _sweeps(key: str, value: object) -> bool:
-    by_nature = key in _LISTS and not (isinstance(value, list) and any(isinstance(v, list) for v in value))
-    return isinstance(value, list) and not by_nature
-
-
-def override(text: str) -> tuple[str, Any]:
-    """The key and the value of ``key=value``; several values, split by commas, are a list."""
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise ExperimentError(f"{text!r} is not of the form key=value")
-    _check_key(key)
-    value = value.strip()
-    if value.startswith("[") and isinstance(whole := _parsed(value), list):
-        return key, whole
-    values = [_scalar(part.strip()) for part in value.split(",")]
-    if key in _LISTS:
-        return key, [part for part in values if part != ""]
-    return key, values if len(values) > 1 else values[0]
-
-
-def _check_key(key: str) -> None:
-    plugin, dot, option = key.partition(".")
-    if not (plugin and option if dot else key in KEYS):
-        raise ExperimentError(_unknown(key))
-
-
-def _scalar(text: str) -> Any:
-    value = _parsed(text)
-    return value if isinstance(value, bool | int | float | str) else text
-
-
-def _parsed(text: str) -> Any:
-    """``text`` as a value in TOML; ``None`` where it is none."""
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return None
-    return found["value"] if len(found) == 1 else None
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update({f"{key}.{option}": choice for option, choice in value.items()})
-        else:
-            _check_key(key)
-            flat[key] = value
-    return flat
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExperimentError(f"{file}: there is no such file") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise ExperimentError(f"{file} is not a TOML file: {error}") from None
-
-
-def _unknown(key: str) -> str:
+def unknown_key(key: str) -> str:
+    """What to say of a key that no experiment has."""
     return f"unknown key {key!r}{registry.nearest(key, KEYS)}; keys: {', '.join(KEYS)}"

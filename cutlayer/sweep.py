@@ -14,8 +14,9 @@ from typing import Protocol
 
 from cutlayer import victim
 from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_cell
-from cutlayer.experiment import Experiment, grid
+from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
+from cutlayer.grid import grid
 from cutlayer.isolation import Ahead, Residence
 from cutlayer.pool import Pool
 from cutlayer.record import FAILED, Record, read_record, write_record

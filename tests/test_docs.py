@@ -16,7 +16,8 @@ from cutlayer import registry, sweep
 from cutlayer.cli import _experiment, app
 from cutlayer.commands.explain import explanation
 from cutlayer.commands.reproduce import paper
-from cutlayer.experiment import KEYS, Experiment, ExperimentError, grid, make
+from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
+from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments

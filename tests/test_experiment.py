@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cutlayer.experiment import KEYS, Experiment, ExperimentError, grid, make
+from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
+from cutlayer.grid import grid
 from cutlayer.scene import settle
 from cutlayer.threat import Knows
 from tests.scenes import PLUGINS, made

@@ -25,7 +25,7 @@ FLOORS = {
         | {"ensemble", "inversion", "likelihood", "fitting", "perturbation", "layer", "convolution", "lowering"}
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
-        6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "host", "seating", "session"},
+        6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"},
         7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
         | {"folder", "pool", "sweep", "worker"}
         | {"report", "display", "reproduction"},

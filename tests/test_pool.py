@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cutlayer import sweep
-from cutlayer.experiment import grid
 from cutlayer.folder import cell_folder
+from cutlayer.grid import grid
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.sweep import Sweep, Unwatched, scenes, sensible_jobs
 from tests.cells import attacks

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from cutlayer.display import Display, duration
 from cutlayer.estimate import estimates
-from cutlayer.experiment import grid
 from cutlayer.folder import finished, run_folder
+from cutlayer.grid import grid
 from cutlayer.record import FAILED, Record
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene

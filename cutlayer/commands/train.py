@@ -12,8 +12,9 @@ from safetensors.torch import save
 
 from cutlayer.display import Display, duration
 from cutlayer.estimate import training_seconds
-from cutlayer.experiment import ExperimentError, grid
+from cutlayer.experiment import ExperimentError
 from cutlayer.folder import run_folder
+from cutlayer.grid import grid
 from cutlayer.record import write_atomically
 from cutlayer.scene import Scene
 from cutlayer.sweep import scenes

@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cutlayer.experiment import LISTS
 from cutlayer.record import Record
 
 # A grid: for every key the values it takes, as JSON so that lists compare and hash; its cells are their product.
 _Grid = dict[str, tuple[str, ...]]
-# Lists by nature: a list of them is one value, where a list of any other key is a sweep.
-_LISTS = ("offers", "milestones")
 
 
 def experiment(records: Iterable[Record]) -> str:
@@ -65,7 +64,7 @@ def _lines(grid: _Grid) -> str:
 
 def _choice(key: str, values: Sequence[Any]) -> str:
     # A list that stands for one value would be read as a sweep: it is then a sweep over one list.
-    single = len(values) == 1 and (key in _LISTS or not isinstance(values[0], list))
+    single = len(values) == 1 and (key in LISTS or not isinstance(values[0], list))
     return _literal(values[0] if single else values)
 
 

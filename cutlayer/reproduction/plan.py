@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cutlayer import registry
-from cutlayer.experiment import Experiment, ExperimentError, override
+from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.grid import override
 from cutlayer.reproduction.found import as_experiment
 from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cutlayer.experiment import grid
+from cutlayer.grid import grid
 from cutlayer.record import Record
 from cutlayer.report import recipe
 

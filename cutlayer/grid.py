@@ -1,0 +1,113 @@
+"""Experiments as a user asks for them: a TOML file and ``key=value`` overrides, several values making a grid."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make, unknown_key
+
+DEFAULT_FILE = Path(__file__).parent / "default.toml"
+
+
+def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
+    """All experiments that ``file`` and ``overrides`` ask for, each once, in order.
+
+    A key with several values (a list in TOML, commas in an override) sweeps over them. Tables ``[[grid]]`` in the file
+    are grids of their own on top of the file's other keys. Without a file, and without an attack named, the grids are
+    those of the embedded ``default.toml``.
+    """
+    given = dict(override(text) for text in overrides)
+    source = file or (None if "attack" in given else DEFAULT_FILE)
+    base = _read(source) if source else {}
+    grids = base.pop("grid", [{}])
+    if not isinstance(grids, list) or not grids or not all(isinstance(own, dict) for own in grids):
+        raise ExperimentError(f"{source}: grid = {grids!r}: must be tables [[grid]]")
+    if file and not base.get("name"):
+        base["name"] = file.stem
+    found: dict[str, Experiment] = {}
+    for own in grids:
+        for values in _product({**_flat(base), **_flat(own), **given}):
+            experiment = make(values)
+            found.setdefault(experiment.fingerprint(drop=()), experiment)
+    return list(found.values())
+
+
+def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    axes = {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+    empty = next((key for key, choices in axes.items() if not choices), None)
+    if empty is not None:
+        raise ExperimentError(f"{empty} = []: there is no value to run")
+    for choice in itertools.product(*axes.values()):
+        cell: dict[str, Any] = {"options": {}}
+        for key, value in zip(axes, choice, strict=True):
+            plugin, dot, option = key.partition(".")
+            if dot:
+                cell["options"].setdefault(plugin, {})[option] = value
+            else:
+                cell[key] = value
+        yield cell
+
+
+def _sweeps(key: str, value: object) -> bool:
+    by_nature = key in LISTS and not (isinstance(value, list) and any(isinstance(v, list) for v in value))
+    return isinstance(value, list) and not by_nature
+
+
+def override(text: str) -> tuple[str, Any]:
+    """The key and the value of ``key=value``; several values, split by commas, are a list."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ExperimentError(f"{text!r} is not of the form key=value")
+    _check_key(key)
+    value = value.strip()
+    if value.startswith("[") and isinstance(whole := _parsed(value), list):
+        return key, whole
+    values = [_scalar(part.strip()) for part in value.split(",")]
+    if key in LISTS:
+        return key, [part for part in values if part != ""]
+    return key, values if len(values) > 1 else values[0]
+
+
+def _check_key(key: str) -> None:
+    plugin, dot, option = key.partition(".")
+    if not (plugin and option if dot else key in KEYS):
+        raise ExperimentError(unknown_key(key))
+
+
+def _scalar(text: str) -> Any:
+    value = _parsed(text)
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _parsed(text: str) -> Any:
+    """``text`` as a value in TOML; ``None`` where it is none."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return None
+    return found["value"] if len(found) == 1 else None
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{option}": choice for option, choice in value.items()})
+        else:
+            _check_key(key)
+            flat[key] = value
+    return flat
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExperimentError(f"{file}: there is no such file") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise ExperimentError(f"{file} is not a TOML file: {error}") from None
