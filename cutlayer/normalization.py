@@ -8,6 +8,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+"""Of CIFAR-10's training images by channel, as networks for it are usually given them."""
+
 
 @final
 class Normalization(nn.Module):
@@ -24,3 +27,16 @@ class Normalization(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """In the shape of the inputs."""
         return (inputs - self.mean) / self.std
+
+
+def standard(channels: int) -> Normalization:
+    """CIFAR-10's for three channels; for any other number [0, 1] becomes [-1, 1]."""
+    if channels == len(CIFAR_MEAN):
+        return Normalization(CIFAR_MEAN, CIFAR_STD)
+    return Normalization([0.5] * channels, [0.5] * channels)
+
+
+def deviations(model: nn.Module) -> tuple[float, ...] | None:
+    """What ``model`` divides its inputs by, channel by channel; ``None`` where it takes them as they are."""
+    first = next((module for module in model.modules() if isinstance(module, Normalization)), None)
+    return None if first is None else tuple(first.std.flatten().tolist())

@@ -1,4 +1,4 @@
-"""What ResNet9 is built of, as Tajalli, Ersoy, Picek (2023) use it: a block, and two blocks around an identity."""
+"""Blocks around an identity: ResNet9's, as Tajalli, Ersoy, Picek (2023) use it, and ResNet18's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import final
 
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 
 def block(channels: int, width: int, pool: bool = False) -> nn.Sequential:
@@ -39,3 +40,28 @@ def beginning(channels: int) -> OrderedDict[str, nn.Module]:
         block2=block(64, 128, pool=True),
         res1=Residual(128),
     )
+
+
+@final
+class Basic(nn.Module):
+    """ResNet18's block (He et al., CVPR 2016), as it is usual for images of 32x32 pixels.
+
+    Two 3x3 convolutions with batch normalization, the first with ``stride``, and ReLU behind the first and behind the
+    sum; where the shapes differ, the input passes a 1x1 convolution with batch normalization.
+    """
+
+    def __init__(self, channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = _normalized(channels, width, 3, stride)
+        self.second = _normalized(width, width, 3)
+        same = channels == width and stride == 1
+        self.around = nn.Identity() if same else _normalized(channels, width, 1, stride)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[n, width, height / stride, width in pixels / stride], rounded up."""
+        return relu(self.second(relu(self.first(inputs))) + self.around(inputs))
+
+
+def _normalized(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width))

@@ -1,4 +1,4 @@
-"""ResNet9's block and residual against the same operations written out, and against cases that can be read off."""
+"""Blocks and residuals against the same operations written out, and against cases that can be read off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 
 from cutlayer.model import parameter_count
-from cutlayer.residual import Residual, beginning, block
+from cutlayer.residual import Basic, Residual, beginning, block
 
 
 def unsettled(module: nn.Module) -> nn.Module:
@@ -58,3 +58,21 @@ def test_the_beginning():
         data = module(data)
         shapes[name] = tuple(data.shape[1:])
     assert shapes == {"block1": (64, 32, 32), "block2": (128, 16, 16), "res1": (128, 16, 16)}
+
+
+def test_resnet18_s_block():
+    inputs = torch.randn(2, 3, 7, 6)
+    kept, made = unsettled(Basic(3, 3)), unsettled(Basic(3, 5, stride=2))
+    assert parameter_count(kept) == 2 * (9 * 3 * 3 + 6)
+    assert parameter_count(made) == 9 * 3 * 5 + 9 * 5 * 5 + 3 * 5 + 3 * 10
+    assert made(inputs).shape == (2, 5, 4, 3)
+    for part, stride in ((kept, 1), (made, 2)):
+        (first, norm), (second, last) = part.first, part.second
+        inner = relu(normalized(norm, conv2d(inputs, first.weight, stride=stride, padding=1)))
+        main = normalized(last, conv2d(inner, second.weight, padding=1))
+        around = inputs if stride == 1 else normalized(part.around[1], conv2d(inputs, part.around[0].weight, stride=2))
+        assert torch.equal(part(inputs), relu(main + around))
+
+
+def normalized(norm: nn.BatchNorm2d, made: Tensor) -> Tensor:
+    return batch_norm(made, norm.running_mean, norm.running_var, norm.weight, norm.bias)
