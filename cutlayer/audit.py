@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cutlayer import network
 from cutlayer.attack import TamperingAttack
 from cutlayer.backdoor import BackdoorTruth
+from cutlayer.deployment import CARRIERS, accuracy, answers, assemble, brief, honest_host, measured, whole_parts
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
@@ -26,7 +26,7 @@ from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
 from cutlayer.registry import FOLDERS
-from cutlayer.scene import Scene, own_files
+from cutlayer.scene import Scene, drawn_model, own_files
 from cutlayer.seating import make_attack, seat_server
 from cutlayer.session import Session
 from cutlayer.stream import derive
@@ -34,7 +34,7 @@ from cutlayer.target import send_targets
 from cutlayer.theft import ModelTruth
 from cutlayer.threat import Goal, NotOfferedError, Row, Seat
 from cutlayer.traffic import cost
-from cutlayer.victim import CARRIERS, Progress, accuracy, answers, assemble, brief, honest_host, train, whole_parts
+from cutlayer.victim import Progress, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 _UNDECIDED = "no score decides: nothing was guessed, or a guess that never looks at the wire is as good as any"
@@ -195,7 +195,9 @@ def _train_watched(
     done = iter(range(1, epochs * steps + 1))
     for epoch in range(1, epochs + 1):
         loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
-        history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
+        history.append(measured(scene, session, epoch, loss))
+        if over(history, scene.experiment.patience):
+            break
         if scene.attack.anytime and epoch < epochs:
             scores = _judged(_judgements(scene, session, clean))["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
@@ -206,9 +208,7 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Sessi
     rows = torch.tensor(list(sent.values()))
     experiment, samples = scene.experiment, scene.samples
     seed = derive(experiment.seed, "blind")
-    blank = network.build(
-        experiment.model, scene.dataset.input_shape, len(scene.dataset.classes), seed, experiment.plugins
-    )
+    blank = drawn_model(experiment, scene.dataset, seed)
     dealt = scene.protocol.deal(blank, scene.cuts)
     held = {seat: iter(parts) for seat, parts in dealt.items()}
     model = ModelTruth(

@@ -94,6 +94,15 @@ class Dataset:
     def is_images(self) -> bool:
         return self.train.inputs.ndim == 4
 
+    def of_classes(self, count: int | None) -> Dataset:
+        """The rows of the first ``count`` classes; more than there are is a ``DatasetError``."""
+        if count is None:
+            return self
+        if count > len(self.classes):
+            raise DatasetError(f"classes = {count}: {self.name} has {len(self.classes)}")
+        parts = (Split(s.inputs[s.labels < count], s.labels[s.labels < count]) for s in (self.train, self.test))
+        return replace(self, train=next(parts), test=next(parts), classes=self.classes[:count])
+
     def limited(self, train: int | None = None, test: int | None = None) -> Dataset:
         """The dataset with at most ``train`` and ``test`` rows, spread evenly over each split."""
         return replace(self, train=self.train.limited(train), test=self.test.limited(test))

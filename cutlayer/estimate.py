@@ -14,6 +14,7 @@ from cutlayer.attack import Attack
 from cutlayer.audit import attends_training
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
+from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.folder import finished
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
@@ -25,7 +26,7 @@ from cutlayer.seating import make_attack, seat_server
 from cutlayer.session import Session
 from cutlayer.target import send_targets
 from cutlayer.threat import NotOfferedError
-from cutlayer.victim import assemble, brief, honest_host, steps_to_train
+from cutlayer.victim import steps_to_train
 
 _REHEARSED_STEPS = 3
 _OVERHEAD = 2.0  # seconds a cell takes beside training and attack

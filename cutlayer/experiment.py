@@ -47,7 +47,12 @@ class Experiment(BaseModel):
     data_dir: Path | None = Field(None, description="folder with the data's files; without it, the Hugging Face hub")
     train_rows: int | None = Field(None, ge=1, description="use only so many training rows")
     test_rows: int | None = Field(None, ge=1, description="use only so many test rows")
+    classes: int | None = Field(None, ge=2, description="use only so many classes, the first ones")
+    validation_rows: int = Field(0, ge=0, description="rows nobody trains on, whose loss is watched in the training")
+    validation_from: Literal["train", "test"] = Field("train", description="the split they are taken from")
     model: str = Field(AUTO, description="a model plug-in, path/to/file.py:function, or auto (by the inputs' shape)")
+    input_mean: tuple[float, ...] = Field((), description="what the network takes from inputs: a number, or a channel")
+    input_std: tuple[float, ...] = Field((), description="what it divides them by then")
     weights: Path | None = Field(None, description="safetensors file of the whole model: audit without training")
     plugins: Path | None = Field(None, description="folder with attacks/, defenses/, models/ ... of your own")
     protocol: str = Field(AUTO, description="a protocol plug-in, or auto (the one of the attack's paper)")
@@ -74,6 +79,7 @@ class Experiment(BaseModel):
     handover: Route = Field(Route.PEER, description="who carries the client part to the next client")
     optimizer_state: OptimizerState = Field(OptimizerState.OWN, description="the optimizer's state at a hand-over")
     epochs: int = Field(10, ge=0, description="training epochs")
+    patience: int = Field(0, ge=0, description="epochs without a lower validation loss that end it; 0: none do")
     batch_size: int = Field(64, ge=1, description="samples in a training step")
     optimizer: Literal["adam", "sgd"] = Field("adam")
     learning_rate: float = Field(1e-3, gt=0)
@@ -81,7 +87,7 @@ class Experiment(BaseModel):
     epsilon: float = Field(1e-8, gt=0, description="adam only")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
     weight_decay: float = Field(0.0, ge=0)
-    milestones: tuple[int, ...] = Field((), description="steps after which the learning rate is multiplied by decay")
+    milestones: tuple[int, ...] = Field((), description="epochs after which the learning rate is multiplied by decay")
     decay: float = Field(0.1, gt=0, le=1)
     device: Literal["auto", "cpu", "cuda"] = Field("auto")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
@@ -114,6 +120,13 @@ class Experiment(BaseModel):
             raise ValueError(f"it cannot be greater than leak = {info.data['leak']}")
         return partial
 
+    @field_validator("patience")
+    @classmethod
+    def _watched(cls, patience: int, info: ValidationInfo) -> int:
+        if patience and not info.data.get("validation_rows"):
+            raise ValueError("there is no loss to watch without validation_rows")
+        return patience
+
     @property
     def cuts(self) -> tuple[str, ...]:
         """The cuts given, in order."""
@@ -124,8 +137,7 @@ class Experiment(BaseModel):
         """The names of the defenses, in the order they act."""
         return () if self.defense == "none" else tuple(self.defense.split("+"))
 
-    @property
-    def optimization(self) -> Optimization:
+    def optimization(self, steps_per_epoch: int) -> Optimization:
         """How every party trains."""
         return Optimization(
             optimizer=self.optimizer,
@@ -134,7 +146,7 @@ class Experiment(BaseModel):
             epsilon=self.epsilon,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
-            milestones=self.milestones,
+            milestones=tuple(epoch * steps_per_epoch for epoch in self.milestones),
             decay=self.decay,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from cutlayer import registry
 from cutlayer.model import blocks
+from cutlayer.normalization import Normalization
 from cutlayer.stream import drawing
 
 
@@ -21,13 +23,27 @@ class NetworkError(ValueError):
     """A network that cannot be built, or that does not fit the data."""
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """(inputs - mean) / std: one number each, or one for each channel; empty: inputs stay in [0, 1]."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
 def build(
-    spec: str, input_shape: tuple[int, ...], classes: int, seed: int, plugins: Path | None = None
+    spec: str,
+    input_shape: tuple[int, ...],
+    classes: int,
+    seed: int,
+    plugins: Path | None = None,
+    scaling: Scaling = Scaling(),
 ) -> nn.Sequential:
     """The network ``spec`` (a plug-in's name, or ``path/to/file.py:function``), with weights drawn from ``seed``.
 
     The function takes any of ``input_shape`` and ``classes``, or nothing, and returns a Sequential of named blocks
-    that turns [n, *input_shape] into logits [n, classes]; anything else is a ``NetworkError``.
+    that turns [n, *input_shape] into logits [n, classes]; anything else is a ``NetworkError``. ``scaling`` becomes a
+    part of the first block, so that no number of a block changes.
     """
     function = _function(spec, plugins)
     offered = {"input_shape": input_shape, "classes": classes}
@@ -43,6 +59,8 @@ def build(
             "cutlayer.model.sequence makes one of any module"
         )
     model = _apart(model, spec)
+    if scaling.mean or scaling.std:
+        model[0] = nn.Sequential(OrderedDict(normalization=_normalization(scaling, input_shape), block=model[0]))
     try:
         with torch.no_grad():
             shape = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
@@ -53,6 +71,20 @@ def build(
             f"model {spec!r} gives {list(shape)} for two inputs; [2, {classes}] are the logits of the data"
         )
     return model.train()
+
+
+def _normalization(scaling: Scaling, input_shape: tuple[int, ...]) -> Normalization:
+    mean, std = scaling.mean, scaling.std
+    if len(input_shape) != 3:
+        raise NetworkError(f"input_mean, input_std: inputs are of shape {list(input_shape)}, only images are scaled")
+    for name, values in (("input_mean", mean), ("input_std", std)):
+        if len(values) not in {1, input_shape[0]}:
+            raise NetworkError(
+                f"{name} = {list(values)}: one number, or one for each of {input_shape[0]} channels; both keys or none"
+            )
+    if min(std) <= 0:
+        raise NetworkError(f"input_std = {list(std)}: inputs can only be divided by what is greater than 0")
+    return Normalization(mean, std)
 
 
 def suggested_cuts(spec: str, model: nn.Sequential, plugins: Path | None = None) -> tuple[int, ...]:

@@ -58,6 +58,8 @@ class Epoch(_Part):
     epoch: int
     loss: float | None = None
     accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 class Course(_Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,16 +17,21 @@ class Samples:
     """The rows of a dataset: 0 to n - 1 its training split, from n on its test split."""
 
     dataset: Dataset
+    validation_rows: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    """Rows of one of the splits that are kept from it, int64, ascending."""
+
+    def __len__(self) -> int:
+        return len(self.dataset.train) + len(self.dataset.test)
 
     @property
     def train_rows(self) -> Tensor:
         """int64, ascending."""
-        return torch.arange(len(self.dataset.train))
+        return self._kept(0, len(self.dataset.train))
 
     @property
     def test_rows(self) -> Tensor:
         """int64, ascending, after the training rows."""
-        return torch.arange(len(self.dataset.test)) + len(self.dataset.train)
+        return self._kept(len(self.dataset.train), len(self))
 
     def inputs(self, rows: Tensor) -> Tensor:
         """float32 [n, ...] in [0, 1]; all rows from one split."""
@@ -40,9 +45,10 @@ class Samples:
 
     def first_of_each_class(self) -> Tensor:
         """The first test row of each class that occurs there, by class: UnSplit's targets."""
-        labels = self.dataset.test.labels
-        local = [int((labels == c).nonzero()[0]) for c in range(len(self.dataset.classes)) if (labels == c).any()]
-        return torch.tensor(local) + len(self.dataset.train)
+        rows = self.test_rows
+        labels = self.labels(rows)
+        found = [rows[labels == c][0] for c in range(len(self.dataset.classes)) if (labels == c).any()]
+        return torch.stack(found)
 
     def mean_input(self) -> Tensor:
         """The mean of the training inputs, float32 [...]: what one would guess without looking at the wire."""
@@ -50,9 +56,26 @@ class Samples:
         assert isinstance(total, Tensor)
         return (total / len(self.train_rows)).float()
 
+    def _kept(self, start: int, end: int) -> Tensor:
+        rows = torch.arange(start, end)
+        return rows[~torch.isin(rows, self.validation_rows)] if len(self.validation_rows) else rows
+
     def _local(self, rows: Tensor) -> tuple[Split, Tensor]:
         size = len(self.dataset.train)
         return (self.dataset.test, rows - size) if int(rows[0]) >= size else (self.dataset.train, rows)
+
+
+class DealError(ValueError):
+    """Samples that cannot be dealt as asked."""
+
+
+def withheld(dataset: Dataset, count: int, source: str, seed: int) -> Samples:
+    """All of ``dataset`` but ``count`` random rows of the split ``source`` for training and test."""
+    offset, size = (0, len(dataset.train)) if source == "train" else (len(dataset.train), len(dataset.test))
+    if count >= size:
+        raise DealError(f"validation_rows = {count}: the {source} split has {size} rows, some must be left of it")
+    rows = torch.randperm(size, generator=generator(seed, "validation"))[:count] + offset
+    return Samples(dataset, rows.sort().values)
 
 
 def batch_sizes(rows: int, batch_size: int) -> list[int]:
@@ -64,10 +87,6 @@ def batch_sizes(rows: int, batch_size: int) -> list[int]:
     elif rest:
         sizes.append(rest)
     return sizes
-
-
-class DealError(ValueError):
-    """Samples that cannot be dealt as asked."""
 
 
 def deal_rows(

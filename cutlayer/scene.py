@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defense import Defense
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.model import CutError, flop_count
+from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
-from cutlayer.samples import Samples, deal_rows
+from cutlayer.samples import DealError, Samples, batch_sizes, deal_rows, withheld
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.stream import derive
 from cutlayer.threat import Knows
@@ -28,7 +29,7 @@ from cutlayer.wire import Agreement
 
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
-_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError)
+_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +64,16 @@ class Scene:
     def deal(self) -> list[Tensor]:
         """The training rows of each client; where the adversary has a share of them, what is left is its own."""
         experiment, rows, shared = self.experiment, self.samples.train_rows, self.experiment.aux == SHARE
-        labels = self.dataset.train.labels
+        labels = self.samples.labels(rows)
         hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, shared)
         return hands[: experiment.clients]
+
+    @cached_property
+    def optimization(self) -> Optimization:
+        """How every party trains, its rate lowered at the steps with which the milestones' epochs end."""
+        experiment = self.experiment
+        steps = (len(batch_sizes(len(hand), experiment.batch_size)) for hand in self.deal())
+        return experiment.optimization(sum(steps) if experiment.milestones else 0)
 
     @property
     def work(self) -> int:
@@ -96,7 +104,7 @@ def settle(experiment: Experiment) -> list[Scene]:
 
 def load_dataset(experiment: Experiment, name: str = "") -> Dataset:
     """The experiment's data, or those of another dataset ``name`` in full; loaded once a process."""
-    limits = (None, None) if name else (experiment.train_rows, experiment.test_rows)
+    limits = (None, None, None) if name else (experiment.train_rows, experiment.test_rows, experiment.classes)
     name = name or experiment.dataset
     options = registry.checked(
         registry.module("datasets", name, experiment.plugins).load, experiment.options.get(name, {}), name
@@ -117,8 +125,18 @@ def make_defenses(experiment: Experiment) -> list[Defense]:
 
 def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
     """The whole network with drawn weights."""
-    seed = derive(experiment.seed, "model")
-    return network.build(experiment.model, dataset.input_shape, len(dataset.classes), seed, experiment.plugins)
+    return drawn_model(experiment, dataset, derive(experiment.seed, "model"))
+
+
+def drawn_model(experiment: Experiment, dataset: Dataset, seed: int) -> nn.Sequential:
+    """The whole network with weights drawn from ``seed``."""
+    shape, classes = dataset.input_shape, len(dataset.classes)
+    return network.build(experiment.model, shape, classes, seed, experiment.plugins, scaling(experiment))
+
+
+def scaling(experiment: Experiment) -> network.Scaling:
+    """What the network does to its inputs first."""
+    return network.Scaling(experiment.input_mean, experiment.input_std)
 
 
 def own_files(experiment: Experiment, *folders: str) -> str:
@@ -137,15 +155,18 @@ def _settle(experiment: Experiment) -> list[Scene]:
     options = {**preset, **experiment.options.get(experiment.attack, {})}
     attack = make_attack(experiment.attack, options, experiment.plugins)
     make_defenses(experiment)
-    samples = Samples(load_dataset(experiment))
+    samples = withheld(
+        load_dataset(experiment), experiment.validation_rows, experiment.validation_from, experiment.seed
+    )
     dataset = samples.dataset
     try:
         attack.check(dataset.input_shape, len(dataset.classes))
     except ValueError as error:
         raise ExperimentError(f"{experiment.attack}: {error}") from None
     hands = experiment.clients + (experiment.aux == SHARE)
-    if hands > len(dataset.train):
-        raise ExperimentError(f"clients = {experiment.clients}: there are only {len(dataset.train)} training samples")
+    if hands > len(samples.train_rows):
+        there = len(samples.train_rows)
+        raise ExperimentError(f"clients = {experiment.clients}: there are only {there} training samples")
     experiment = experiment.with_values(
         model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
         protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
@@ -177,8 +198,11 @@ def _auxiliary(scene: Scene) -> Auxiliary | None:
     if not scene.attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
         return None
     other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
-    targets = scene.target_rows - len(scene.samples.train_rows)
-    taken = torch.cat(scene.deal()) if source == SHARE else targets
+    samples = scene.samples
+    targets = scene.target_rows - len(samples.dataset.train)
+    # Rows of the test split never are among those of the training split.
+    taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
+    taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
     return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other)
 
 
@@ -240,7 +264,8 @@ def _load(
     plugins: Path | None,
     train_rows: int | None,
     test_rows: int | None,
+    classes: int | None,
 ) -> Dataset:
     module = registry.module("datasets", name, plugins)
     dataset: Dataset = module.load(data_dir, **dict(options))
-    return dataset.limited(train_rows, test_rows)
+    return dataset.of_classes(classes).limited(train_rows, test_rows)

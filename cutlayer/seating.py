@@ -40,6 +40,7 @@ class Brief:
     input_shape: tuple[int, ...]
     classes: int
     optimization: Optimization
+    scaling: network.Scaling
     party_seed: int
     attack_seed: int
     attack: str = ""
@@ -98,9 +99,7 @@ def seat_server(
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
     """
     protocol = make_protocol(brief.protocol, brief.plugin_folder)
-    model = network.build(
-        brief.model, brief.input_shape, brief.classes, derive(brief.party_seed, "init"), brief.plugin_folder
-    )
+    model = _network(brief, derive(brief.party_seed, "init"))
     parts = protocol.deal(model, brief.cuts)
     party = make_party(
         Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.device, brief.autocast
@@ -117,7 +116,7 @@ def seat_server(
 
 
 def _network(brief: Brief, seed: int) -> nn.Sequential:
-    return network.build(brief.model, brief.input_shape, brief.classes, seed, brief.plugin_folder)
+    return network.build(brief.model, brief.input_shape, brief.classes, seed, brief.plugin_folder, brief.scaling)
 
 
 def _guarded(message: Message) -> Mapping[str, Knows]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
 from cutlayer.model import flop_count, parameter_count
 from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene
 from cutlayer.threat import Seat
-from cutlayer.victim import assemble, honest_host
 
 
 @dataclass(frozen=True)

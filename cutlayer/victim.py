@@ -1,11 +1,11 @@
-"""The attacked deployment: its sessions, and the training that it gets once, kept and taken up again."""
+"""The attacked deployment's training: done once, kept, and taken up again."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,25 +16,22 @@ from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.auxiliary import SHARE
-from cutlayer.channel import Direct, Loopback
-from cutlayer.handover import Keeper, Route
-from cutlayer.host import Carrier, Host, LocalHost
+from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
+from cutlayer.handover import Keeper
 from cutlayer.message import detached
 from cutlayer.model import join, split
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
 from cutlayer.samples import batch_sizes
-from cutlayer.scene import Scene, make_defenses, own_files
-from cutlayer.seating import Brief, make_party, seat_server
-from cutlayer.session import Change, Plan, Session
-from cutlayer.stream import derive, drawing
-from cutlayer.threat import Knows, Seat
+from cutlayer.scene import Scene, own_files
+from cutlayer.session import Session
+from cutlayer.stream import drawing
 
 Progress = Callable[[str, int, int], None]
-CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
-    *("dataset", "data_dir", "train_rows", "test_rows", "model", "weights", "seed", "clients", "skew", "turn"),
+    *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
+    *("model", "input_mean", "input_std", "weights", "seed", "clients", "skew", "turn"),
     *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
     *("momentum", "weight_decay", "milestones", "decay", "defense", "device", "precision", "threads"),
 )
@@ -54,76 +51,6 @@ class Victim:
         return self.history[-1].accuracy
 
 
-def brief(scene: Scene, attack: bool) -> Brief:
-    """What the server's seat is told, with or without an adversary in it."""
-    experiment = scene.experiment
-    offers = {*scene.protocol.exposes[Seat.SERVER], *experiment.offers}
-    if experiment.handover is Route.SERVER and experiment.clients > 1:
-        offers.add(Knows.PEER_WEIGHTS)
-    if scene.auxiliary and not scene.auxiliary.labeled:
-        offers.discard(Knows.AUX_LABELS)
-    return Brief(
-        protocol=experiment.protocol,
-        model=experiment.model,
-        cuts=scene.cuts,
-        input_shape=scene.dataset.input_shape,
-        classes=len(scene.dataset.classes),
-        optimization=experiment.optimization,
-        party_seed=derive(experiment.seed, "party", Seat.SERVER.value),
-        attack_seed=derive(experiment.seed, "adversary", experiment.attack),
-        attack=experiment.attack if attack else "",
-        options=scene.options if attack else {},
-        offers=tuple(sorted(offers)),
-        plugins=str(experiment.plugins or ""),
-        device=experiment.device,
-        autocast=scene.autocast,
-        threads=experiment.threads,
-    )
-
-
-def honest_host(scene: Scene, keeper: Keeper | None = None) -> LocalHost:
-    """The server's party in this process, with nobody curious in its seat."""
-    return seat_server(brief(scene, attack=False), carrier=CARRIERS[scene.experiment.carrier], keeper=keeper)
-
-
-def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | None = None) -> Session:
-    """A session at the start of its training, or with the ``weights`` of a trained model."""
-    experiment, samples = scene.experiment, scene.samples
-    source = weights or scene.model
-    server = scene.protocol.deal(source, scene.cuts)[Seat.SERVER]
-    seed = derive(experiment.seed, "party", Seat.SERVER.value)
-    host.restore(
-        make_party(Seat.SERVER.value, server, experiment.optimization, seed, scene.device, scene.autocast).checkpoint()
-    )
-    shards = scene.deal()
-    clients = []
-    for number, shard in enumerate(shards):
-        name = f"{Seat.CLIENT}-{number}"
-        parts = scene.protocol.deal(source, scene.cuts)[Seat.CLIENT]
-        seed = derive(experiment.seed, "party", name)
-        client = make_party(name, parts, experiment.optimization, seed, scene.device, scene.autocast)
-        if scene.protocol.labels_at is Seat.CLIENT:
-            client.labels = torch.full((len(samples.train_rows) + len(samples.test_rows),), -1)
-            client.labels[shard] = samples.labels(shard)
-            client.labels[samples.test_rows] = samples.labels(samples.test_rows)
-        clients.append(client)
-    plan = Plan(
-        experiment.seed, experiment.batch_size, experiment.turn, experiment.handover, experiment.optimizer_state
-    )
-    return Session(
-        protocol=scene.protocol,
-        agreement=scene.agreement,
-        clients=clients,
-        shards=shards,
-        host=host,
-        keeper=keeper,
-        samples=samples,
-        plan=plan,
-        defenses=make_defenses(experiment),
-        carrier=CARRIERS[experiment.carrier],
-    )
-
-
 def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained."""
     folder = run / "victims" / key(scene)
@@ -138,9 +65,11 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     history = _resume(session, folder)
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
     for epoch in range(len(history) + 1, epochs + 1):
+        if over(history, scene.experiment.patience):
+            break
         done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
         loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
-        history.append(Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session)))
+        history.append(measured(scene, session, epoch, loss))
         _keep(session, folder, history)
     if not history:
         history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
@@ -152,31 +81,10 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     return Victim(model, tuple(history))
 
 
-def whole_model(scene: Scene, session: Session) -> nn.Sequential:
-    """The deployed network as ``session`` stands: the parts of the client whose turn was last, and the server's."""
-    return join(whole_parts(scene, session)).cpu()
-
-
-def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
-    """The deployed network's parts in order."""
-    server = honest_host(scene)
-    server.restore(session.host.checkpoint())
-    client = session.clients[session.last or 0]
-    held = {Seat.CLIENT: iter(client.parts), Seat.SERVER: iter(server.party.parts)}
-    return [next(held[owner]) for owner in scene.protocol.owners]
-
-
-def accuracy(scene: Scene, session: Session) -> float:
-    """Of the deployment on the whole test split."""
-    labels = session.samples.labels(session.samples.test_rows)
-    return (answers(scene, session).argmax(1) == labels).double().mean().item()
-
-
-def answers(scene: Scene, session: Session, change: Change | None = None) -> Tensor:
-    """The deployment's logits for its test split, changed first: through the defenses, past nobody curious."""
-    replica = honest_host(scene)
-    replica.restore(session.host.checkpoint())
-    return session.predictions(session.samples.test_rows, replica, change)
+def over(history: Sequence[Epoch], patience: int) -> bool:
+    """Whether the last ``patience`` epochs have brought no lower validation loss than those before them."""
+    losses = [epoch.validation_loss or 0.0 for epoch in history]
+    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
 def trained(key: str, run: Path) -> bool:

@@ -12,11 +12,12 @@ from torch import Tensor
 from cutlayer import scene
 from cutlayer.auxiliary import Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError, Split
+from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.grants import Outside
 from cutlayer.scene import settle
 from cutlayer.threat import Knows, NotOfferedError
-from cutlayer.victim import brief, key
+from cutlayer.victim import key
 from tests.scenes import PLUGINS
 
 

@@ -88,3 +88,14 @@ def test_stratified_parts_are_disjoint_complete_and_fair(labels: list[int], seed
 def test_stratified_needs_two_rows_of_each_class() -> None:
     with pytest.raises(DatasetError, match="class 1 has one row"):
         stratified(torch.tensor([0, 0, 1]), 0)
+
+
+def test_the_first_classes_are_kept_with_their_rows() -> None:
+    labels = torch.tensor([0, 2, 1, 3, 1])
+    split = Split(torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1), labels)
+    kept = Dataset("made", split, split, tuple("abcd")).of_classes(2)
+    assert kept.classes == ("a", "b")
+    assert kept.train.labels.tolist() == [0, 1, 1]
+    assert kept.test.inputs.flatten().tolist() == [0, 2, 4]
+    with pytest.raises(DatasetError, match="classes = 3: made has 2"):
+        kept.of_classes(3)

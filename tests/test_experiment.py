@@ -54,6 +54,7 @@ def line_of(error: pytest.ExceptionInfo[ExperimentError]) -> str:
         ("offers=peer_weights,class_prior", "offers", (Knows.PEER_WEIGHTS, Knows.CLASS_PRIOR)),
         ("milestones=5", "milestones", (5,)),
         ("milestones=5,9", "milestones", (5, 9)),
+        ("input_mean=0.5", "input_mean", (0.5,)),
     ],
 )
 def test_an_override_is_read_as_its_key_wants_it(text: str, key: str, value: object) -> None:

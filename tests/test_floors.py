@@ -26,7 +26,7 @@ FLOORS = {
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"},
-        7: {"scene", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
+        7: {"scene", "deployment", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
         | {"folder", "pool", "sweep", "worker"}
         | {"report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cutlayer.deployment import assemble, honest_host
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.threat import Knows
-from cutlayer.victim import assemble, honest_host
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from cutlayer.audit import Outcome, run_cell
+from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.isolation import Ahead, IsolatedError, ProcessHost
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError
-from cutlayer.victim import assemble, brief, honest_host
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

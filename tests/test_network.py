@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from cutlayer.model import blocks, split
-from cutlayer.network import NetworkError, build, load_weights, suggested_cuts
+from cutlayer.network import NetworkError, Scaling, build, load_weights, suggested_cuts
 
 HEAD = "from collections import OrderedDict\nimport torch\nfrom torch import nn\n"
 MAKES = "def build(): return nn.Sequential"
@@ -148,3 +148,25 @@ def test_weights_that_cannot_be_loaded_are_refused(tmp_path: Path) -> None:
     path.unlink()
     path.mkdir()
     refused("is not a safetensors file")
+
+
+def test_inputs_are_scaled_inside_the_first_block() -> None:
+    plain = build("lenet", (3, 32, 32), 10, 1)
+    scaled = build("lenet", (3, 32, 32), 10, 1, scaling=Scaling((0.5, 0.4, 0.3), (0.25,)))
+    assert blocks(scaled) == blocks(plain)
+    inputs = torch.rand(2, 3, 32, 32)
+    shifted = (inputs - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / 0.25
+    torch.testing.assert_close(scaled(inputs), plain(shifted))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "message"),
+    [
+        (Scaling((0.5, 0.5), (0.5,)), r"input_mean = \[0.5, 0.5\]: one number, or one for each of 3 channels"),
+        (Scaling((), (0.5,)), r"input_mean = \[\]: one number"),
+        (Scaling((0.5,), (0.0,)), r"input_std = \[0.0\]: .* greater than 0"),
+    ],
+)
+def test_a_scaling_that_does_not_fit_is_refused(scaling: Scaling, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        build("lenet", (3, 32, 32), 10, 1, scaling=scaling)

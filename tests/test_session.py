@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import seating
+from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper, OptimizerState, Route
 from cutlayer.model import split
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
-from cutlayer.victim import CARRIERS, assemble, brief, honest_host
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
 
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
-SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate": 0.05, "milestones": (5, 9)}
+SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate": 0.05, "milestones": (1,)}
 
 
 def session_of(scene: Scene) -> Session:
@@ -53,8 +53,8 @@ def unsplit(scene: Scene, session: Session, epochs: int = 2) -> tuple[nn.ModuleL
     parts = nn.ModuleList(split(scene.model, scene.cuts)).train()
     held = {seat: [p for p, o in zip(parts, owners, strict=True) if o is seat] for seat in Seat}
     params = {seat: [w for part in held[seat] for w in part.parameters()] for seat in Seat}
-    server = experiment.optimization.make(params[Seat.SERVER])
-    fresh = [experiment.optimization.make(params[Seat.CLIENT]) for _ in session.clients]
+    server = scene.optimization.make(params[Seat.SERVER])
+    fresh = [scene.optimization.make(params[Seat.CLIENT]) for _ in session.clients]
     own = dict(enumerate(fresh))
     carried = fresh[0]
     step, last, losses = 0, None, []
@@ -62,7 +62,7 @@ def unsplit(scene: Scene, session: Session, epochs: int = 2) -> tuple[nn.ModuleL
         sum_of_losses = []
         for number, turn in session._turns(epoch):
             if last not in (None, number) and experiment.optimizer_state is OptimizerState.RESET:
-                own[number] = experiment.optimization.make(params[Seat.CLIENT])
+                own[number] = scene.optimization.make(params[Seat.CLIENT])
             last = number
             client = carried if experiment.optimizer_state is OptimizerState.CARRIED else own[number]
             for rows in turn:
@@ -80,7 +80,7 @@ def unsplit(scene: Scene, session: Session, epochs: int = 2) -> tuple[nn.ModuleL
                 loss.backward()
                 for optimizer in (client, server):
                     for group in optimizer.param_groups:
-                        group["lr"] = experiment.optimization.rate(step)
+                        group["lr"] = scene.optimization.rate(step)
                     optimizer.step()
                 step += 1
                 sum_of_losses.append(loss.item())

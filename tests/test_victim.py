@@ -12,11 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cutlayer import victim as victim_module
+from cutlayer.deployment import assemble, brief, honest_host, whole_parts
+from cutlayer.handover import Keeper
 from cutlayer.record import Epoch
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import Knows, Seat
-from cutlayer.victim import Victim, brief, key, steps_to_train, train, whole_parts
+from cutlayer.victim import Victim, key, steps_to_train, train
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -225,9 +227,7 @@ def test_the_whole_model_is_the_trained_parts_in_order(tmp_path: Path, protocol:
     with torch.no_grad():
         hits = victim.model.eval()(scene.samples.inputs(rows)).argmax(1) == scene.samples.labels(rows)
     assert victim.accuracy == hits.double().mean().item()
-    session = victim_module.assemble(
-        scene, victim_module.honest_host(scene), victim_module.Keeper("trusted_party"), victim.model
-    )
+    session = assemble(scene, honest_host(scene), Keeper("trusted_party"), victim.model)
     values = [tensor for part in whole_parts(scene, session) for tensor in part.state_dict().values()]
     kept = load_file(tmp_path / "victims" / key(scene) / "model.safetensors")
     assert all(torch.equal(a, kept[n]) for a, n in zip(values, victim.model.state_dict(), strict=True))
@@ -262,3 +262,25 @@ def test_many_clients_take_turns_by_every_rule_at_once(tmp_path: Path) -> None:
     values = {"clients": 3, "skew": 0.3, "turn": 2, "handover": "trusted_party", "optimizer_state": "carried"}
     scene = scene_of(protocol="u_shaped", cut="1:4", epochs=8, learning_rate=0.01, **values)
     assert (train(scene, tmp_path, quiet).accuracy or 0.0) > 0.6
+
+
+def test_the_training_stops_where_the_validation_loss_falls_no_more(tmp_path: Path) -> None:
+    values = {"protocol": "vanilla", "cut": "1", "epochs": 12, "learning_rate": 0.3, "validation_rows": 8}
+    whole = train(scene_of(**values), tmp_path / "whole", quiet)
+    losses = [epoch.validation_loss or 0.0 for epoch in whole.history]
+    assert len(losses) == 12
+    assert all(epoch.validation_accuracy is not None for epoch in whole.history)
+    stopped = train(scene_of(**values, patience=2), tmp_path / "stopped", quiet)
+    ends = next(n for n in range(3, 13) if min(losses[n - 2 : n]) >= min(losses[: n - 2]))
+    assert len(stopped.history) == ends < 12
+    assert stopped.history == whole.history[:ends]
+
+
+def test_an_interrupted_training_stops_where_the_whole_one_does(tmp_path: Path) -> None:
+    values = {"protocol": "vanilla", "cut": "1", "epochs": 12, "learning_rate": 0.3, "validation_rows": 8}
+    scene = scene_of(**values, patience=2)
+    whole = train(scene, tmp_path / "whole", quiet)
+    for after in (11, 14):
+        with pytest.raises(KeyboardInterrupt):
+            train(scene, tmp_path / "halted", interrupted_at(after))
+    assert same(whole, train(scene, tmp_path / "halted", quiet))

@@ -23,6 +23,7 @@ from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
 from cutlayer.defense import Defense
+from cutlayer.deployment import assemble, brief
 from cutlayer.experiment import make
 from cutlayer.judge import Judgement, Truth, judge
 from cutlayer.message import Kind, Message
@@ -31,7 +32,6 @@ from cutlayer.scene import Scene
 from cutlayer.seating import Brief
 from cutlayer.session import Session
 from cutlayer.threat import Goal, Knows
-from cutlayer.victim import assemble, brief
 
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others

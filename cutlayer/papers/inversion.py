@@ -58,7 +58,6 @@ _FREE: dict[str, tuple[_Reading, dict[str, tuple[Pair, ...]]]] = {
 
 def _victim(dataset: str, scale: Scale) -> dict[str, Any]:
     """As published, but for the flipped and turned images that CIFAR-10's victims are trained on."""
-    epoch = 1563 if dataset == "cifar10" else 1875
     values: dict[str, Any] = {
         "dataset": dataset,
         "model": "inversion_cifar" if dataset == "cifar10" else "inversion_mnist",
@@ -68,7 +67,7 @@ def _victim(dataset: str, scale: Scale) -> dict[str, Any]:
         "batch_size": 32,
         "learning_rate": 1e-3,
         "epsilon": 1e-3,
-        "milestones": (20 * epoch, 40 * epoch),
+        "milestones": (20, 40),
         "decay": 0.5,
         "targets": 100,
         "train_rows": None,

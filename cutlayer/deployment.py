@@ -1,0 +1,134 @@
+"""A deployment of a scene: its parties, its session, and what the whole of it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from cutlayer.channel import Direct, Loopback
+from cutlayer.handover import Keeper, Route
+from cutlayer.host import Carrier, Host, LocalHost
+from cutlayer.model import join
+from cutlayer.protocol import task_loss
+from cutlayer.record import Epoch
+from cutlayer.scene import Scene, make_defenses, scaling
+from cutlayer.seating import Brief, make_party, seat_server
+from cutlayer.session import Change, Plan, Session
+from cutlayer.stream import derive
+from cutlayer.threat import Knows, Seat
+
+CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+
+
+def brief(scene: Scene, attack: bool) -> Brief:
+    """What the server's seat is told, with or without an adversary in it."""
+    experiment = scene.experiment
+    offers = {*scene.protocol.exposes[Seat.SERVER], *experiment.offers}
+    if experiment.handover is Route.SERVER and experiment.clients > 1:
+        offers.add(Knows.PEER_WEIGHTS)
+    if scene.auxiliary and not scene.auxiliary.labeled:
+        offers.discard(Knows.AUX_LABELS)
+    return Brief(
+        protocol=experiment.protocol,
+        model=experiment.model,
+        cuts=scene.cuts,
+        input_shape=scene.dataset.input_shape,
+        classes=len(scene.dataset.classes),
+        optimization=scene.optimization,
+        scaling=scaling(experiment),
+        party_seed=derive(experiment.seed, "party", Seat.SERVER.value),
+        attack_seed=derive(experiment.seed, "adversary", experiment.attack),
+        attack=experiment.attack if attack else "",
+        options=scene.options if attack else {},
+        offers=tuple(sorted(offers)),
+        plugins=str(experiment.plugins or ""),
+        device=experiment.device,
+        autocast=scene.autocast,
+        threads=experiment.threads,
+    )
+
+
+def honest_host(scene: Scene, keeper: Keeper | None = None) -> LocalHost:
+    """The server's party in this process, with nobody curious in its seat."""
+    return seat_server(brief(scene, attack=False), carrier=CARRIERS[scene.experiment.carrier], keeper=keeper)
+
+
+def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | None = None) -> Session:
+    """A session at the start of its training, or with the ``weights`` of a trained model."""
+    experiment, samples = scene.experiment, scene.samples
+    source = weights or scene.model
+    server = scene.protocol.deal(source, scene.cuts)[Seat.SERVER]
+    seed = derive(experiment.seed, "party", Seat.SERVER.value)
+    host.restore(
+        make_party(Seat.SERVER.value, server, scene.optimization, seed, scene.device, scene.autocast).checkpoint()
+    )
+    shards = scene.deal()
+    clients = []
+    for number, shard in enumerate(shards):
+        name = f"{Seat.CLIENT}-{number}"
+        parts = scene.protocol.deal(source, scene.cuts)[Seat.CLIENT]
+        seed = derive(experiment.seed, "party", name)
+        client = make_party(name, parts, scene.optimization, seed, scene.device, scene.autocast)
+        if scene.protocol.labels_at is Seat.CLIENT:
+            client.labels = torch.full((len(samples),), -1)
+            for rows in filter(len, (shard, samples.validation_rows, samples.test_rows)):
+                client.labels[rows] = samples.labels(rows)
+        clients.append(client)
+    plan = Plan(
+        experiment.seed, experiment.batch_size, experiment.turn, experiment.handover, experiment.optimizer_state
+    )
+    return Session(
+        protocol=scene.protocol,
+        agreement=scene.agreement,
+        clients=clients,
+        shards=shards,
+        host=host,
+        keeper=keeper,
+        samples=samples,
+        plan=plan,
+        defenses=make_defenses(experiment),
+        carrier=CARRIERS[experiment.carrier],
+    )
+
+
+def whole_model(scene: Scene, session: Session) -> nn.Sequential:
+    """The deployed network as ``session`` stands: the parts of the client whose turn was last, and the server's."""
+    return join(whole_parts(scene, session)).cpu()
+
+
+def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
+    """The deployed network's parts in order."""
+    server = honest_host(scene)
+    server.restore(session.host.checkpoint())
+    client = session.clients[session.last or 0]
+    held = {Seat.CLIENT: iter(client.parts), Seat.SERVER: iter(server.party.parts)}
+    return [next(held[owner]) for owner in scene.protocol.owners]
+
+
+def accuracy(scene: Scene, session: Session) -> float:
+    """Of the deployment on the whole test split."""
+    labels = session.samples.labels(session.samples.test_rows)
+    return (answers(scene, session).argmax(1) == labels).double().mean().item()
+
+
+def answers(scene: Scene, session: Session, change: Change | None = None, rows: Tensor | None = None) -> Tensor:
+    """The deployment's logits for its test split, or other ``rows``, changed first: through the defenses, past nobody
+    curious.
+    """
+    replica = honest_host(scene)
+    replica.restore(session.host.checkpoint())
+    return session.predictions(session.samples.test_rows if rows is None else rows, replica, change)
+
+
+def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
+    """What there is to say after an epoch of training."""
+    found = Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session))
+    rows = scene.samples.validation_rows
+    if not len(rows):
+        return found
+    logits, labels = answers(scene, session, rows=rows), scene.samples.labels(rows)
+    right = (logits.argmax(1) == labels).double().mean().item()
+    update = {"validation_loss": task_loss(logits, labels).item(), "validation_accuracy": right}
+    return found.model_copy(update=update)
