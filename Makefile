@@ -1,4 +1,4 @@
-.PHONY: setup test test-all audit bench lint
+.PHONY: setup test test-all test-oracles audit bench lint
 
 # ARGS goes to the command behind a target: make audit ARGS="dataset=mnist cut=1,2,3", make test ARGS="-k codec".
 ARGS ?=
@@ -11,6 +11,9 @@ test:
 
 test-all:
 	@scripts/test-all $(ARGS)
+
+test-oracles:
+	@scripts/test-oracles $(ARGS)
 
 audit:
 	@scripts/audit $(ARGS)

@@ -25,13 +25,15 @@ class Guess:
 
     goal: Goal
     tensors: Mapping[str, Tensor]
-    """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name."""
+    """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name;
+    ``EVASION``: adversarial ``inputs`` [n, ...] in [0, 1]. A probe of shadow layers may come with them, on the first
+    inputs: ``smashed`` and ``slopes`` (see ``cutlayer.perturbation.probe``)."""
     rows: tuple[Row, ...] = ()
     """The samples the n entries are about."""
     part: int = 0
     """``MODEL``: which of the other seat's parts."""
     name: str = ""
-    """Tells apart several guesses of one attack at one goal."""
+    """Tells apart several guesses of one attack at one goal; ``EVASION``: the name of the budget."""
     relabeled: bool = False
     """``LABELS``: only groups are claimed, their names are not: judged under the best relabeling."""
 
@@ -78,6 +80,14 @@ class Attack(ABC):
 
     def check(self, input_shape: tuple[int, ...], classes: int) -> None:
         """``ValueError`` where these options make no sense for such inputs; asked before anything is trained."""
+        return
+
+    def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
+        """``ValueError`` where these options make no sense at a cut; asked before anything is trained.
+
+        ``smashed`` and ``inputs``: the shapes of what one sample sends and of one input; ``auxiliary``: samples of the
+        adversary's own, 0 where none are granted.
+        """
         return
 
     @abstractmethod

@@ -16,7 +16,18 @@ from torch import Tensor
 
 from cutlayer.attack import TamperingAttack
 from cutlayer.backdoor import BackdoorTruth
-from cutlayer.deployment import CARRIERS, accuracy, answers, assemble, brief, honest_host, measured, whole_parts
+from cutlayer.deployment import (
+    CARRIERS,
+    accuracy,
+    answers,
+    answers_to,
+    assemble,
+    brief,
+    honest_host,
+    measured,
+    whole_parts,
+)
+from cutlayer.evasion import EvasionTruth
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
@@ -57,7 +68,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
     start, record = time.perf_counter(), outline(scene)
     if scene.attack.threat.seat is not Seat.SERVER:
         return _not_applicable(record, f"an adversary at the {scene.attack.threat.seat}'s seat cannot be audited yet")
-    outside = Outside(scene.auxiliary)
+    outside = Outside(scene.auxiliary, scene.natural_inputs)
     try:
         host = _seated(scene, outside, progress, residence)
         try:
@@ -221,15 +232,21 @@ def _truth(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Sessi
     backdoor = None
     if clean:
         backdoor = BackdoorTruth(partial(answers, scene, session), partial(answers, scene, clean), model.labels)
+    inputs, labels = samples.inputs(rows), samples.labels(rows)
+    evasion = None
+    if scene.budgets:
+        reaches = {budget.name: budget for budget in scene.budgets}
+        evasion = EvasionTruth(partial(answers_to, scene, session), reaches, model.parts, inputs, labels)
     return Truth(
         rows=tuple(sent),
-        inputs=samples.inputs(rows),
-        labels=samples.labels(rows),
+        inputs=inputs,
+        labels=labels,
         mean_input=samples.mean_input(),
         classes=scene.dataset.classes,
         features=scene.dataset.features,
         model=model,
         backdoor=backdoor,
+        evasion=evasion,
     )
 
 

@@ -29,8 +29,13 @@ class Auxiliary:
         return len(self.rows)
 
     def inputs(self) -> Tensor:
-        """float32 [n, *shape] in [0, 1]; images of another size are resized."""
+        """float32 [n, *shape] in [0, 1]; images of another size are resized.
+
+        Gray ones are copied into every channel, color ones are averaged over theirs, where that was asked for.
+        """
         inputs = self.split.take(self.rows)
+        if inputs.ndim == 4 and inputs.shape[1] != self.shape[0]:
+            inputs = inputs.mean(1, keepdim=True).expand(-1, self.shape[0], -1, -1)
         if tuple(inputs.shape[1:]) == self.shape:
             return inputs
         size = self.shape[1:]
@@ -43,7 +48,7 @@ class Auxiliary:
 
 
 def auxiliary(
-    victim: Dataset, source: str, taken: Tensor, count: int | None, other: Dataset | None = None
+    victim: Dataset, source: str, taken: Tensor, count: int | None, other: Dataset | None = None, adapt: bool = False
 ) -> Auxiliary:
     """The adversary's rows.
 
@@ -51,7 +56,8 @@ def auxiliary(
     which no client holds; otherwise the training split of the ``other`` dataset. ``taken`` are the rows
     that are not given: targets in the test split, clients' rows in a training split.
 
-    ``count`` rows of them, spread evenly. Data that are not of the victim's form, or too few, are a ``DatasetError``.
+    ``count`` rows of them, spread evenly. ``adapt``: images may have another number of channels. Data that are not of
+    the victim's form, or too few, are a ``DatasetError``.
     """
     split = victim.test if source == "test" else (other or victim).train
     kept = torch.ones(len(split), dtype=torch.bool)
@@ -59,7 +65,7 @@ def auxiliary(
         kept[taken] = False
     rows = kept.nonzero().flatten()
     if other is not None:
-        _check_form(victim, other)
+        _check_form(victim, other, adapt)
     if not len(rows):
         raise DatasetError(f"aux = {source!r}: every row of the {source} split is a target, none is left to be given")
     if count is not None and count > len(rows):
@@ -70,10 +76,11 @@ def auxiliary(
     return Auxiliary(split, rows, victim.input_shape, labeled)
 
 
-def _check_form(victim: Dataset, other: Dataset) -> None:
+def _check_form(victim: Dataset, other: Dataset, adapt: bool) -> None:
     own, given = victim.input_shape, other.input_shape
-    if victim.is_images != other.is_images or (given[0] != own[0]):
+    images = victim.is_images and other.is_images
+    if victim.is_images != other.is_images or (given[0] != own[0] and not (images and adapt)):
         raise DatasetError(
             f"aux = {other.name!r}: its inputs are {list(given)}, those of {victim.name} are {list(own)}; "
-            "images may differ in size, not in channels, and tables not at all"
+            "images may differ in size, in channels only with aux_adapt=true, and tables not at all"
         )

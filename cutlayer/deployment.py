@@ -20,6 +20,7 @@ from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 
 CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+_CHUNK = 1000
 
 
 def brief(scene: Scene, attack: bool) -> Brief:
@@ -43,6 +44,7 @@ def brief(scene: Scene, attack: bool) -> Brief:
         attack=experiment.attack if attack else "",
         options=scene.options if attack else {},
         offers=tuple(sorted(offers)),
+        budgets=scene.budgets if attack else (),
         plugins=str(experiment.plugins or ""),
         device=experiment.device,
         autocast=scene.autocast,
@@ -120,6 +122,14 @@ def answers(scene: Scene, session: Session, change: Change | None = None, rows: 
     replica = honest_host(scene)
     replica.restore(session.host.checkpoint())
     return session.predictions(session.samples.test_rows if rows is None else rows, replica, change)
+
+
+def answers_to(scene: Scene, session: Session, inputs: Tensor) -> Tensor:
+    """The deployment's logits for ``inputs`` [n, ...] that take the place of the targets, in their order."""
+    replica = honest_host(scene)
+    replica.restore(session.host.checkpoint())
+    parts = iter(torch.split(inputs, _CHUNK))
+    return session.predictions(scene.target_rows, replica, lambda natural: next(parts), _CHUNK)
 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:

@@ -111,7 +111,7 @@ def attack_pace(scene: Scene) -> Pace:
         attack=rehearsed,
         auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
     )
-    outside, keeper = Outside(scene.auxiliary), Keeper("trusted_party")
+    outside, keeper = Outside(scene.auxiliary, scene.natural_inputs), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
         host = seat_server(replace(told, options=options), outside, keeper=keeper)

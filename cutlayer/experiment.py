@@ -20,7 +20,7 @@ from cutlayer.threat import Knows
 AUTO = "auto"
 OFFERABLE = (
     *(Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES),
-    *(Knows.CLASS_PRIOR, Knows.AUX_INPUTS, Knows.AUX_LABELS),
+    *(Knows.CLASS_PRIOR, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS),
 )
 """What an experiment can offer beyond what a protocol exposes anyway."""
 
@@ -73,6 +73,12 @@ class Experiment(BaseModel):
         "test", description="an adversary's own data: test, train, share (no client holds it), or a dataset"
     )
     aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
+    aux_adapt: bool = Field(False, description="turn an aux dataset's gray images into color ones or back, as needed")
+    budget: float = Field(0.3, ge=0, description="evasion: largest change of a value, as a number or like 8/255")
+    budget_unit: Literal["auto", "normalized", "pixel"] = Field(
+        "auto", description="of the budget: of values in [0, 1], or divided as the model does; auto: that where it does"
+    )
+    pixel_budgets: tuple[float, ...] = Field((), description="evasion: further budgets in 255ths of the pixel range")
     clients: int = Field(1, ge=1, le=1000, description="clients that take turns")
     skew: float | None = Field(None, gt=0, description="Dirichlet parameter of the clients' label skew; without it IID")
     turn: int = Field(0, ge=0, description="batches in a client's turn; 0: an epoch over its data")
@@ -112,6 +118,17 @@ class Experiment(BaseModel):
                 near = registry.nearest(str(what), map(str, OFFERABLE))
                 raise ValueError(f"{what!r} cannot be offered{near}; one or more of {', '.join(OFFERABLE)}")
         return offers
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _fraction(cls, budget: object) -> object:
+        parts = budget.split("/") if isinstance(budget, str) else []
+        if len(parts) != 2:
+            return budget
+        try:
+            return float(parts[0]) / float(parts[1])
+        except (ValueError, ZeroDivisionError):
+            raise ValueError("must be a number or a fraction of two, like 8/255") from None
 
     @field_validator("partial")
     @classmethod

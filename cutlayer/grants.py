@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ class Outside:
 
     session: Session
 
-    def __init__(self, auxiliary: Auxiliary | None = None) -> None:
+    def __init__(self, auxiliary: Auxiliary | None = None, natural: Callable[[], Tensor] | None = None) -> None:
         self._auxiliary = auxiliary
+        self._natural = natural
 
     def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Copies of what the client whose turn it is knows, and of the adversary's own data."""
@@ -28,6 +29,8 @@ class Outside:
             if self._auxiliary is None:
                 raise NotOfferedError(f"the experiment has no data for {what}")
             return {"value": self._auxiliary.inputs() if what is Knows.AUX_INPUTS else self._auxiliary.labels()}
+        if what is Knows.NATURAL_INPUTS and self._natural:
+            return {"value": self._natural()}
         client = self.session.clients[self.session.last or 0]
         if what is Knows.PEER_WEIGHTS:
             return client.weights()

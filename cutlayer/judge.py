@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cutlayer.attack import Guess
 from cutlayer.backdoor import BackdoorTruth, effect, trigger_of
+from cutlayer.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.likeness import BEST, better, constant_metrics, developed, feature_scores, image_metrics
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
@@ -18,6 +19,7 @@ from cutlayer.theft import ModelTruth, compare_parts
 from cutlayer.threat import Goal, Row
 
 _CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
+_SHOWN = 20  # adversarial inputs that are kept as pictures
 _ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
 
 
@@ -42,6 +44,7 @@ class Truth:
     """The columns of a table; empty for images."""
     model: ModelTruth | None = None
     backdoor: BackdoorTruth | None = None
+    evasion: EvasionTruth | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,7 @@ def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
         return (_judge_table if truth.features else _judge_images)(guess, claimed, truth, thresholds)
     if guess.goal is Goal.LABELS:
         return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, thresholds)
-    judged = ", ".join(goal for goal in Goal if goal is not Goal.EVASION)
-    raise GuessError(f"guesses at {guess.goal} cannot be judged; those at {judged} can")
+    return _judge_evasion(guess, _in_order(guess, "inputs", truth, truth.inputs.shape).float(), truth, thresholds)
 
 
 def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tensor:
@@ -202,6 +204,39 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
     alone = (trigger.pattern * trigger.mask).expand_as(truth.inputs)
     return Judgement(scores, pictures, {"truth": truth.inputs, "guess": trigger.stamp(truth.inputs), "blind": alone})
+
+
+def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.evasion is None:
+        raise GuessError("there is no deployment to try adversarial inputs on")
+    found, likeness = evade(guess, claimed, truth.evasion), compare_layers(guess, truth.evasion)
+    name, goal, blind = guess.name, Goal.EVASION, found.accuracy - found.signs
+    # Only the first budget decides; and where nothing is right, or noise leaves nothing right, there is nothing to do.
+    decides = not name and min(found.accuracy, found.signs) >= _ROOM
+    beside = {
+        "uniform_noise_drop": (found.accuracy - found.uniform, blind),
+        "adversarial_accuracy": (found.adversarial, found.signs),
+        "loss_correlation": (found.correlation, found.noise_correlation),
+    }
+    if likeness:
+        beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
+        beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
+    drop, best = found.accuracy - found.adversarial, found.accuracy
+    scores = (
+        score(goal, "accuracy_drop", drop, blind, best, thresholds, name, decides),
+        *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
+    )
+    return Judgement(scores, *_evasion_pictures(found, truth, truth.evasion)) if not name else Judgement(scores)
+
+
+def _evasion_pictures(found: Evaded, truth: Truth, evasion: EvasionTruth) -> tuple[Pictures, Mapping[str, Tensor]]:
+    natural, changed = truth.inputs[:_SHOWN], found.inputs[:_SHOWN]
+    difference = changed - natural
+    largest = difference.abs().max().item()
+    scale = 0.5 / largest if largest else 1.0
+    names = [tuple(truth.classes[i] for i in t[:_SHOWN].tolist()) for t in (truth.labels, evasion.before, found.after)]
+    pictures = Pictures(kind="evasion", labels=names[0], before=names[1], after=names[2], scale=scale)
+    return pictures, {"truth": natural, "guess": changed, "blind": (0.5 + scale * difference).clamp(0, 1)}
 
 
 def score(

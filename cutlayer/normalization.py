@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -38,5 +39,9 @@ def standard(channels: int) -> Normalization:
 
 def deviations(model: nn.Module) -> tuple[float, ...] | None:
     """What ``model`` divides its inputs by, channel by channel; ``None`` where it takes them as they are."""
-    first = next((module for module in model.modules() if isinstance(module, Normalization)), None)
-    return None if first is None else tuple(first.std.flatten().tolist())
+    found = [module.std.flatten().tolist() for module in model.modules() if isinstance(module, Normalization)]
+    if not found:
+        return None
+    # One may be the experiment's own, before the network's.
+    channels = max(map(len, found))
+    return tuple(math.prod(own[channel % len(own)] for own in found) for channel in range(channels))

@@ -112,7 +112,8 @@ class Pictures(_Part):
     """The row labels and the scores of the pictures that lie beside the record."""
 
     kind: str = "inputs"
-    """``inputs``: truth, guess and blind guess; ``trigger``: clean and triggered inputs, and the trigger alone."""
+    """``inputs``: truth, guess and blind guess; ``trigger``: clean and triggered inputs, and the trigger alone;
+    ``evasion``: natural inputs, adversarial ones, and the difference times ``scale`` on gray."""
     file: str = "pictures.safetensors"
     labels: tuple[str, ...] = ()
     ssim: tuple[float | None, ...] = ()
@@ -120,6 +121,11 @@ class Pictures(_Part):
     """Of the guesses with each one's own range stretched to [0, 1]."""
     blind_ssim: tuple[float | None, ...] = ()
     mse: tuple[float | None, ...] = ()
+    before: tuple[str, ...] = ()
+    """What the deployment takes each natural input for."""
+    after: tuple[str, ...] = ()
+    """What it takes each adversarial input for."""
+    scale: float | None = None
 
 
 class Confusion(_Part):

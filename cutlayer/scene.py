@@ -15,21 +15,24 @@ from torch import Tensor, nn
 from cutlayer import network, registry
 from cutlayer.attack import Attack
 from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
+from cutlayer.budget import Budget
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defense import Defense
+from cutlayer.evasion import EvasionError, budgets
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.model import CutError, flop_count
+from cutlayer.normalization import deviations
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
 from cutlayer.samples import DealError, Samples, batch_sizes, deal_rows, withheld
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.stream import derive
-from cutlayer.threat import Knows
+from cutlayer.threat import Goal, Knows
 from cutlayer.wire import Agreement
 
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
-_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError)
+_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, EvasionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class Scene:
     """The attack's options: those of ``steps``, then those given."""
     auxiliary: Auxiliary | None = None
     """The adversary's own data, where its attack asks for any."""
+    budgets: tuple[Budget, ...] = ()
+    """How far adversarial inputs may be from the natural ones, where its attack makes any."""
 
     @property
     def dataset(self) -> Dataset:
@@ -60,6 +65,10 @@ class Scene:
         number = self.experiment.targets or self.attack.setting.targets
         rows = self.samples.test_rows
         return rows[: min(number, len(rows))] if number else self.samples.first_of_each_class()
+
+    def natural_inputs(self) -> Tensor:
+        """The targets, to be perturbed: float32 [n, ...] in [0, 1]."""
+        return self.samples.inputs(self.target_rows)
 
     def deal(self) -> list[Tensor]:
         """The training rows of each client; where the adversary has a share of them, what is left is its own."""
@@ -183,14 +192,32 @@ def _settle(experiment: Experiment) -> list[Scene]:
         precision=_precision(experiment.precision, experiment.device, large),
     )
     protocol = make_protocol(experiment.protocol, experiment.plugins)
+    experiment, reaches = _budgets(experiment, attack, model, dataset)
     scenes = []
     for given in _cuts(experiment, protocol, model, attack):
         cuts = protocol.cuts(model, given)
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
-        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack))
-        scenes.append(replace(scene, auxiliary=_auxiliary(scene)))
+        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
+        scene = replace(scene, auxiliary=_auxiliary(scene))
+        try:
+            attack.suit(agreement["smashed"].shape, dataset.input_shape, len(scene.auxiliary or ()))
+        except ValueError as error:
+            raise ExperimentError(f"{experiment.attack}, cut {cell.cut}: {error}") from None
+        scenes.append(scene)
     return scenes
+
+
+def _budgets(
+    experiment: Experiment, attack: Attack, model: nn.Sequential, dataset: Dataset
+) -> tuple[Experiment, tuple[Budget, ...]]:
+    if Goal.EVASION not in attack.threat.goals:
+        return experiment, ()
+    scale = deviations(model)
+    usual = "normalized" if scale else "pixel"
+    unit = usual if experiment.budget_unit == AUTO else experiment.budget_unit
+    found = budgets(experiment.budget, unit, experiment.pixel_budgets, dataset.input_shape[0], scale)
+    return experiment.with_values(budget_unit=unit), found
 
 
 def _auxiliary(scene: Scene) -> Auxiliary | None:
@@ -203,7 +230,7 @@ def _auxiliary(scene: Scene) -> Auxiliary | None:
     # Rows of the test split never are among those of the training split.
     taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
     taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
-    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other)
+    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other, experiment.aux_adapt)
 
 
 def _cuts(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Adversary, Attack
+from cutlayer.budget import Budget
 from cutlayer.channel import Direct
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost
@@ -48,6 +49,7 @@ class Brief:
     options: Mapping[str, Any] = field(default_factory=dict)
     offers: tuple[Knows, ...] = ()
     targets: tuple[Row, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     plugins: str = ""
     device: str = "cpu"
     autocast: str = ""
@@ -110,7 +112,7 @@ def seat_server(
         attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
         grants = {**_own(brief, party), **({what: _asking(outside, what) for what in _OUTSIDE} if outside else {})}
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
-        view = View(attack.threat, offered, brief.targets, brief.protocol, progress)
+        view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
     return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary)
 

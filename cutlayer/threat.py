@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
+from cutlayer.budget import Budget
 from cutlayer.message import Kind
 
 T = TypeVar("T")
@@ -116,6 +117,8 @@ class View:
     protocol: str = ""
     """The name of the protocol that is run: public, like everything both parties agreed on."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    budgets: Sequence[Budget] = ()
+    """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
     used: dict[Knows, int] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
 
@@ -172,7 +175,7 @@ class View:
         return labels
 
     def natural_inputs(self) -> Tensor:
-        """Inputs to perturb, float32 [n, ...] in [0, 1]."""
+        """Inputs to perturb, those of the targets in their order: float32 [n, ...] in [0, 1]."""
         inputs: Tensor = self.grant(Knows.NATURAL_INPUTS)
         return inputs
 

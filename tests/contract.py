@@ -75,7 +75,7 @@ def check_guesses(case: Case) -> None:
             assert finite, f"{case}: {guess.goal}: {name!r} is not finite"
         if guess.goal is Goal.MODEL:
             _check_part(case, guess, found.truth)
-        elif guess.goal in {Goal.INPUTS, Goal.LABELS}:
+        elif guess.goal in {Goal.INPUTS, Goal.LABELS, Goal.EVASION}:
             _check_rows(case, guess, found.truth)
 
 
@@ -96,6 +96,7 @@ def check_control(case: Case) -> None:
         ("zeroed", {Goal.INPUTS, Goal.MODEL}),
         ("permuted", {Goal.LABELS}),
         ("faint", {Goal.BACKDOOR}),
+        ("confined", {Goal.EVASION}),
     )
     for control, goals in controls:
         advantages: dict[tuple[str, str, str], list[float]] = {}
@@ -156,7 +157,7 @@ def _check_rows(case: Case, guess: Guess, truth: Truth) -> None:
     where = f"{case}: {guess.goal}"
     assert len(set(guess.rows)) == len(guess.rows), f"{where}: a target is guessed twice"
     assert set(guess.rows) == set(truth.rows), f"{where}: its rows are not the targets'"
-    name, wanted = ("inputs", truth.inputs) if guess.goal is Goal.INPUTS else ("labels", truth.labels)
+    name, wanted = ("labels", truth.labels) if guess.goal is Goal.LABELS else ("inputs", truth.inputs)
     claimed = guess.tensors.get(name)
     assert claimed is not None, f"{where}: there is no {name!r}"
     forms = f"{list(claimed.shape)} {claimed.dtype}, not {list(wanted.shape)} {wanted.dtype}"

@@ -17,15 +17,17 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "model", "stream", "provenance"},
+        0: {"message", "model", "stream", "provenance", "budget"},
         1: {"codec", "wire"},
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger"}
-        | {"ensemble", "inversion", "likelihood", "fitting", "perturbation", "layer", "convolution", "lowering"}
+        | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
+        | {"perturbation", "proxy"}
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
-        6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"},
+        6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
+        | {"evasion"},
         7: {"scene", "deployment", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
         | {"folder", "pool", "sweep", "worker"}
         | {"report", "display", "reproduction"},
@@ -35,7 +37,7 @@ FLOORS = {
 }
 LISTED = "FLOORS in tests/test_floors.py"
 ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "overheard"} | {
-    *("perturbation", "trigger"),
+    *("perturbation", "trigger", "budget", "proxy"),
 }
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.

@@ -95,7 +95,7 @@ def bad_guesses() -> dict[str, tuple[Guess, str]]:
         "no class": (Guess(Goal.LABELS, {"labels": labels + 3}, rows), "'labels' go from 3 to 3, classes to 2"),
         "negative": (Guess(Goal.LABELS, {"labels": labels - 1}, rows), "'labels' go from -1 to -1"),
         "no model": (Guess(Goal.MODEL, {}), "no model to compare"),
-        "another goal": (Guess(Goal.EVASION, {}, rows), "guesses at evasion cannot be judged"),
+        "another goal": (Guess(Goal.EVASION, {"inputs": some}, rows), "no deployment to try"),
     }
 
 

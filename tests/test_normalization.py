@@ -33,4 +33,5 @@ def test_the_standard_one():
 def test_what_a_model_divides_its_inputs_by():
     model = nn.Sequential(nn.Sequential(Normalization([0.5, 0.5], [0.25, 0.5]), nn.Conv2d(2, 3, 1)))
     assert deviations(model) == pytest.approx((0.25, 0.5))
+    assert deviations(nn.Sequential(Normalization([0.5], [2.0]), model)) == pytest.approx((0.5, 1.0))
     assert deviations(nn.Sequential(nn.Conv2d(2, 3, 1))) is None

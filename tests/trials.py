@@ -36,7 +36,7 @@ from cutlayer.threat import Goal, Knows
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
 CUTS = {"vanilla": "1", "u_shaped": "1"}
-Control = Literal["", "zeroed", "permuted", "faint"]
+Control = Literal["", "zeroed", "permuted", "faint", "confined"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
 
     ``zeroed``: whatever comes from the client is zero, in messages, gradients and answers to queries. A passive attack
     is only shown zeros, so that there is a trained victim to be stolen; around a tampering one they are on the wire.
-    ``faint``: triggers are judged at amplitude 0.
+    ``faint``: triggers are judged at amplitude 0. ``confined``: nothing may be changed about natural inputs.
     ``permuted``: all parties train on permuted labels, and guesses are scored against the real ones.
     """
     settled = scene_of(case, seed, control, isolate)
@@ -187,6 +187,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "targets": MANY if targets >= MANY else FEW,
             "seed": seed,
             "isolate": isolate,
+            "budget": 0 if control == "confined" else 0.3,
             "epochs": 4,
             "batch_size": 16,
             "learning_rate": 5e-3,

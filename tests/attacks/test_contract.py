@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from cutlayer import seating
+from cutlayer.budget import Budget
 from cutlayer.message import Kind
 from cutlayer.threat import View
 from tests import contract, trials
@@ -95,6 +96,16 @@ def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], report
     with pytest.raises(AssertionError) as error:
         check(mutant(defect))
     assert reported in str(error.value)
+
+
+def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
+    case = mutant("leaves the budget")
+    contract.check_control(case)
+    with (
+        patch.object(Budget, "clip", lambda budget, changed, natural: changed),
+        pytest.raises(AssertionError, match=r"confined, yet 1\.00 better than blind \(evasion, accuracy_drop\)"),
+    ):
+        contract.check_control(case)
 
 
 def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:

@@ -16,6 +16,7 @@ from cutlayer.threat import Goal, Knows, Row, Seat, ThreatModel, View
 
 AT_LABELS = {"labels by position", "no such label"}
 AT_THE_MODEL = {"model off the stack", "another part"}
+AT_PREDICTIONS = {"leaves the budget"}
 OFF_THE_STACK = {"inputs off the stack", "model off the stack"}
 
 
@@ -33,11 +34,13 @@ class Mutant(Attack):
     @property
     def threat(self) -> ThreatModel:
         extra = {Knows.CLASS_PRIOR} if self.defect == "overdeclares" else set()
+        extra |= {Knows.NATURAL_INPUTS} if self.defect in AT_PREDICTIONS else set()
         return ThreatModel(Seat.SERVER, frozenset({self._goal}), frozenset({Knows.PEER_ARCHITECTURE, *extra}))
 
     @property
     def _goal(self) -> Goal:
-        return Goal.LABELS if self.defect in AT_LABELS else Goal.MODEL if self.defect in AT_THE_MODEL else Goal.INPUTS
+        goals = ((AT_LABELS, Goal.LABELS), (AT_THE_MODEL, Goal.MODEL), (AT_PREDICTIONS, Goal.EVASION))
+        return next((goal for defects, goal in goals if self.defect in defects), Goal.INPUTS)
 
     def begin(self, view: View) -> None:
         self._view = view
@@ -58,6 +61,8 @@ class Mutant(Attack):
         rows = tuple(self._view.targets)
         if self._goal is Goal.MODEL:
             return [Guess(Goal.MODEL, self._model())]
+        if self._goal is Goal.EVASION:
+            return [Guess(Goal.EVASION, {"inputs": 1 - self._view.natural_inputs()}, rows)]
         shape = self._architecture.input_shapes[0]
         inputs = torch.stack([self._stolen.get(row, self._seen[row].mean().expand(shape)) for row in rows])
         return [self._guess(inputs, rows)]

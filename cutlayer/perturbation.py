@@ -1,0 +1,105 @@
+"""What evasion attacks have in common: the slope of a loss at inputs, projected sign steps, a probe of layers, the DCT.
+
+Adversarial inputs are always within their budget of the natural ones, and within [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, cross_entropy
+
+from cutlayer.budget import Budget
+
+CHUNK = 250
+"""Inputs that are perturbed at once."""
+PROBED = 32
+"""Natural inputs on which layers are compared."""
+Slope = Callable[[Tensor], Tensor]
+"""From inputs [n, ...] to the gradient there of a loss that is to grow; each sample's does not depend on the others."""
+
+
+def label_slope(network: nn.Module, labels: Tensor) -> Slope:
+    """Of the cross-entropy with ``labels`` [n]."""
+    return _slope(network, lambda logits: cross_entropy(logits, labels, reduction="sum"))
+
+
+def cosine_slope(network: nn.Module, natural: Tensor) -> Slope:
+    """Of minus the cosine similarity of the outputs with those for ``natural`` [n, ...]; zero at ``natural`` itself."""
+    with torch.no_grad():
+        wanted = network(natural).flatten(1)
+    return _slope(network, lambda outputs: -cosine_similarity(outputs.flatten(1), wanted, dim=1).sum())
+
+
+def sign_steps(natural: Tensor, start: Tensor, slope: Slope, budget: Budget, iterations: int, step: float) -> Tensor:
+    """Projected sign steps from ``start``: each goes ``step`` budgets along the sign of the slope, then is clipped."""
+    length, changed = step * budget.over(natural), budget.clip(start, natural)
+    for _ in range(iterations):
+        changed = budget.clip(changed + length * slope(changed).sign(), natural)
+    return changed
+
+
+def anywhere(natural: Tensor, budget: Budget, share: float = 1.0) -> Tensor:
+    """``natural`` with uniform noise of ``share`` of the budget, clipped."""
+    return budget.clip(natural + budget.over(natural) * drawn(natural, -share, share), natural)
+
+
+def drawn(like: Tensor, low: float, high: float) -> Tensor:
+    """Uniform numbers in the shape of ``like``, from the CPU's default generator wherever ``like`` is."""
+    return torch.empty(like.shape, dtype=like.dtype).uniform_(low, high).to(like.device)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where ``network`` computes."""
+    return next((weight.device for weight in network.parameters()), torch.device("cpu"))
+
+
+def renewed(network: nn.Module) -> nn.Module:
+    """``network`` with new random weights in every layer that draws any, from the default generator; in place."""
+    for module in network.modules():
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+    return network
+
+
+def probe(layers: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs of ``layers`` for ``inputs`` [n, ...], and the gradients at the inputs of one random projection of them.
+
+    The projection's directions are the same for everybody who asks: layers can be compared without being shown.
+    """
+    inputs = inputs.detach().requires_grad_()
+    outputs: Tensor = layers(inputs)
+    draw = torch.Generator().manual_seed(0)
+    directions = torch.randint(2, outputs.shape[1:], generator=draw).mul_(2).sub_(1).to(outputs)
+    (slopes,) = torch.autograd.grad((outputs * directions).sum(), inputs)
+    return outputs.detach(), slopes
+
+
+def dct2(images: Tensor) -> Tensor:
+    """The orthonormal two-dimensional cosine transform (type 2) of [..., height, width]."""
+    return _cosines(images.shape[-2], images) @ images @ _cosines(images.shape[-1], images).T
+
+
+def idct2(spectra: Tensor) -> Tensor:
+    """The images [..., height, width] that ``dct2`` made ``spectra`` of."""
+    return _cosines(spectra.shape[-2], spectra).T @ spectra @ _cosines(spectra.shape[-1], spectra)
+
+
+def _slope(network: nn.Module, loss: Callable[[Tensor], Tensor]) -> Slope:
+    def slope(inputs: Tensor) -> Tensor:
+        inputs = inputs.detach().requires_grad_()
+        with torch.enable_grad():
+            (found,) = torch.autograd.grad(loss(network(inputs)), inputs)
+        return found
+
+    return slope
+
+
+def _cosines(size: int, like: Tensor) -> Tensor:
+    places = torch.arange(size, dtype=torch.float64)
+    rows = torch.cos(math.pi / size * places[:, None] * (places + 0.5)) * math.sqrt(2 / size)
+    rows[0] /= math.sqrt(2)
+    return rows.to(like)

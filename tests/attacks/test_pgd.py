@@ -1,0 +1,65 @@
+"""PGD: the optimum of a linear network from any start, the deployment in a proxy's place, torchattacks beside it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cutlayer.attacks.pgd import PGD
+from cutlayer.budget import Budget
+from cutlayer.threat import Knows
+from tests.evasions import best, inferred, linear, natural, parts
+
+BUDGET = Budget((0.1, 0.2))
+
+
+def test_from_any_start_it_reaches_the_optimum_of_a_linear_network() -> None:
+    proxy, inputs = linear(), natural()
+    labels = proxy(inputs).argmax(1)
+    wanted = best(proxy, inputs, labels, BUDGET)
+    for seed in range(5):
+        torch.manual_seed(seed)
+        torch.testing.assert_close(PGD().perturb(proxy, inputs, labels, BUDGET), wanted)
+    torch.manual_seed(0)
+    assert not torch.allclose(PGD(iterations=1).perturb(proxy, inputs, labels, BUDGET), wanted)
+
+
+def test_on_the_victim_it_takes_the_deployment_s_own_weights() -> None:
+    attack = PGD(network="victim")
+    assert attack.threat.knows == {Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS}
+    inputs = natural(20)
+    (guess,), view = inferred(attack, (BUDGET,), inputs)
+    deployed = nn.Sequential(*parts(7)).eval()
+    attack._view = view
+    torch.testing.assert_close(attack._true().eval()(inputs), deployed(inputs))
+    before, after = (deployed(x).softmax(1).max(1).values for x in (inputs, guess.tensors["inputs"]))
+    label = deployed(inputs).argmax(1, keepdim=True)
+    assert (deployed(guess.tensors["inputs"]).softmax(1).gather(1, label).squeeze() < before).all(), after
+
+
+@pytest.mark.parametrize("size", [1 / 16, 1 / 4])
+def test_it_agrees_with_torchattacks(size: float) -> None:
+    """Draws and sums are exact at these sizes, so that both take the same steps."""
+    torchattacks = pytest.importorskip("torchattacks", reason="scripts/test-oracles installs it without torchvision")
+    assert "torchvision" not in sys.modules
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 5)).double().eval()
+    inputs = natural(8).double()
+    labels = network(inputs).argmax(1)
+    torch.manual_seed(1)
+    theirs = torchattacks.PGD(network, eps=size, alpha=size / 4, steps=10)(inputs, labels)
+    torch.manual_seed(1)
+    ours = PGD().perturb(network.requires_grad_(False), inputs, labels, Budget((size,)))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"iterations": 0}, "iterations = 0: it is at least 1"), ({"step": 0}, "step = 0: it is gr")]
+)
+def test_wrong_options(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PGD(**options)

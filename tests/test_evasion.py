@@ -1,0 +1,166 @@
+"""Adversarial inputs as judged: clipped, tried on the deployment, beside noise; and shadows beside the real layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cutlayer.attack import Guess
+from cutlayer.budget import Budget
+from cutlayer.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
+from cutlayer.judge import GuessError, Truth, judge
+from cutlayer.perturbation import PROBED, probe
+from cutlayer.record import LEAK, Thresholds
+from cutlayer.threat import Goal
+from tests.evasions import best, linear, natural
+from tests.guesses import rows_of
+
+COUNT = 40
+INPUTS = natural(COUNT)
+NETWORK = linear()
+LABELS = NETWORK(INPUTS).argmax(1)
+BUDGETS = {"": Budget((0.2,)), "8/255": Budget((8 / 255,), "8/255")}
+
+
+def evasion_truth(**also: Any) -> EvasionTruth:
+    parts = (NETWORK[:1], NETWORK[1:])
+    return EvasionTruth(
+        **{"answers": NETWORK, "budgets": BUDGETS, "parts": parts, "natural": INPUTS, "labels": LABELS, **also}
+    )
+
+
+def truth_of(**also: Any) -> Truth:
+    own = evasion_truth(**also)
+    return Truth(rows_of(COUNT), INPUTS, own.labels, INPUTS[0], ("a", "b"), evasion=own)
+
+
+def guess_of(inputs: Tensor, name: str = "", **more: Tensor) -> Guess:
+    return Guess(Goal.EVASION, {"inputs": inputs, **more}, rows_of(COUNT), name=name)
+
+
+def scores_of(guess: Guess, truth: Truth) -> Mapping[str, Any]:
+    return {score.metric: score for score in judge(guess, truth, Thresholds()).scores}
+
+
+def test_the_drop_is_that_of_the_inputs_within_the_budget() -> None:
+    worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
+    drop = 1 - (NETWORK(worst).argmax(1) == LABELS).double().mean().item()
+    found = scores_of(guess_of(worst), truth_of())
+    assert found["accuracy_drop"].value == pytest.approx(drop)
+    assert found["adversarial_accuracy"].value == pytest.approx(1 - drop)
+    assert drop > 0.5
+    far = scores_of(guess_of(INPUTS + 9 * (worst - INPUTS)), truth_of())
+    assert far["accuracy_drop"] == found["accuracy_drop"], "what lies beyond the budget counts"
+    small = scores_of(guess_of(worst, "8/255"), truth_of())
+    assert small["accuracy_drop"].value < drop
+    assert not small["accuracy_drop"].decides
+
+
+def test_the_blind_value_is_noise_of_the_same_budget() -> None:
+    found = scores_of(guess_of(best(NETWORK, INPUTS, LABELS, BUDGETS[""])), truth_of())
+    draw = torch.Generator().manual_seed(3)
+    noisy = [BUDGETS[""].noise(INPUTS, draw, signs=True) for _ in range(40)]
+    mean = sum((NETWORK(inputs).argmax(1) != LABELS).double().mean().item() for inputs in noisy) / 40
+    score = found["accuracy_drop"]
+    assert score.blind == pytest.approx(mean, abs=0.05)
+    assert (score.best, score.decides, score.verdict) == (1.0, True, LEAK)
+    assert score.advantage == pytest.approx((score.value - score.blind) / (1 - score.blind))
+    assert 0 <= found["uniform_noise_drop"].value < score.blind, "uniform noise is the weaker one"
+    assert found["uniform_noise_drop"].blind == score.blind
+
+
+def test_natural_inputs_drop_nothing_and_a_deployment_at_zero_decides_nothing() -> None:
+    assert scores_of(guess_of(INPUTS), truth_of())["accuracy_drop"].value == 0
+    wrong = scores_of(guess_of(INPUTS), truth_of(labels=1 - LABELS))["accuracy_drop"]
+    assert (wrong.value, wrong.best, wrong.decides) == (0, 0, False)
+
+
+def test_what_the_deployment_says_is_asked_of_the_session_not_of_its_parts() -> None:
+    found = scores_of(guess_of(INPUTS), truth_of(answers=lambda inputs: NETWORK(1 - inputs)))
+    share = (NETWORK(1 - INPUTS).argmax(1) == LABELS).double().mean().item()
+    assert found["adversarial_accuracy"].value == pytest.approx(share)
+
+
+def test_pictures_show_the_change_scaled_and_both_predictions() -> None:
+    worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
+    judgement = judge(guess_of(worst), truth_of(), Thresholds())
+    about = judgement.pictures
+    assert about is not None
+    assert (about.kind, len(about.labels)) == ("evasion", 20)
+    assert about.scale == pytest.approx(2.5)
+    assert about.before == about.labels
+    assert about.after == tuple("ab"[i] for i in NETWORK(worst).argmax(1)[:20].tolist())
+    torch.testing.assert_close(judgement.images["blind"], 0.5 + 2.5 * (worst - INPUTS)[:20])
+    assert judge(guess_of(worst, "8/255"), truth_of(), Thresholds()).pictures is None
+
+
+def test_likeness_that_falls_as_the_loss_grows_is_told() -> None:
+    """With a linear network of one direction both follow from the same number."""
+    ray = torch.linspace(0, 1, COUNT).view(-1, 1, 1, 1)
+    worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
+    found = evade(
+        guess_of(INPUTS),
+        INPUTS + ray * (worst - INPUTS),
+        evasion_truth(natural=INPUTS[:1].expand_as(INPUTS), labels=LABELS[:1].expand(COUNT)),
+    )
+    assert -1 <= found.correlation <= 1
+    three = (nn.Identity(), NETWORK[:1], NETWORK[1:])
+    along = INPUTS[:1] + ray * (worst[:1] - INPUTS[:1])
+    found = evade(
+        guess_of(along),
+        along,
+        evasion_truth(natural=INPUTS[:1].expand_as(INPUTS), parts=three, labels=LABELS[:1].expand(COUNT)),
+    )
+    assert found.correlation == pytest.approx(-1)
+
+
+def test_a_shadow_beside_the_real_layers() -> None:
+    real = nn.Conv2d(2, 3, 3)
+    own = evasion_truth(parts=(real, nn.Flatten(), nn.Linear(3 * 2 * 3, 2)))
+    smashed, slopes = probe(real, INPUTS[:PROBED])
+    same = compare_layers(guess_of(INPUTS, smashed=smashed, slopes=slopes), own)
+    assert same is not None
+    assert same.distance == 0
+    assert same.slope_similarity == pytest.approx(1)
+    assert same.blind_distance > 0
+    off = compare_layers(guess_of(INPUTS, smashed=smashed + 1, slopes=-slopes), own)
+    assert off is not None
+    assert off.distance == pytest.approx((3 * 2 * 3) ** 0.5)
+    assert off.slope_similarity == pytest.approx(-1)
+    assert compare_layers(guess_of(INPUTS), own) is None
+    with pytest.raises(EvasionError, match=r"the probe of the shadow has shapes \[32, 1, 2, 3\] and"):
+        compare_layers(guess_of(INPUTS, smashed=smashed[:, :1], slopes=slopes), own)
+
+
+def test_guesses_that_cannot_be_judged() -> None:
+    with pytest.raises(EvasionError, match="for a budget '9/255'; there are '', '8/255'"):
+        judge(guess_of(INPUTS, "9/255"), truth_of(), Thresholds())
+    with pytest.raises(GuessError, match=r"'inputs' is of shape \[40, 1, 4, 5\], it must have shape"):
+        judge(guess_of(INPUTS[:, :1]), truth_of(), Thresholds())
+    with pytest.raises(GuessError, match="no deployment to try"):
+        judge(guess_of(INPUTS), Truth(rows_of(COUNT), INPUTS, LABELS, INPUTS[0], ("a", "b")), Thresholds())
+
+
+def test_budgets_by_unit() -> None:
+    assert budgets(0.3, "pixel", (), 3, None) == (Budget((0.3,)),)
+    own, *beside = budgets(0.3, "normalized", (8, 16), 3, (0.2, 0.25, 0.5))
+    assert own.reach == pytest.approx((0.06, 0.075, 0.15))
+    assert beside == [Budget((8 / 255,), "8/255"), Budget((16 / 255,), "16/255")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1.2, "pixel", (), 3, None), "budget = 1.2: a change of 1.2 is above the range of inputs, which is 1"),
+        ((6, "normalized", (), 3, (0.2, 0.2, 0.1)), "budget = 6: a change of 1.2 is above"),
+        ((0.3, "normalized", (), 3, None), "budget_unit = 'normalized': the network does not normalize its inputs"),
+        ((0.3, "pixel", (300,), 3, None), "pixel_budgets = 300: a number of 255ths goes from 0 to 255"),
+    ],
+)
+def test_budgets_that_make_no_sense(arguments: Any, said: str) -> None:
+    with pytest.raises(EvasionError, match=said):
+        budgets(*arguments)
