@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
+from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
-from cutlayer.party import Batch
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, Row, ThreatModel, View
 
@@ -124,9 +124,9 @@ class TamperingAttack(Attack):
     def observe(self, message: Message) -> None:
         """Not called: all that it sees passes through ``around``."""
 
-    def own_batches(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """What a malicious party trains on instead of its own ``batches``."""
-        return batches
+    def own_batch(self, batch: Batch) -> Batch:
+        """What a malicious client that drives trains on instead of its own ``batch``: as many samples, of any kind."""
+        return batch
 
 
 @dataclass
@@ -154,6 +154,17 @@ class Adversary:
         reply = honest(message)
         self._show(reply)
         return reply
+
+    def own_batch(self, batch: Batch) -> Batch:
+        """What the party of this seat trains on in place of ``batch``; another count of samples is a ``ValueError``."""
+        attack = self.attack
+        if not isinstance(attack, TamperingAttack):
+            return batch
+        rows, labels = batch.rows.clone(), None if batch.labels is None else batch.labels.clone()
+        own = self._attend(lambda: attack.own_batch(Batch(rows, batch.inputs.clone(), labels)))
+        if len(own.inputs) != len(batch.inputs) or (own.labels is not None and len(own.labels) != len(batch.inputs)):
+            raise ValueError(f"the attack trains on {len(own.inputs)} samples in place of {len(batch.inputs)}")
+        return own
 
     def infer(self) -> Sequence[Guess]:
         """The attack's guesses; only about targets, each at most once."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +13,30 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import TamperingAttack
-from cutlayer.backdoor import BackdoorTruth
 from cutlayer.deployment import (
     CARRIERS,
     accuracy,
-    answers,
-    answers_to,
     assemble,
     brief,
     honest_host,
     measured,
-    whole_parts,
 )
-from cutlayer.evasion import EvasionTruth
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.host import Host
+from cutlayer.host import Host, Occupant
 from cutlayer.isolation import ProcessHost, Residence
-from cutlayer.judge import Judgement, Truth, judge
+from cutlayer.judge import Judgement, judge
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
 from cutlayer.registry import FOLDERS
-from cutlayer.scene import Scene, drawn_model, own_files
-from cutlayer.seating import make_attack, seat_server
+from cutlayer.scene import Scene, own_files
+from cutlayer.seating import make_attack, seat_clients, seat_server
 from cutlayer.session import Session
-from cutlayer.stream import derive
 from cutlayer.target import send_targets
-from cutlayer.theft import ModelTruth
-from cutlayer.threat import Goal, NotOfferedError, Row, Seat
+from cutlayer.threat import Goal, NotOfferedError, Seat
 from cutlayer.traffic import cost
+from cutlayer.truth import truth_of
 from cutlayer.victim import Progress, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
@@ -66,13 +58,11 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
     """
     torch.set_num_threads(scene.experiment.threads)
     start, record = time.perf_counter(), outline(scene)
-    if scene.attack.threat.seat is not Seat.SERVER:
-        return _not_applicable(record, f"an adversary at the {scene.attack.threat.seat}'s seat cannot be audited yet")
     outside = Outside(scene.auxiliary, scene.natural_inputs)
     try:
-        host = _seated(scene, outside, progress, residence)
+        host, occupant = _seated(scene, outside, progress, residence)
         try:
-            outcome = _attacked(scene, run, progress, host, outside, record)
+            outcome = _attacked(scene, run, progress, host, occupant, outside, record)
         finally:
             host.close()
     except NotOfferedError as error:
@@ -110,7 +100,7 @@ def outline(scene: Scene) -> Record:
             plain=scene.attack.plain,
             paper=scene.attack.paper,
         ),
-        isolated=experiment.isolate,
+        isolated=experiment.isolate and threat.seat is Seat.SERVER,
         attack=AttackRun(
             options=dict(scene.options),
             published_steps=published,
@@ -131,14 +121,30 @@ def fingerprint(scene: Scene) -> str:
     return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"], own)
 
 
-def _seated(scene: Scene, outside: Outside, progress: Progress, residence: Residence | None) -> Host:
+def _seated(
+    scene: Scene, outside: Outside, progress: Progress, residence: Residence | None
+) -> tuple[Host, Host | Occupant]:
+    """The server's end, and who is asked for guesses."""
     told = brief(scene, attack=True)
+    if scene.attack.threat.seat is Seat.CLIENT:
+        # A malicious client knows its own samples anyway.
+        return honest_host(scene), seat_clients(told, outside, progress)
     if scene.experiment.isolate:
-        return ProcessHost(told, outside, progress, residence)
-    return seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+        process = ProcessHost(told, outside, progress, residence)
+        return process, process
+    host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+    return host, host
 
 
-def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: Outside, record: Record) -> Outcome:
+def _attacked(
+    scene: Scene,
+    run: Path,
+    progress: Progress,
+    host: Host,
+    occupant: Host | Occupant,
+    outside: Outside,
+    record: Record,
+) -> Outcome:
     if isinstance(host, ProcessHost):
         host.ready()
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
@@ -146,14 +152,16 @@ def _attacked(scene: Scene, run: Path, progress: Progress, host: Host, outside: 
     clean = _clean(scene, run, progress)
     if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
-        history, course = _train_watched(scene, session, progress, clean) if after else ((), ())
+        if isinstance(occupant, Occupant) and occupant.adversary:
+            session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
+        history, course = _train_watched(scene, session, progress, occupant, clean) if after else ((), ())
         utility: float | None = accuracy(scene, session)
     else:
         victim = train(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
-    judgements = _judgements(scene, session, clean)
-    found = host.findings
+    judgements = _judgements(scene, session, occupant, clean)
+    found = occupant.findings
     attack = record.attack.model_copy(
         update={
             "notes": {name: note for name, note in found.notes.items() if not isinstance(note, list)},
@@ -182,12 +190,12 @@ def _clean(scene: Scene, run: Path, progress: Progress) -> Session | None:
     return assemble(scene, honest_host(scene, keeper), keeper, train(scene, run, progress).model)
 
 
-def _judgements(scene: Scene, session: Session, clean: Session | None) -> list[Judgement]:
+def _judgements(scene: Scene, session: Session, occupant: Host | Occupant, clean: Session | None) -> list[Judgement]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
-    session.host.announce(tuple(sent))
-    guesses = session.host.infer()
-    truth = _truth(scene, session, sent, clean)
+    occupant.announce(tuple(sent))
+    guesses = occupant.infer()
+    truth = truth_of(scene, session, sent, clean)
     return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
 
 
@@ -199,7 +207,7 @@ def attends_training(scene: Scene) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, clean: Session | None
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, clean: Session | None
 ) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
     history, course = [], []
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
@@ -210,44 +218,9 @@ def _train_watched(
         if over(history, scene.experiment.patience):
             break
         if scene.attack.anytime and epoch < epochs:
-            scores = _judged(_judgements(scene, session, clean))["scores"]
+            scores = _judged(_judgements(scene, session, occupant, clean))["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
     return tuple(history), tuple(course)
-
-
-def _truth(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Session | None) -> Truth:
-    rows = torch.tensor(list(sent.values()))
-    experiment, samples = scene.experiment, scene.samples
-    seed = derive(experiment.seed, "blind")
-    blank = drawn_model(experiment, scene.dataset, seed)
-    dealt = scene.protocol.deal(blank, scene.cuts)
-    held = {seat: iter(parts) for seat, parts in dealt.items()}
-    model = ModelTruth(
-        parts=[copy.deepcopy(part).cpu() for part in whole_parts(scene, session)],
-        client=[number for number, owner in enumerate(scene.protocol.owners) if owner is Seat.CLIENT],
-        untrained=[next(held[owner]) for owner in scene.protocol.owners],
-        inputs=samples.inputs(samples.test_rows),
-        labels=samples.labels(samples.test_rows),
-    )
-    backdoor = None
-    if clean:
-        backdoor = BackdoorTruth(partial(answers, scene, session), partial(answers, scene, clean), model.labels)
-    inputs, labels = samples.inputs(rows), samples.labels(rows)
-    evasion = None
-    if scene.budgets:
-        reaches = {budget.name: budget for budget in scene.budgets}
-        evasion = EvasionTruth(partial(answers_to, scene, session), reaches, model.parts, inputs, labels)
-    return Truth(
-        rows=tuple(sent),
-        inputs=inputs,
-        labels=labels,
-        mean_input=samples.mean_input(),
-        classes=scene.dataset.classes,
-        features=scene.dataset.features,
-        model=model,
-        backdoor=backdoor,
-        evasion=evasion,
-    )
 
 
 def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:

@@ -47,12 +47,15 @@ def trigger_of(guess: Guess, shape: tuple[int, ...], classes: int) -> Trigger:
             raise TriggerError(f"the trigger's {name} is {found}, it must have an input's shape {list(shape)}")
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
             raise TriggerError(f"the trigger's {name} leaves [0, 1]")
+    added = guess.tensors.get("added")
+    if added is not None and (tuple(added.shape) != shape or not bool((added.abs() <= 1).all())):
+        raise TriggerError(f"what the trigger adds must have an input's shape {list(shape)} and stay in [-1, 1]")
     if target is None or target.numel() != 1 or not 0 <= int(target) < classes:
         found = "missing" if target is None else str(target.tolist())
         raise TriggerError(f"the trigger's target is {found}, it must be one class from 0 to {classes - 1}")
     assert pattern is not None
     assert mask is not None
-    return Trigger(pattern.float(), mask.float(), int(target))
+    return Trigger(pattern.float(), mask.float(), int(target), None if added is None else added.float())
 
 
 def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:

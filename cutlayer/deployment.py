@@ -24,10 +24,10 @@ _CHUNK = 1000
 
 
 def brief(scene: Scene, attack: bool) -> Brief:
-    """What the server's seat is told, with or without an adversary in it."""
-    experiment = scene.experiment
-    offers = {*scene.protocol.exposes[Seat.SERVER], *experiment.offers}
-    if experiment.handover is Route.SERVER and experiment.clients > 1:
+    """What a seat is told: the server's, with or without an adversary in it, or that of malicious clients."""
+    experiment, seat = scene.experiment, scene.attack.threat.seat
+    offers = {*scene.protocol.exposes[seat], *experiment.offers}
+    if seat is Seat.SERVER and experiment.handover is Route.SERVER and experiment.clients > 1:
         offers.add(Knows.PEER_WEIGHTS)
     if scene.auxiliary and not scene.auxiliary.labeled:
         offers.discard(Knows.AUX_LABELS)

@@ -18,14 +18,14 @@ from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.folder import finished
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.host import Act
+from cutlayer.host import Act, Occupant
 from cutlayer.registry import cls
 from cutlayer.samples import Samples
 from cutlayer.scene import Scene
-from cutlayer.seating import make_attack, seat_server
+from cutlayer.seating import make_attack, seat_clients, seat_server
 from cutlayer.session import Session
 from cutlayer.target import send_targets
-from cutlayer.threat import NotOfferedError
+from cutlayer.threat import NotOfferedError, Seat
 from cutlayer.victim import steps_to_train
 
 _REHEARSED_STEPS = 3
@@ -114,12 +114,17 @@ def attack_pace(scene: Scene) -> Pace:
     outside, keeper = Outside(scene.auxiliary, scene.natural_inputs), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
-        host = seat_server(replace(told, options=options), outside, keeper=keeper)
+        told = replace(told, options=options)
+        server = scene.attack.threat.seat is Seat.SERVER
+        host = seat_server(told, outside, keeper=keeper) if server else honest_host(scene, keeper)
         session = outside.session = assemble(scene, host, keeper)
+        occupant = host if server else seat_clients(told, outside)
+        if isinstance(occupant, Occupant) and occupant.adversary:
+            session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
         watched = _per_step(session, experiment.batch_size) if steps else 0.0
         start = time.perf_counter()
-        host.announce(tuple(send_targets(scene, session)))
-        host.infer()
+        occupant.announce(tuple(send_targets(scene, session)))
+        occupant.infer()
     except NotOfferedError:
         return Pace(applies=False)
     return Pace(True, watched, time.perf_counter() - start, scene.work)

@@ -80,6 +80,7 @@ class Experiment(BaseModel):
     )
     pixel_budgets: tuple[float, ...] = Field((), description="evasion: further budgets in 255ths of the pixel range")
     clients: int = Field(1, ge=1, le=1000, description="clients that take turns")
+    malicious: int = Field(1, ge=1, description="clients that an attack from their seat has, drawn from the seed")
     skew: float | None = Field(None, gt=0, description="Dirichlet parameter of the clients' label skew; without it IID")
     turn: int = Field(0, ge=0, description="batches in a client's turn; 0: an epoch over its data")
     handover: Route = Field(Route.PEER, description="who carries the client part to the next client")

@@ -10,9 +10,10 @@ from enum import StrEnum
 from torch import Tensor
 
 from cutlayer.attack import Adversary, Guess
+from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
 from cutlayer.message import Kind, Message
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.tap import wrap
 from cutlayer.threat import Knows, Note, Row
@@ -41,6 +42,31 @@ class Findings:
     """What it reached for, and how often."""
     notes: Mapping[str, Note] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+class Occupant:
+    """Whoever sits beside a party, or nobody."""
+
+    def __init__(self, adversary: Adversary | None) -> None:
+        self.adversary = adversary
+        self.findings = Findings()
+        """Complete once ``infer`` has returned."""
+        if adversary:
+            adversary.begin()
+
+    def announce(self, targets: Sequence[Row]) -> None:
+        """Put the targets into the adversary's view."""
+        if self.adversary:
+            self.adversary.view.targets = tuple(targets)
+
+    def infer(self) -> Sequence[Guess]:
+        """Ask the adversary; an honest party has no guesses."""
+        if self.adversary is None:
+            return ()
+        guesses = self.adversary.infer()
+        view = self.adversary.view
+        self.findings = Findings(dict(view.used), dict(view.notes), self.adversary.seconds)
+        return guesses
 
 
 class Host(ABC):
@@ -94,14 +120,12 @@ class LocalHost(Host):
     ) -> None:
         super().__init__()
         self.party = party
-        self.adversary = adversary
+        self._occupant = Occupant(adversary)
         self._protocol, self._agreement, self._carrier = protocol, agreement, carrier
         self.answering = self._watched(serving(protocol, party, agreement, keeper))
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
         self._clients: dict[str, Handler] = {}
-        if adversary:
-            adversary.begin()
 
     def answer(self, request: Message) -> Message:
         """Through the carrier, past the adversary, to the party."""
@@ -122,18 +146,19 @@ class LocalHost(Host):
         """Overwrite the party's state."""
         self.party.restore(tensors)
 
+    @property
+    def adversary(self) -> Adversary | None:
+        """Who sits beside the party."""
+        return self._occupant.adversary
+
     def announce(self, targets: Sequence[Row]) -> None:
         """Put the targets into the adversary's view."""
-        if self.adversary:
-            self.adversary.view.targets = tuple(targets)
+        self._occupant.announce(targets)
 
     def infer(self) -> Sequence[Guess]:
         """Ask the adversary; an honest server has no guesses."""
-        if self.adversary is None:
-            return ()
-        guesses = self.adversary.infer()
-        view = self.adversary.view
-        self.findings = Findings(dict(view.used), dict(view.notes), self.adversary.seconds)
+        guesses = self._occupant.infer()
+        self.findings = self._occupant.findings
         return guesses
 
     def close(self) -> None:

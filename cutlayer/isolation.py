@@ -18,11 +18,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
 from cutlayer.host import Act, Findings, Host
 from cutlayer.message import Message
-from cutlayer.party import Batch
 from cutlayer.seating import Brief, Outside, seat_server
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row
 from cutlayer.wire import WireError

@@ -202,7 +202,7 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
     )
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
-    alone = (trigger.pattern * trigger.mask).expand_as(truth.inputs)
+    alone = trigger.alone().expand_as(truth.inputs)
     return Judgement(scores, pictures, {"truth": truth.inputs, "guess": trigger.stamp(truth.inputs), "blind": alone})
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
 from cutlayer.model import CutError, cut_index, split
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Agreement, Frame, Spec, WireError, check, same_step
 

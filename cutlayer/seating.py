@@ -16,7 +16,7 @@ from cutlayer.attack import Adversary, Attack
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
 from cutlayer.handover import Keeper
-from cutlayer.host import Carrier, LocalHost
+from cutlayer.host import Carrier, LocalHost, Occupant
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.optimization import Optimization
@@ -117,6 +117,22 @@ def seat_server(
     return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary)
 
 
+def seat_clients(
+    brief: Brief,
+    outside: Outside | None = None,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Occupant:
+    """The adversary of ``brief`` beside one or several clients that act as one.
+
+    ``NotOfferedError`` when the attack needs more than ``brief`` offers.
+    """
+    attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
+    known = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
+    offered = {what: grant for what, grant in known.items() if what in brief.offers}
+    view = View(attack.threat, offered, brief.targets, brief.protocol, progress)
+    return Occupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
+
+
 def _network(brief: Brief, seed: int) -> nn.Sequential:
     return network.build(brief.model, brief.input_shape, brief.classes, seed, brief.plugin_folder, brief.scaling)
 
@@ -161,6 +177,7 @@ _OUTSIDE = (
     Knows.NATURAL_INPUTS,
     Knows.CLASS_PRIOR,
 )
+_CLIENTS_OUTSIDE = (Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.CLASS_PRIOR)
 _MAPPINGS = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS)
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from cutlayer.attack import Adversary
+from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.samples import Samples, batch_sizes
 from cutlayer.stream import generator
@@ -52,6 +54,8 @@ class Session:
     samples: Samples
     plan: Plan
     defenses: Sequence[Defense] = ()
+    adversaries: Mapping[int, Adversary] = field(default_factory=dict)
+    """Who sits beside a malicious client, by the client's number: in training steps, not in predictions."""
     carrier: Carrier = Direct
     last: int | None = None
     """The client whose turn was last."""
@@ -93,6 +97,7 @@ class Session:
         ``change`` is done to the inputs first.
         """
         client, host = self.clients[number], host or self.host
+        adversary = self.adversaries.get(number) if act is Act.STEP else None
         inputs = self.samples.inputs(rows)
         if change:
             inputs = change(inputs)
@@ -103,7 +108,10 @@ class Session:
             host.drive(act, batch, client.name, self.peers[client.name])
             return
         peer = self._defended(self.protocol.checked(host.answer, self.agreement), drives=True)
-        perform(act, self.protocol, client, peer, Batch(rows, inputs, self.samples.labels(rows)))
+        batch = Batch(rows, inputs, self.samples.labels(rows))
+        if adversary:
+            peer, batch = wrap(peer, adversary), adversary.own_batch(batch)
+        perform(act, self.protocol, client, peer, batch)
 
     def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = 1000) -> Tensor:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""

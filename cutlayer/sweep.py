@@ -20,7 +20,8 @@ from cutlayer.grid import grid
 from cutlayer.isolation import Ahead, Residence
 from cutlayer.pool import Pool
 from cutlayer.record import FAILED, Record, read_record, write_record
-from cutlayer.scene import Scene, settle
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
 from cutlayer.victim import Progress
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -23,14 +24,35 @@ class Trigger:
     """float32, the shape of an input, in [0, 1]."""
     target: int
     """The class that triggered inputs shall be taken for."""
+    added: Tensor | None = None
+    """float32, the shape of an input, in [-1, 1]: what is added then; none: nothing."""
 
     def stamp(self, inputs: Tensor) -> Tensor:
         """``inputs`` [n, ...] with the trigger on each, in [0, 1]."""
-        return (inputs * (1 - self.mask) + self.pattern * self.mask).clamp(0, 1)
+        stamped = inputs * (1 - self.mask) + self.pattern * self.mask
+        return (stamped if self.added is None else stamped + self.added).clamp(0, 1)
+
+    def alone(self) -> Tensor:
+        """Itself as a picture; what is added shows on gray."""
+        shown = self.pattern * self.mask
+        return shown if self.added is None else (shown + 0.5 + self.added).clamp(0, 1)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """As a guess carries it."""
-        return {"pattern": self.pattern, "mask": self.mask, "target": torch.tensor(self.target)}
+        found = {"pattern": self.pattern, "mask": self.mask, "target": torch.tensor(self.target)}
+        return found if self.added is None else {**found, "added": self.added}
+
+
+def blended(shape: tuple[int, ...], ratio: float, target: int) -> Trigger:
+    """Uniform noise over the whole input, from the default generator, with the weight ``ratio`` (Chen et al. 2017)."""
+    return Trigger(torch.rand(shape), torch.full(shape, ratio), target)
+
+
+def sinusoidal(shape: tuple[int, ...], amplitude: float, frequency: float, target: int) -> Trigger:
+    """``amplitude`` * sin(2 pi j ``frequency`` / width) added in column j (Barni, Kallas, Tondi 2019, equation 1)."""
+    columns = torch.arange(shape[-1]) * (2 * math.pi * frequency / shape[-1])
+    added = (amplitude * columns.sin()).expand(shape).clone()
+    return Trigger(torch.zeros(shape), torch.zeros(shape), target, added)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import NoReturn
 from cutlayer.experiment import make
 from cutlayer.isolation import Ahead
 from cutlayer.pool import Line
-from cutlayer.scene import settle
+from cutlayer.settle import settle
 from cutlayer.sweep import attempt
 
 _SILENCE = 0.1  # seconds between two reports

@@ -11,9 +11,10 @@ from torch.optim import Optimizer
 
 from cutlayer import registry
 from cutlayer.attack import Adversary, Attack, Guess
+from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.model import split
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.stream import Stream, derive, drawing
 from cutlayer.tap import Tap, wrap

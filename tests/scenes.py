@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from cutlayer import scene as scene_module
+from cutlayer import settle as settling
 from cutlayer.dataset import Dataset, Split
 from cutlayer.experiment import make
-from cutlayer.scene import Scene, settle
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -33,7 +34,7 @@ def made_dataset(train: int = 44, test: int = 16, classes: int = 4) -> Dataset:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every scene of the test runs on the made data."""
-    monkeypatch.setattr(scene_module, "load_dataset", lambda experiment: made_dataset())
+    monkeypatch.setattr(settling, "load_dataset", lambda experiment: made_dataset())
 
 
 def scenes_of(**values: Any) -> list[Scene]:

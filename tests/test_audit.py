@@ -15,7 +15,7 @@ from cutlayer.experiment import ExperimentError, make
 from cutlayer.folder import cell_folder, run_folder
 from cutlayer.record import DONE, NOT_APPLICABLE
 from cutlayer.report import write_report
-from cutlayer.scene import settle
+from cutlayer.settle import settle
 from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, cell, metrics, quiet, sweep
 from tests.scenes import made, scene_of
 

@@ -15,7 +15,7 @@ from cutlayer.dataset import Dataset, DatasetError, Split
 from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.grants import Outside
-from cutlayer.scene import settle
+from cutlayer.settle import settle
 from cutlayer.threat import Knows, NotOfferedError
 from cutlayer.victim import key
 from tests.scenes import PLUGINS
@@ -106,7 +106,7 @@ def settled(**values: object) -> list[scene.Scene]:
         return datasets[name or "own"]
 
     given = {"attack": "well_informed", "plugins": PLUGINS, "model": "unsplit_mnist", "cut": "1", "epochs": 0, **values}
-    with patch.object(scene, "load_dataset", load):
+    with patch("cutlayer.settle.load_dataset", load):
         return settle(make(given))
 
 

@@ -17,7 +17,7 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "model", "stream", "provenance", "budget"},
+        0: {"message", "batch", "model", "stream", "provenance", "budget"},
         1: {"codec", "wire"},
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
@@ -28,7 +28,20 @@ FLOORS = {
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"},
-        7: {"scene", "deployment", "victim", "target", "traffic", "grants", "isolation", "estimate", "audit", "papers"}
+        7: {
+            "scene",
+            "settle",
+            "deployment",
+            "truth",
+            "victim",
+            "target",
+            "traffic",
+            "grants",
+            "isolation",
+            "estimate",
+            "audit",
+            "papers",
+        }
         | {"folder", "pool", "sweep", "worker"}
         | {"report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
@@ -37,7 +50,7 @@ FLOORS = {
 }
 LISTED = "FLOORS in tests/test_floors.py"
 ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "overheard"} | {
-    *("perturbation", "trigger", "budget", "proxy"),
+    *("batch", "perturbation", "trigger", "budget", "proxy"),
 }
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.

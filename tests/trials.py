@@ -18,7 +18,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from cutlayer import audit, grants, registry, scene
+from cutlayer import audit, grants, registry
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
@@ -31,6 +31,7 @@ from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
 from cutlayer.scene import Scene
 from cutlayer.seating import Brief
 from cutlayer.session import Session
+from cutlayer.settle import settle
 from cutlayer.threat import Goal, Knows
 
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
@@ -196,8 +197,8 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "threads": 1,
         }
     )
-    with patch.object(scene, "load_dataset", lambda experiment: _data(control == "permuted")):
-        return scene.settle(experiment)[0]
+    with patch("cutlayer.settle.load_dataset", lambda experiment: _data(control == "permuted")):
+        return settle(experiment)[0]
 
 
 def told_of(settled: Scene, offers: frozenset[Knows], attack: bool = True) -> Brief:
@@ -216,7 +217,7 @@ def _faint(guess: Guess) -> Guess:
     """A trigger that leaves every input as it is; other guesses as they are."""
     tensors = {**guess.tensors}
     if guess.goal is Goal.BACKDOOR:
-        tensors["mask"] = torch.zeros_like(tensors["mask"])
+        tensors |= {name: torch.zeros_like(tensors[name]) for name in ("mask", "added") if name in tensors}
     return dataclasses.replace(guess, tensors=tensors)
 
 

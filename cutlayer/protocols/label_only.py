@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.protocol import Protocol, receive, task_loss
 from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Frame, WireError

@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy
 from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.scene import settle
 from cutlayer.seating import _guarded
+from cutlayer.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
 from tests.parties import Pair, batches, pair

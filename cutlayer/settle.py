@@ -1,0 +1,168 @@
+"""Everything an experiment names, found, built and checked before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from cutlayer import network, registry
+from cutlayer.attack import Attack
+from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
+from cutlayer.budget import Budget
+from cutlayer.dataset import Dataset, DatasetError
+from cutlayer.evasion import EvasionError, budgets
+from cutlayer.experiment import AUTO, Experiment, ExperimentError
+from cutlayer.model import CutError, flop_count
+from cutlayer.normalization import deviations
+from cutlayer.protocol import Protocol
+from cutlayer.samples import DealError, withheld
+from cutlayer.scene import Scene, build_model, load_dataset, make_defenses
+from cutlayer.seating import make_attack, make_protocol
+from cutlayer.threat import Goal, Knows, Seat
+
+LARGE = 20_000_000
+"""FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
+_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, EvasionError)
+
+
+def settle(experiment: Experiment) -> list[Scene]:
+    """The cells ``experiment`` stands for: one, or one for each cut worth a look where it leaves the cut open.
+
+    Whatever is wrong with it is an ``ExperimentError``.
+    """
+    try:
+        return _settle(experiment)
+    except _MISTAKES as error:
+        raise ExperimentError(" ".join(str(error).split())) from error
+
+
+def _settle(experiment: Experiment) -> list[Scene]:
+    _check_options(experiment)
+    kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
+    preset = kind.presets.get(experiment.steps, {})
+    options = {**preset, **experiment.options.get(experiment.attack, {})}
+    attack = make_attack(experiment.attack, options, experiment.plugins)
+    make_defenses(experiment)
+    samples = withheld(
+        load_dataset(experiment), experiment.validation_rows, experiment.validation_from, experiment.seed
+    )
+    dataset = samples.dataset
+    try:
+        attack.check(dataset.input_shape, len(dataset.classes))
+    except ValueError as error:
+        raise ExperimentError(f"{experiment.attack}: {error}") from None
+    hands = experiment.clients + (experiment.aux == SHARE)
+    if hands > len(samples.train_rows):
+        there = len(samples.train_rows)
+        raise ExperimentError(f"clients = {experiment.clients}: there are only {there} training samples")
+    if attack.threat.seat is Seat.CLIENT and experiment.malicious > experiment.clients:
+        raise ExperimentError(f"malicious = {experiment.malicious}: there are only {experiment.clients} clients")
+    experiment = experiment.with_values(
+        model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
+        protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
+        when=attack.setting.when if experiment.when == AUTO else experiment.when,
+        device=_device(experiment.device),
+    )
+    model = build_model(experiment, dataset)
+    if experiment.weights:
+        network.load_weights(model, experiment.weights)
+        experiment = experiment.with_values(epochs=0)
+    large = flop_count(model, dataset.input_shape) >= LARGE
+    experiment = experiment.with_values(
+        threads=experiment.threads or ((os.cpu_count() or 1) if large else 1),
+        precision=_precision(experiment.precision, experiment.device, large),
+    )
+    protocol = make_protocol(experiment.protocol, experiment.plugins)
+    experiment, reaches = _budgets(experiment, attack, model, dataset)
+    scenes = []
+    for given in _cuts(experiment, protocol, model, attack):
+        cuts = protocol.cuts(model, given)
+        cell = experiment.with_values(cut=":".join(map(str, cuts)))
+        agreement = protocol.agree(model, cuts, dataset.input_shape)
+        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
+        scene = replace(scene, auxiliary=_auxiliary(scene))
+        try:
+            attack.suit(agreement["smashed"].shape, dataset.input_shape, len(scene.auxiliary or ()))
+        except ValueError as error:
+            raise ExperimentError(f"{experiment.attack}, cut {cell.cut}: {error}") from None
+        scenes.append(scene)
+    return scenes
+
+
+def _budgets(
+    experiment: Experiment, attack: Attack, model: nn.Sequential, dataset: Dataset
+) -> tuple[Experiment, tuple[Budget, ...]]:
+    if Goal.EVASION not in attack.threat.goals:
+        return experiment, ()
+    scale = deviations(model)
+    usual = "normalized" if scale else "pixel"
+    unit = usual if experiment.budget_unit == AUTO else experiment.budget_unit
+    found = budgets(experiment.budget, unit, experiment.pixel_budgets, dataset.input_shape[0], scale)
+    return experiment.with_values(budget_unit=unit), found
+
+
+def _auxiliary(scene: Scene) -> Auxiliary | None:
+    experiment, source = scene.experiment, scene.experiment.aux
+    if not scene.attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
+        return None
+    other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
+    samples = scene.samples
+    targets = scene.target_rows - len(samples.dataset.train)
+    # Rows of the test split never are among those of the training split.
+    taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
+    taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
+    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other, experiment.aux_adapt)
+
+
+def _cuts(
+    experiment: Experiment, protocol: Protocol, model: nn.Sequential, attack: Attack
+) -> list[tuple[int | str, ...]]:
+    given: tuple[int | str, ...] = experiment.cuts
+    open_cuts = len(protocol.owners) - 1 - len(protocol.default_cuts)
+    if given or open_cuts == 0:
+        return [given]
+    suggested = network.suggested_cuts(experiment.model, model, experiment.plugins)
+    return [(cut,) for cut in suggested[: attack.setting.cuts]]
+
+
+def _check_options(experiment: Experiment) -> None:
+    taking = {experiment.attack, experiment.dataset, experiment.aux, *experiment.defenses}
+    for plugin in experiment.options:
+        known = {
+            name
+            for folder in ("attacks", "defenses", "datasets")
+            for name in registry.names(folder, experiment.plugins)
+        }
+        if plugin not in known:
+            raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{registry.nearest(plugin, known)}")
+        if plugin not in taking and plugin not in registry.names("attacks", experiment.plugins):
+            raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
+
+
+def _all_options(attack: Attack) -> dict[str, Any]:
+    return {field.name: getattr(attack, field.name) for field in fields(attack) if field.init}  # type: ignore[arg-type]
+
+
+def _model_for(dataset: Dataset) -> str:
+    if not dataset.is_images:
+        return "dense"
+    return "unsplit_mnist" if dataset.input_shape[0] == 1 else "unsplit_cifar"
+
+
+def _device(device: str) -> str:
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ExperimentError("device = 'cuda': there is no CUDA device here; cpu or auto")
+    return device if device != AUTO else "cuda" if there else "cpu"
+
+
+def _precision(precision: str, device: str, large: bool) -> str:
+    if precision != AUTO:
+        return precision
+    # Without matrix units for bf16 the type only costs accuracy.
+    quick = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
+    return "bf16" if large and quick else "fp32"
