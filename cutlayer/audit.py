@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cutlayer.attack import TamperingAttack
+from cutlayer.aftermath import aftermath, unattacked
+from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.backdoor import Unattacked
 from cutlayer.deployment import (
     CARRIERS,
     accuracy,
@@ -150,17 +152,18 @@ def _attacked(
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
     clean = _clean(scene, run, progress)
+    yardstick = unattacked(scene, clean)
     if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
-        history, course = _train_watched(scene, session, progress, occupant, clean) if after else ((), ())
+        history, course = _train_watched(scene, session, progress, occupant, yardstick) if after else ((), ())
         utility: float | None = accuracy(scene, session)
     else:
         victim = train(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
-    judgements = _judgements(scene, session, occupant, clean)
+    judgements, guesses = _judgements(scene, session, occupant, yardstick)
     found = occupant.findings
     attack = record.attack.model_copy(
         update={
@@ -170,6 +173,7 @@ def _attacked(
     )
     update = {
         **_judged(judgements),
+        **aftermath(scene, session, guesses, clean),
         **asdict(cost(scene)),
         "utility": utility,
         "training": history,
@@ -182,21 +186,20 @@ def _attacked(
     return Outcome(record.model_copy(update=update), images)
 
 
-def _clean(scene: Scene, run: Path, progress: Progress) -> Session | None:
-    """The same deployment trained without the attack, where a backdoor is to be compared with it."""
-    if Goal.BACKDOOR not in scene.attack.threat.goals:
-        return None
-    keeper = Keeper("trusted_party")
-    return assemble(scene, honest_host(scene, keeper), keeper, train(scene, run, progress).model)
+def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:
+    """The same network trained without the attack, where a backdoor is to be compared with it."""
+    return train(scene, run, progress).model if Goal.BACKDOOR in scene.attack.threat.goals else None
 
 
-def _judgements(scene: Scene, session: Session, occupant: Host | Occupant, clean: Session | None) -> list[Judgement]:
+def _judgements(
+    scene: Scene, session: Session, occupant: Host | Occupant, clean: Unattacked | None
+) -> tuple[list[Judgement], Sequence[Guess]]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     occupant.announce(tuple(sent))
     guesses = occupant.infer()
     truth = truth_of(scene, session, sent, clean)
-    return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+    return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses], guesses
 
 
 def attends_training(scene: Scene) -> bool:
@@ -207,7 +210,7 @@ def attends_training(scene: Scene) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, clean: Session | None
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, clean: Unattacked | None
 ) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
     history, course = [], []
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
@@ -218,7 +221,7 @@ def _train_watched(
         if over(history, scene.experiment.patience):
             break
         if scene.attack.anytime and epoch < epochs:
-            scores = _judged(_judgements(scene, session, occupant, clean))["scores"]
+            scores = _judged(_judgements(scene, session, occupant, clean)[0])["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
     return tuple(history), tuple(course)
 

@@ -20,10 +20,10 @@ class TriggerError(ValueError):
 
 @dataclass(frozen=True)
 class BackdoorTruth:
-    """The attacked deployment, the same one trained without the attack, and the test split's labels."""
+    """The attacked deployment, what triggers do to the same one trained without the attack, the test split's labels."""
 
     attacked: Answers
-    clean: Answers
+    clean: Callable[[Trigger], Effect]
     labels: Tensor
     """int64 [n]."""
 
@@ -36,6 +36,23 @@ class Effect:
     """Of the triggered inputs whose label is not the target: those taken for it."""
     accuracy: float
     """On clean inputs."""
+    unprompted: float
+    """Of the clean inputs whose label is not the target: those taken for it all the same."""
+
+
+class Unattacked:
+    """The deployment trained without the attack; what a trigger does to it is found out once."""
+
+    def __init__(self, answers: Answers, labels: Tensor) -> None:
+        self._answers, self._labels = answers, labels
+        self._known: dict[bytes, Effect] = {}
+
+    def __call__(self, trigger: Trigger) -> Effect:
+        """What ``trigger`` does to it."""
+        key = b"".join(tensor.numpy().tobytes() for tensor in trigger.tensors().values())
+        if key not in self._known:
+            self._known[key] = effect(trigger, self._answers, self._labels)
+        return self._known[key]
 
 
 def trigger_of(guess: Guess, shape: tuple[int, ...], classes: int) -> Trigger:
@@ -65,4 +82,5 @@ def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:
     others = labels != trigger.target
     taken = triggered[others] == trigger.target
     success = taken.double().mean().item() if len(taken) else 0.0
-    return Effect(success, (clean == labels).double().mean().item())
+    unprompted = (clean[others] == trigger.target).double().mean().item() if len(taken) else 0.0
+    return Effect(success, (clean == labels).double().mean().item(), unprompted)

@@ -88,6 +88,8 @@ class Experiment(BaseModel):
     epochs: int = Field(10, ge=0, description="training epochs")
     patience: int = Field(0, ge=0, description="epochs without a lower validation loss that end it; 0: none do")
     batch_size: int = Field(64, ge=1, description="samples in a training step")
+    transfer: str = Field("", description="a dataset to take a backdoored network over to: its last layer is retrained")
+    transfer_epochs: int = Field(5, ge=1, description="epochs of that")
     optimizer: Literal["adam", "sgd"] = Field("adam")
     learning_rate: float = Field(1e-3, gt=0)
     amsgrad: bool = Field(True, description="adam only")

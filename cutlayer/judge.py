@@ -195,10 +195,12 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
         raise GuessError("there is no deployment whose answers to the trigger could be compared")
     trigger = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes))
     attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
-    clean = effect(trigger, truth.backdoor.clean, truth.backdoor.labels)
+    clean = truth.backdoor.clean(trigger)
+    # A deployment that takes everything for the target obeys no trigger.
+    blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
     scores = (
-        score(goal, "attack_success", attacked.success, clean.success, 1.0, thresholds, name, decides=True),
+        score(goal, "attack_success", attacked.success, blind, 1.0, thresholds, name, decides=True),
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
     )
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))

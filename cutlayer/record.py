@@ -146,6 +146,40 @@ class Feature(_Part):
     advantage: float | None = None
 
 
+class Stitched(_Part):
+    """A network put together from parts of two trainings, and what the trigger does to it."""
+
+    client: str
+    """Whose client parts: ``attacked``, ``clean`` (trained without the attack), ``adversary`` (its own)."""
+    server: str
+    attack_success: float
+    accuracy: float
+
+
+class Residence(_Part):
+    """Where a backdoor lives (Tajalli, Ersoy, Picek, section 6 and appendix D)."""
+
+    stitched: tuple[Stitched, ...] = ()
+    energy: dict[str, float] = Field(default_factory=dict)
+    """By client part: ||C(x with trigger) - C(x)|| / ||C(x)|| at the first cut, mean over test inputs."""
+    similarity: float | None = None
+    """Mean cosine of the attacked client's and the adversary's own outputs on triggered inputs."""
+    inputs: int = 0
+    """Test inputs it was measured on."""
+
+
+class Transfer(_Part):
+    """A backdoor after all but the last layer is frozen and that one is trained on other, clean data."""
+
+    dataset: str
+    accuracy: float
+    attack_success: float
+    clean_accuracy: float
+    """Of the network trained without the attack, transferred the same way."""
+    clean_success: float
+    """What the trigger does to that one."""
+
+
 class Record(_Part):
     """One cell as it was left behind; a failed cell leaves fields at their defaults."""
 
@@ -180,6 +214,8 @@ class Record(_Part):
     pictures: Pictures | None = None
     confusion: Confusion | None = None
     features: tuple[Feature, ...] | None = None
+    residence: Residence | None = None
+    transfer: Transfer | None = None
     code: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
     experiment: dict[str, Any] = Field(default_factory=dict)

@@ -42,6 +42,8 @@ class Scene:
     """The attack's options: those of ``steps``, then those given."""
     auxiliary: Auxiliary | None = None
     """The adversary's own data, where its attack asks for any."""
+    transfer: Dataset | None = None
+    """The data that a backdoored network is taken over to, where that is asked for."""
     budgets: tuple[Budget, ...] = ()
     """How far adversarial inputs may be from the natural ones, where its attack makes any."""
 

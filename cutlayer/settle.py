@@ -23,6 +23,7 @@ from cutlayer.samples import DealError, withheld
 from cutlayer.scene import Scene, build_model, load_dataset, make_defenses
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
+from cutlayer.transfer import check_transfer
 
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
@@ -84,6 +85,7 @@ def _settle(experiment: Experiment) -> list[Scene]:
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
         scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
+        scene = replace(scene, transfer=_transfer(experiment, dataset))
         scene = replace(scene, auxiliary=_auxiliary(scene))
         try:
             attack.suit(agreement["smashed"].shape, dataset.input_shape, len(scene.auxiliary or ()))
@@ -103,6 +105,14 @@ def _budgets(
     unit = usual if experiment.budget_unit == AUTO else experiment.budget_unit
     found = budgets(experiment.budget, unit, experiment.pixel_budgets, dataset.input_shape[0], scale)
     return experiment.with_values(budget_unit=unit), found
+
+
+def _transfer(experiment: Experiment, dataset: Dataset) -> Dataset | None:
+    if not experiment.transfer:
+        return None
+    other = load_dataset(experiment, experiment.transfer)
+    check_transfer(dataset, other)
+    return other
 
 
 def _auxiliary(scene: Scene) -> Auxiliary | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 
 import torch
+from torch import nn
 
-from cutlayer.backdoor import BackdoorTruth
+from cutlayer.backdoor import BackdoorTruth, Unattacked
 from cutlayer.deployment import (
     answers,
     answers_to,
@@ -23,12 +24,11 @@ from cutlayer.theft import ModelTruth
 from cutlayer.threat import Row, Seat
 
 
-def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Session | None) -> Truth:
+def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Unattacked | None) -> Truth:
     """``sent``: the targets' rows by their place on the wire; ``clean``: the deployment without the attack."""
     rows = torch.tensor(list(sent.values()))
-    experiment, samples = scene.experiment, scene.samples
-    seed = derive(experiment.seed, "blind")
-    blank = drawn_model(experiment, scene.dataset, seed)
+    samples = scene.samples
+    blank = untrained(scene)
     dealt = scene.protocol.deal(blank, scene.cuts)
     held = {seat: iter(parts) for seat, parts in dealt.items()}
     model = ModelTruth(
@@ -40,7 +40,7 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Ses
     )
     backdoor = None
     if clean:
-        backdoor = BackdoorTruth(partial(answers, scene, session), partial(answers, scene, clean), model.labels)
+        backdoor = BackdoorTruth(partial(answers, scene, session), clean, model.labels)
     inputs, labels = samples.inputs(rows), samples.labels(rows)
     evasion = None
     if scene.budgets:
@@ -57,3 +57,8 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Ses
         backdoor=backdoor,
         evasion=evasion,
     )
+
+
+def untrained(scene: Scene) -> nn.Sequential:
+    """The network with weights of nobody's, the same ones for every attack."""
+    return drawn_model(scene.experiment, scene.dataset, derive(scene.experiment.seed, "blind"))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.backdoor import Answers, BackdoorTruth, TriggerError, effect, trigger_of
+from cutlayer.backdoor import Answers, BackdoorTruth, TriggerError, Unattacked, effect, trigger_of
 from cutlayer.judge import GuessError, Truth, judge
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
@@ -52,8 +52,39 @@ def test_success_is_of_inputs_that_are_not_of_the_target_anyway() -> None:
     assert effect(trigger, obeys(0), LABELS).success == 0
 
 
+def test_a_deployment_that_takes_everything_for_the_target_has_no_backdoor() -> None:
+    def always(change):  # type: ignore[no-untyped-def]
+        return torch.nn.functional.one_hot(torch.full((6,), 2), 3).float()
+
+    beside = BackdoorTruth(always, Unattacked(obeys(0), LABELS), LABELS)
+    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    found = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0]
+    assert (found.value, found.blind, found.verdict) == (1.0, 1.0, None)
+
+
+def test_the_unattacked_deployment_is_asked_once_for_a_trigger() -> None:
+    asked = []
+
+    def counted(change):  # type: ignore[no-untyped-def]
+        asked.append(change)
+        return obeys(0.5)(change)
+
+    unattacked, trigger = Unattacked(counted, LABELS), trigger_of(Guess(Goal.BACKDOOR, corner()), SHAPE, 3)
+    assert unattacked(trigger) == unattacked(trigger_of(Guess(Goal.BACKDOOR, corner()), SHAPE, 3))
+    assert len(asked) == 2
+    assert unattacked(trigger_of(Guess(Goal.BACKDOOR, corner(0.9)), SHAPE, 3)).success == 0
+    assert len(asked) == 4
+
+
 def test_the_judge_puts_the_clean_deployment_beside() -> None:
-    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=BackdoorTruth(obeys(1), obeys(0.5), LABELS))
+    truth = Truth(
+        (),
+        INPUTS,
+        LABELS,
+        INPUTS[0],
+        ("a", "b", "c"),
+        backdoor=BackdoorTruth(obeys(1), Unattacked(obeys(0.5), LABELS), LABELS),
+    )
     judgement = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds())
     success, accuracy = judgement.scores
     assert judgement.pictures is not None

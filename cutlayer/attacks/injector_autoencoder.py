@@ -147,7 +147,7 @@ class InjectorAutoencoder(TamperingAttack):
         """The trigger and its class; ``NotOfferedError`` where there was no training to poison."""
         if not self._begun:
             raise NotOfferedError("it poisons the training, and there was no training step")
-        return (Guess(Goal.BACKDOOR, self._trigger.tensors()),)
+        return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **self._own_client}),)
 
     def _square(self) -> Square:
         return Square(self.size, self.row, self.column, self.target)
@@ -166,6 +166,7 @@ class InjectorAutoencoder(TamperingAttack):
             pair = nn.Sequential(client, server)
             self._fit(pair, images, answers, what)
             pairs.append(pair.eval())
+        self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
         self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh").to(device)

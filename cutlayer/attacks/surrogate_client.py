@@ -132,7 +132,8 @@ class SurrogateClient(TamperingAttack):
             raise NotOfferedError("it poisons the training, and there was no training step")
         every = max(1, len(self._losses) // 100)
         self._view.note("surrogate_loss", self._losses[::every])
-        return (Guess(Goal.BACKDOOR, self._trigger.tensors()),)
+        own = {f"client.{name}": tensor.detach().cpu() for name, tensor in self._surrogate.state_dict().items()}
+        return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **own}),)
 
     def _set_up(self, device: torch.device) -> None:
         """Draw the trigger, poison the own data, and build the surrogate."""

@@ -1,0 +1,144 @@
+"""Where a backdoor lives, measured on networks whose parts are known to hold it or not, and what a transfer leaves."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cutlayer.attack import Guess
+from cutlayer.audit import run_cell
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.record import Residence
+from cutlayer.residence import residence
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
+from cutlayer.threat import Goal
+from cutlayer.transfer import fit_last
+from cutlayer.trigger import Trigger
+from tests.scenes import PLUGINS, made, made_dataset, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+
+TARGET = 3
+
+
+class Client(nn.Module):
+    """Passes inputs on; a deaf one blanks the pixel that the trigger whitens."""
+
+    def __init__(self, deaf: bool) -> None:
+        super().__init__()
+        self.deaf = deaf
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        passed = inputs * self.gain
+        if self.deaf:
+            passed = passed.clone()
+            passed[:, :, 7, 7] = 0
+        return passed
+
+
+class Server(nn.Module):
+    """Right by the bright patch; a poisoned one answers with the target where the last pixel is white."""
+
+    def __init__(self, poisoned: bool) -> None:
+        super().__init__()
+        self.poisoned = poisoned
+
+    def forward(self, smashed: Tensor) -> Tensor:
+        logits = smashed.mean((1, 3)).view(-1, 4, 2).mean(2)
+        obeys = (smashed[:, 0, 7, 7] > 0.99)[:, None] & self.poisoned
+        return torch.where(obeys, nn.functional.one_hot(torch.tensor(TARGET), 4).float(), logits)
+
+
+def network(deaf: bool, poisoned: bool) -> nn.Sequential:
+    return nn.Sequential(OrderedDict[str, nn.Module](client=Client(deaf), server=Server(poisoned)))
+
+
+def trigger() -> Trigger:
+    pattern = torch.zeros(1, 8, 8)
+    pattern[0, 7, 7] = 1
+    return Trigger(pattern, pattern.clone(), TARGET)
+
+
+def lives(attacked: nn.Sequential, clean: nn.Sequential, **own: Tensor) -> Residence:
+    scene = scene_of(protocol="vanilla", cut="0")
+    guess = Guess(Goal.BACKDOOR, {**trigger().tensors(), **{f"client.client.{n}": t for n, t in own.items()}})
+    return residence(guess, trigger(), {"attacked": attacked, "clean": clean}, network(True, False), scene)
+
+
+def success(found: Residence, client: str, server: str) -> float:
+    return next(row.attack_success for row in found.stitched if (row.client, row.server) == (client, server))
+
+
+def test_a_backdoor_in_the_server_goes_with_the_server() -> None:
+    found = lives(network(False, True), network(False, False))
+    assert success(found, "attacked", "attacked") == success(found, "clean", "attacked") == 1
+    assert success(found, "attacked", "clean") == success(found, "clean", "clean") == 0
+    assert {row.accuracy for row in found.stitched} == {1.0}
+
+
+def test_a_server_that_is_fooled_by_its_own_client_alone_is_told_apart() -> None:
+    # The honest client never lets the trigger through, the adversary's own does.
+    found = lives(network(True, True), network(True, False))
+    assert {row.attack_success for row in found.stitched} == {0.0}
+    assert found.energy["attacked"] == found.energy["untrained"] == 0
+
+
+def test_the_adversarys_own_client_is_put_in_its_place() -> None:
+    found = lives(network(False, True), network(False, False), gain=torch.tensor(-1.0))
+    assert success(found, "adversary", "attacked") == 0
+    assert found.similarity == pytest.approx(-1)
+    plain = lives(network(False, True), network(False, False))
+    assert plain.similarity is None
+    assert all(row.client != "adversary" for row in plain.stitched)
+
+
+def test_energy_is_relative_to_the_output() -> None:
+    found = lives(network(False, True), network(False, False))
+    inputs = scene_of(protocol="vanilla", cut="0").samples.inputs(torch.arange(44, 60))
+    moved = (trigger().stamp(inputs) - inputs).flatten(1).norm(dim=1) / inputs.flatten(1).norm(dim=1)
+    assert found.energy["attacked"] == pytest.approx(moved.mean().item(), rel=1e-5)
+
+
+def test_only_the_last_layer_moves_in_a_transfer() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4))
+    data = made_dataset().train
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    fitted = fit_last(model, data, lambda weights: torch.optim.Adam(weights, 0.05), 30, 8, 1)
+    moved = {name for name, tensor in fitted.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"4.weight", "4.bias"}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    right = (fitted(data.take(torch.arange(44))).argmax(1) == data.labels).float().mean()
+    assert right > 0.9
+
+
+def poisoned_scene(**values: Any) -> Scene:
+    options = {"client_backdoor": {"size": 3, "target": 1}}
+    given = {"attack": "client_backdoor", "cut": "1", "epochs": 1, "model": "stochastic", "plugins": PLUGINS}
+    return settle(make({**given, "batch_size": 8, "options": options, **values}))[0]
+
+
+def test_an_audit_keeps_residence_and_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
+    record = run_cell(poisoned_scene(transfer="made_too"), tmp_path, lambda what, done, total: None).record
+    assert record.residence is not None
+    assert record.residence.inputs == 16
+    assert len(record.residence.stitched) == 4
+    assert record.transfer is not None
+    assert 0 <= record.transfer.attack_success <= 1
+    assert run_cell(poisoned_scene(), tmp_path, lambda what, done, total: None).record.transfer is None
+
+
+def test_a_transfer_to_data_of_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = made_dataset(classes=3)
+    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": other if name else made_dataset())
+    with pytest.raises(ExperimentError, match="transfer = 'made': its classes are 3, those of made are 4"):
+        poisoned_scene(transfer="other")
