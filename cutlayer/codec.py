@@ -44,8 +44,9 @@ def encode(message: Message) -> bytes:
     header: dict[str, Mapping[str, object]] = {_METADATA: fields}
     data: list[memoryview] = []
     end = 0
-    # Wide types first, as the format asks for: every tensor then lies at a multiple of its type's size.
-    for name, tensor in sorted(message.tensors.items(), key=lambda item: -item[1].itemsize):
+    # Wide types first, as the format asks for: every tensor then lies at a multiple of its type's size. Then by name:
+    # the same tensors make the same frame, whatever order they came in.
+    for name, tensor in sorted(message.tensors.items(), key=lambda item: (-item[1].itemsize, item[0])):
         if name == _METADATA or tensor.dtype not in _DTYPES:
             raise FrameError(f"a frame cannot carry tensor {name!r} of {tensor.dtype}")
         start, end = end, end + tensor.nbytes

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.channel import Direct, Loopback
+from cutlayer.compression import Line, compression_of
+from cutlayer.defending import codec_name, make_defenses
 from cutlayer.handover import Keeper, Route
 from cutlayer.host import Carrier, Host, LocalHost
 from cutlayer.model import join
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
-from cutlayer.scene import Scene, make_defenses, scaling
+from cutlayer.scene import Scene, scaling
 from cutlayer.seating import Brief, make_party, seat_server
 from cutlayer.session import Change, Plan, Session
 from cutlayer.stream import derive
@@ -31,6 +33,7 @@ def brief(scene: Scene, attack: bool) -> Brief:
         offers.add(Knows.PEER_WEIGHTS)
     if scene.auxiliary and not scene.auxiliary.labeled:
         offers.discard(Knows.AUX_LABELS)
+    codec = codec_name(experiment)
     return Brief(
         protocol=experiment.protocol,
         model=experiment.model,
@@ -46,6 +49,8 @@ def brief(scene: Scene, attack: bool) -> Brief:
         offers=tuple(sorted(offers)),
         budgets=scene.budgets if attack else (),
         plugins=str(experiment.plugins or ""),
+        codec=codec,
+        codec_options=experiment.options.get(codec, {}),
         device=experiment.device,
         autocast=scene.autocast,
         threads=experiment.threads,
@@ -78,6 +83,8 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
             for rows in filter(len, (shard, samples.validation_rows, samples.test_rows)):
                 client.labels[rows] = samples.labels(rows)
         clients.append(client)
+    defenses = make_defenses(experiment)
+    codec = compression_of(defenses)
     plan = Plan(
         experiment.seed, experiment.batch_size, experiment.turn, experiment.handover, experiment.optimizer_state
     )
@@ -90,7 +97,8 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
         keeper=keeper,
         samples=samples,
         plan=plan,
-        defenses=make_defenses(experiment),
+        defenses=defenses,
+        line=Line(codec, scene.protocol.wire, scene.agreement) if codec else None,
         carrier=CARRIERS[experiment.carrier],
     )
 

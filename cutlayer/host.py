@@ -12,6 +12,7 @@ from torch import Tensor
 from cutlayer.attack import Adversary, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
+from cutlayer.compression import Line
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
@@ -117,12 +118,15 @@ class LocalHost(Host):
         keeper: Handler,
         carrier: Carrier = Direct,
         adversary: Adversary | None = None,
+        line: Line | None = None,
     ) -> None:
         super().__init__()
         self.party = party
         self._occupant = Occupant(adversary)
+        self._line = line
         self._protocol, self._agreement, self._carrier = protocol, agreement, carrier
-        self.answering = self._watched(serving(protocol, party, agreement, keeper))
+        served = self._watched(serving(protocol, party, agreement, keeper))
+        self.answering = wrap(served, line.answering) if line else served
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
         self._clients: dict[str, Handler] = {}
@@ -134,7 +138,8 @@ class LocalHost(Host):
     def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
         """The party drives; the adversary stands at its end of the carrier."""
         if client not in self._clients:
-            carried = self._carrier(peer, self.meter)
+            carried: Handler = self._carrier(peer, self.meter)
+            carried = wrap(carried, self._line.asking) if self._line else carried
             self._clients[client] = self._watched(self._protocol.checked(carried, self._agreement))
         perform(act, self._protocol, self.party, self._clients[client], batch)
 

@@ -16,7 +16,6 @@ from cutlayer.attack import Attack
 from cutlayer.auxiliary import SHARE, Auxiliary
 from cutlayer.budget import Budget
 from cutlayer.dataset import Dataset
-from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
@@ -109,17 +108,6 @@ def load_dataset(experiment: Experiment, name: str = "") -> Dataset:
         registry.module("datasets", name, experiment.plugins).load, experiment.options.get(name, {}), name
     )
     return _load(name, experiment.data_dir, tuple(sorted(options.items())), experiment.plugins, *limits)
-
-
-def make_defenses(experiment: Experiment) -> list[Defense]:
-    """The experiment's defenses, each on a stream of its own."""
-    found: list[Defense] = []
-    for number, name in enumerate(experiment.defenses):
-        kind = registry.cls("defenses", name, Defense, experiment.plugins)
-        defense: Defense = registry.make(kind, experiment.options.get(name, {}), name)
-        defense.seed = derive(experiment.seed, "defense", number)
-        found.append(defense)
-    return found
 
 
 def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:

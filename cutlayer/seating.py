@@ -15,6 +15,8 @@ from cutlayer import network, registry
 from cutlayer.attack import Adversary, Attack
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
+from cutlayer.compression import Compression, Line
+from cutlayer.defense import Defense
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost, Occupant
 from cutlayer.message import Kind, Message
@@ -51,6 +53,9 @@ class Brief:
     targets: tuple[Row, ...] = ()
     budgets: tuple[Budget, ...] = ()
     plugins: str = ""
+    codec: str = ""
+    """The defense that is the agreed wire codec; empty: tensors cross as they are."""
+    codec_options: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     autocast: str = ""
     threads: int = 1
@@ -71,6 +76,15 @@ def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = No
     """The attack plug-in ``name`` with ``options``."""
     attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
     return attack
+
+
+def make_codec(brief: Brief) -> Compression | None:
+    """The wire codec that both ends agreed on."""
+    if not brief.codec:
+        return None
+    kind = registry.cls("defenses", brief.codec, Defense, brief.plugin_folder)
+    codec: Compression = registry.make(kind, brief.codec_options, brief.codec)
+    return codec
 
 
 def make_party(
@@ -107,6 +121,8 @@ def seat_server(
         Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.device, brief.autocast
     )
     agreement = protocol.agree(model, brief.cuts, brief.input_shape)
+    codec = make_codec(brief)
+    line = Line(codec, protocol.wire, agreement) if codec else None
     adversary = None
     if brief.attack:
         attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
@@ -114,7 +130,7 @@ def seat_server(
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
         view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
-    return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary)
+    return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary, line)
 
 
 def seat_clients(

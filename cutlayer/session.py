@@ -12,6 +12,7 @@ from torch import Tensor
 from cutlayer.attack import Adversary
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
+from cutlayer.compression import Compression, Line
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
@@ -56,6 +57,8 @@ class Session:
     defenses: Sequence[Defense] = ()
     adversaries: Mapping[int, Adversary] = field(default_factory=dict)
     """Who sits beside a malicious client, by the client's number: in training steps, not in predictions."""
+    line: Line | None = None
+    """The wire with its codec, where one is agreed on."""
     carrier: Carrier = Direct
     last: int | None = None
     """The client whose turn was last."""
@@ -103,11 +106,13 @@ class Session:
             inputs = change(inputs)
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
-                self.peers[client.name] = self._defended(self.protocol.handler(client, self.agreement), drives=False)
+                defended = self._defended(self.protocol.handler(client, self.agreement), drives=False)
+                self.peers[client.name] = wrap(defended, self.line.answering) if self.line else defended
             batch = Batch(rows, inputs)
             host.drive(act, batch, client.name, self.peers[client.name])
             return
-        peer = self._defended(self.protocol.checked(host.answer, self.agreement), drives=True)
+        answer = wrap(host.answer, self.line.asking) if self.line else host.answer
+        peer = self._defended(self.protocol.checked(answer, self.agreement), drives=True)
         batch = Batch(rows, inputs, self.samples.labels(rows))
         if adversary:
             peer, batch = wrap(peer, adversary), adversary.own_batch(batch)
@@ -159,6 +164,8 @@ class Session:
         return self.carrier(handler)
 
     def _defended(self, peer: Handler, drives: bool) -> Handler:
-        for defense in self.defenses:
+        own = [defense for defense in self.defenses if not isinstance(defense, Compression)]
+        # The last one wrapped is the first to see a request, and the last to see a reply.
+        for defense in reversed(own) if drives else own:
             peer = wrap(peer, defense.tap(drives))
         return peer

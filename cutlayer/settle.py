@@ -14,13 +14,14 @@ from cutlayer.attack import Attack
 from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
 from cutlayer.budget import Budget
 from cutlayer.dataset import Dataset, DatasetError
+from cutlayer.defending import make_defenses
 from cutlayer.evasion import EvasionError, budgets
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.model import CutError, flop_count
 from cutlayer.normalization import deviations
 from cutlayer.protocol import Protocol
 from cutlayer.samples import DealError, withheld
-from cutlayer.scene import Scene, build_model, load_dataset, make_defenses
+from cutlayer.scene import Scene, build_model, load_dataset
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
 from cutlayer.transfer import check_transfer

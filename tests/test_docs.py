@@ -16,12 +16,12 @@ from cutlayer import registry, sweep
 from cutlayer.cli import _experiment, app
 from cutlayer.commands.explain import explanation
 from cutlayer.commands.reproduce import paper
+from cutlayer.defending import make_defenses
 from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
 from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
-from cutlayer.scene import make_defenses
 from cutlayer.seating import make_attack
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials

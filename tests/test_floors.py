@@ -24,10 +24,12 @@ FLOORS = {
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
         | {"perturbation", "proxy"}
+        | {"compression"}
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
-        | {"evasion"},
+        | {"evasion"}
+        | {"defending"},
         7: {
             "scene",
             "settle",
