@@ -1,4 +1,4 @@
-"""The command line: audit, train, evaluate, export, list, explain, report."""
+"""The command line: audit, train, evaluate, export, certs, serve, join, list, explain, report."""
 
 from __future__ import annotations
 
@@ -137,6 +137,40 @@ def export(
     with contextlib.redirect_stdout(sys.stderr):
         written = export_one(file, overrides, to)
     print(written)
+
+
+@app.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(help="Where the parties' folders go.")],
+    clients: Annotated[list[str], typer.Argument(metavar="CLIENT...", help="The clients' names.")],
+    host: Annotated[list[str] | None, typer.Option(help="Name or address the server is reached under.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The server's port.")] = 7443,
+    days: Annotated[int, typer.Option(min=1, help="How long the certificates are valid.")] = 30,
+) -> None:
+    """Make a private authority, signed certificates and settings to start from, for a trial among few."""
+    from cutlayer.commands.certs import make_certs
+
+    make_certs(folder, clients, host or [], port, days, Console(stderr=True))
+
+
+Party = Annotated[Path, typer.Argument(metavar="FILE.toml", help="This party's settings.")]
+Changes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="What to change in them.")]
+
+
+@app.command()
+def serve(file: Party, changes: Changes = None) -> None:
+    """Be the server of a training between several parties; a stopped one goes on where it was."""
+    from cutlayer.commands.deploy import serve_one
+
+    print(serve_one(file, changes or [], Console(stderr=True)).model_dump_json())
+
+
+@app.command()
+def join(file: Party, changes: Changes = None) -> None:
+    """Be a client of a training between several parties; a stopped one goes on where it was."""
+    from cutlayer.commands.deploy import join_one
+
+    print(join_one(file, changes or [], Console(stderr=True)).model_dump_json())
 
 
 @app.command("list")

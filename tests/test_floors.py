@@ -17,11 +17,11 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "batch", "model", "stream", "provenance", "budget"},
-        1: {"codec", "wire"},
+        0: {"message", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint"},
+        1: {"codec", "wire", "seal"},
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},
-        4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger"}
+        4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
         | {"perturbation", "proxy"}
         | {"compression"}
@@ -48,6 +48,7 @@ FLOORS = {
             "papers",
         }
         | {"folder", "pool", "sweep", "worker"}
+        | {"terms", "settings", "place", "outcome", "roll", "conversation", "coordinator", "member"}
         | {"report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
     }.items()

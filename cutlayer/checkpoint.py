@@ -1,0 +1,162 @@
+"""What outlives a process: checkpoints of a party, and after each a journal of the frames it has received since.
+
+A checkpoint is written under a temporary name, flushed to the disk and renamed. A journal grows by one write for each
+frame: killing the process loses nothing of it. A failing machine can lose its end, which the other party then sends
+again; every entry carries a checksum, and what stands after the first one that does not hold is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+_NAME = re.compile(r"at-(\d{8})-(\d{12})\.safetensors")
+_SIZE, _CHECK = 8, 4
+
+
+@dataclass(frozen=True, order=True)
+class Mark:
+    """Where a checkpoint stands: the turn it is in, and the training steps completed."""
+
+    turn: int
+    step: int
+
+    @property
+    def stem(self) -> str:
+        """Of its files; their order is that of the marks."""
+        return f"at-{self.turn:08d}-{self.step:012d}"
+
+
+class Shelf:
+    """The checkpoints and journals of one party in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self._journal: int | None = None
+        self.journaled = 0
+        """Bytes in the open journal."""
+
+    def marks(self) -> list[Mark]:
+        """All checkpoints, in order."""
+        found = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(Mark(int(match[1]), int(match[2])) for match in found if match)
+
+    def write(self, mark: Mark, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+        """Keep a checkpoint durably, and start an empty journal after it."""
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # What a journal of this name holds is in the new checkpoint, or is from before a turn that was given up.
+        self._path(mark).with_suffix(".journal").unlink(missing_ok=True)
+        write_durably(self._path(mark), save(whole, metadata={"notes": json.dumps(notes)}))
+        self._open(mark, os.O_TRUNC)
+
+    def read(self, mark: Mark) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the notes of one checkpoint."""
+        with safe_open(self._path(mark), "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["notes"])  # noqa: SIM118
+
+    def frames(self, mark: Mark) -> list[bytes]:
+        """What was received after ``mark`` and before the checkpoint that follows it, as far as it is whole."""
+        path = self._path(mark).with_suffix(".journal")
+        data = path.read_bytes() if path.exists() else b""
+        found, place = [], 0
+        while place + _SIZE + _CHECK <= len(data):
+            start = place + _SIZE + _CHECK
+            size = int.from_bytes(data[place : place + _SIZE], "little")
+            frame = data[start : start + size]
+            if len(frame) < size or zlib.crc32(frame) != int.from_bytes(data[place + _SIZE : start], "little"):
+                break
+            found.append(frame)
+            place = start + size
+        return found
+
+    def go_on(self, mark: Mark, frames: list[bytes]) -> None:
+        """Let ``mark`` be the newest checkpoint and its journal hold ``frames``; more will follow."""
+        for later in reversed(self.marks()):
+            if later > mark:
+                self._drop(later)
+        whole = b"".join(_entry(frame) for frame in frames)
+        path = self._path(mark).with_suffix(".journal")
+        if not path.exists() or path.stat().st_size != len(whole):
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(whole)
+            draft.replace(path)
+        self._open(mark, 0)
+
+    def append(self, frame: bytes) -> None:
+        """Add a frame to the journal of the newest checkpoint."""
+        assert self._journal is not None
+        head = len(frame).to_bytes(_SIZE, "little") + zlib.crc32(frame).to_bytes(_CHECK, "little")
+        wanted = len(head) + len(frame)
+        # One call for both: killed before it, nothing is there; killed within it, an entry that does not hold.
+        if os.writev(self._journal, [head, frame]) != wanted:
+            raise OSError(f"the journal in {self.folder} cannot grow: is the disk full?")
+        self.journaled += wanted
+
+    def keep_only(self, kept: set[Mark]) -> None:
+        """Forget every other checkpoint."""
+        for mark in self.marks():
+            if mark not in kept:
+                self._drop(mark)
+
+    def clear(self) -> None:
+        """Forget everything: the training is over."""
+        self.close()
+        self.keep_only(set())
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
+
+    def _open(self, mark: Mark, how: int) -> None:
+        self.close()
+        path = self._path(mark).with_suffix(".journal")
+        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | how, 0o600)
+        self.journaled = path.stat().st_size
+
+    def _drop(self, mark: Mark) -> None:
+        # The checkpoint first: a journal alone is nothing.
+        for path in (self._path(mark), self._path(mark).with_suffix(".journal")):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+    def _path(self, mark: Mark) -> Path:
+        return self.folder / f"{mark.stem}.safetensors"
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write to a temporary name, flush to the disk, rename: after a power cut the old content is there or the new one.
+
+    Only the owner can read the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _entry(frame: bytes) -> bytes:
+    return len(frame).to_bytes(_SIZE, "little") + zlib.crc32(frame).to_bytes(_CHECK, "little") + frame

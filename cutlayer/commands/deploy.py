@@ -1,0 +1,194 @@
+"""`cutlayer serve` and `cutlayer join`: one party of a training between several."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cutlayer.certificate import Identity
+from cutlayer.codec import FrameError
+from cutlayer.coordinator import Coordinator
+from cutlayer.experiment import ExperimentError
+from cutlayer.handover import Route
+from cutlayer.member import Member
+from cutlayer.outcome import PART, RECORD, PartyRecord, read_party_record
+from cutlayer.place import Place, limits, take_place
+from cutlayer.roll import Roll
+from cutlayer.rpc import RefusedError, connect, serve
+from cutlayer.seal import SealError
+from cutlayer.settings import (
+    ClientSettings,
+    ServerSettings,
+    Settings,
+    identity_of,
+    locked,
+    read_plan,
+    read_settings,
+)
+from cutlayer.terms import Plan, differences
+from cutlayer.threat import Seat
+from cutlayer.wire import WireError
+
+_QUIET_SECONDS = 15.0
+
+
+def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRecord:
+    """Serve the training of ``file`` to its end; the server's record."""
+    settings = read_settings(ServerSettings, file, overrides)
+    plan = read_plan(settings)
+    identity = identity_of(settings, settings.listen)
+    _sealable(plan, identity)
+    lock = locked(settings.folder)
+    _same_plan(settings, plan)
+    record = read_party_record(settings.folder)
+    place = take_place(plan, settings, Seat.SERVER)
+    if record and record.status == "done" and not place.durable.shelf.marks():
+        console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
+        return record
+    with _watching(console) as (watch, say):
+        roll = Roll(plan, identity is not None, say)
+        coordinator = Coordinator(place, roll, watch, say)
+        coordinator.outcome.write("training")
+        try:
+            server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings, place))
+        except RuntimeError:
+            raise ExperimentError(f"listen = {settings.listen!r}: this address cannot be listened at") from None
+        how = "mutual TLS" if identity else "in the clear"
+        say(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
+        try:
+            missing = coordinator.run()
+        finally:
+            server.stop(1).wait()
+            place.durable.shelf.close()
+            lock.close()
+        if missing:
+            say(f"without the final part: {', '.join(missing)}; the same command again hands it out")
+    console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
+    found = read_party_record(settings.folder)
+    assert found
+    return found
+
+
+def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRecord:
+    """Take part in a training to its end; this client's record."""
+    settings = read_settings(ClientSettings, file, overrides)
+    plan = read_plan(settings)
+    identity = identity_of(settings, settings.server)
+    _sealable(plan, identity)
+    name = identity.name if identity else settings.name
+    if name not in plan.terms.clients:
+        raise ExperimentError(f"{name!r} is not one of the plan's clients: {', '.join(plan.terms.clients)}")
+    lock = locked(settings.folder)
+    record = read_party_record(settings.folder)
+    _same_plan(settings, plan)
+    if record and record.status == "done":
+        console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
+        return record
+    place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
+    _stand(place)
+    bounds = limits(plan, settings, place)
+    with _watching(console) as (watch, say):
+        say(f"{name} joins {settings.server}" + (f", from step {place.durable.party.step}" if record else ""))
+        member = Member(
+            place,
+            identity,
+            lambda: connect(settings.server, identity, settings.server_name, bounds),
+            watch,
+            settings.pins,
+        )
+        member.outcome.write("training")
+        try:
+            member.run()
+        except (RefusedError, WireError, FrameError, SealError) as error:
+            raise ExperimentError(f"the training stopped: {error}") from None
+        finally:
+            place.durable.shelf.close()
+            lock.close()
+    console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
+    found = read_party_record(settings.folder)
+    assert found
+    return found
+
+
+def _stand(place: Place) -> None:
+    if not place.durable.recover():
+        place.durable.begin(place.durable.turn)
+
+
+def _sealable(plan: Plan, identity: Identity | None) -> None:
+    route = plan.experiment.handover
+    if identity is None and len(plan.terms.clients) > 1 and route is not Route.SERVER:
+        raise ExperimentError(
+            f"handover = {route.value!r}: without certificates the clients cannot seal what they hand over; "
+            "handover = 'server' shows it to the server"
+        )
+
+
+def _same_plan(settings: Settings, plan: Plan) -> None:
+    record = read_party_record(settings.folder)
+    difference = differences(plan.agreed(), record.plan, "the folder") if record else ""
+    if difference:
+        raise ExperimentError(
+            f"folder = {str(settings.folder)!r} holds a training by another plan: "
+            f"{difference.replace('at the server', 'now').replace('at the folder', 'there')}; choose another folder"
+        )
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[tuple[_Watch, _Say]]:
+    """What shows progress, and what says single lines; the log goes the same way."""
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    logger = logging.getLogger("cutlayer")
+    handler = RichHandler(console=console, show_path=False)
+    logger.addHandler(handler)
+    logger.propagate = False
+    with bars:
+        try:
+            yield _Watch(bars, console), _Say(console)
+        finally:
+            logger.removeHandler(handler)
+
+
+class _Say:
+    """One line for each event."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class _Watch:
+    """A bar where there is a terminal, a line now and then where there is none."""
+
+    def __init__(self, bars: Progress, console: Console) -> None:
+        self._bars, self._console = bars, console
+        self._task = bars.add_task("starting", total=None)
+        self._what, self._said = "", 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        new = what != self._what
+        if new or now - self._said > _QUIET_SECONDS or done == total:
+            if not self._console.is_terminal and (new or now - self._said > _QUIET_SECONDS):
+                told = f"{what}: {done} of {total}" if total else what
+                self._console.print(told, highlight=False, soft_wrap=True)
+            self._said = now
+        self._what = what
+        self._bars.update(self._task, description=what, completed=done, total=total or None)

@@ -1,0 +1,200 @@
+"""What the parties of a deployment agree on: the plan, its fingerprint, and what differs between two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from torch import nn
+
+from cutlayer import network, registry
+from cutlayer.certificate import NAME
+from cutlayer.durable import Turn
+from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
+from cutlayer.handover import Route
+from cutlayer.model import CutError
+from cutlayer.protocol import Protocol
+from cutlayer.samples import batch_sizes
+from cutlayer.scene import scaling
+from cutlayer.seating import make_protocol
+from cutlayer.wire import Agreement
+
+Values = TypeVar("Values", bound=BaseModel)
+LANGUAGE = 1
+"""Of the messages between the parties; it changes when old and new ones would misunderstand each other."""
+TRAINING_KEYS = (
+    *(
+        "protocol",
+        "model",
+        "input_mean",
+        "input_std",
+        "cut",
+        "seed",
+        "skew",
+        "turn",
+        "handover",
+        "optimizer_state",
+        "epochs",
+        "batch_size",
+    ),
+    *("optimizer", "learning_rate", "amsgrad", "epsilon", "momentum", "weight_decay", "milestones", "decay"),
+)
+"""The keys of an experiment that all parties share."""
+
+
+class Terms(BaseModel):
+    """What the plan says beyond an experiment's keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: tuple[int, ...] = Field(min_length=1, description="shape of one input: [channels, height, width]")
+    classes: int = Field(ge=2, description="how many classes there are")
+    clients: tuple[str, ...] = Field(min_length=1, max_length=1000, description="the clients' names, in turn order")
+    trusted_party: str = Field("", description="who keeps the client part between turns, with handover = trusted_party")
+    evaluate: int = Field(1, ge=0, description="measure the accuracy after every so many epochs; 0: only at the end")
+
+    @field_validator("clients")
+    @classmethod
+    def _names(cls, clients: tuple[str, ...]) -> tuple[str, ...]:
+        for name in clients:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot be a name: letters, digits, dots, dashes, at most 63")
+        if len(set(clients)) < len(clients):
+            raise ValueError("a client is named twice")
+        return clients
+
+    @model_validator(mode="after")
+    def _another(self) -> Terms:
+        if self.trusted_party in self.clients:
+            raise ValueError(f"trusted_party = {self.trusted_party!r}: it cannot be one of the clients")
+        return self
+
+    @field_validator("inputs")
+    @classmethod
+    def _positive(cls, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        if min(inputs) < 1:
+            raise ValueError("every side of the inputs must be at least 1")
+        return inputs
+
+
+PLAN_KEYS = (*Terms.model_fields, *TRAINING_KEYS)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A plan with nothing left open."""
+
+    terms: Terms
+    experiment: Experiment
+    """The training's keys; all others at their defaults."""
+    protocol: Protocol
+    cuts: tuple[int, ...]
+    agreement: Agreement
+    architecture: str
+    """A digest of the network's layers and of the shapes of its weights."""
+    plugins: Path | None = None
+
+    def agreed(self) -> dict[str, Any]:
+        """What both sides must have alike, as JSON."""
+        values = {key: getattr(self.experiment, key) for key in TRAINING_KEYS if key != "cut"}
+        if ":" in self.experiment.model:
+            # Where a user's own file lies is each party's affair; what it builds is compared by its digest.
+            values["model"] = "a file of the user's own"
+        values |= {"cut": ":".join(map(str, self.cuts)), "architecture": self.architecture, "language": LANGUAGE}
+        found: dict[str, Any] = json.loads(json.dumps({**values, **self.terms.model_dump()}))
+        return found
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits that two plans share when they agree."""
+        return hashlib.sha256(json.dumps(self.agreed(), sort_keys=True).encode()).hexdigest()
+
+    def build(self, seed: int) -> nn.Sequential:
+        """The whole network with weights drawn from ``seed``."""
+        experiment, terms = self.experiment, self.terms
+        shape, classes = terms.inputs, terms.classes
+        return network.build(experiment.model, shape, classes, seed, self.plugins, scaling(experiment))
+
+    def turns(self, rows: list[int]) -> list[Turn]:
+        """Every turn of the training, in order, where client ``i`` has ``rows[i]`` training samples."""
+        length, found = self.experiment.turn, list[Turn]()
+        whole = sum(len(batch_sizes(size, self.experiment.batch_size)) for size in rows)
+        for epoch in range(1, self.experiment.epochs + 1):
+            left = [len(batch_sizes(size, self.experiment.batch_size)) for size in rows]
+            first = [0] * len(rows)
+            while any(left):
+                for client, batches in enumerate(left):
+                    count = min(length or batches, batches)
+                    if count:
+                        found.append(Turn(len(found) + 1, epoch, client, first[client], count, epoch_steps=whole))
+                        first[client], left[client] = first[client] + count, batches - count
+        return found
+
+
+def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) -> str:
+    """What two plans differ in, in one sentence; empty where they agree."""
+    keys = [key for key in (*here, *(key for key in there if key not in here)) if here.get(key) != there.get(key)]
+    return "; ".join(f"{key} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}" for key in keys)
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key])[:80] if key in values else "not known"
+
+
+def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
+    """A plan from plain values; whatever is wrong with it is an ``ExperimentError``."""
+    for key in values:
+        if key not in PLAN_KEYS:
+            near = registry.nearest(key, PLAN_KEYS)
+            raise ExperimentError(f"unknown key {key!r} in the plan{near}; keys: {', '.join(PLAN_KEYS)}")
+    missing = next((key for key in ("protocol", "model", "inputs", "classes", "clients") if key not in values), "")
+    if missing:
+        raise ExperimentError(f"the plan does not say {missing!r}: every party must know it before anybody starts")
+    terms = validated(Terms, {key: value for key, value in values.items() if key in Terms.model_fields})
+    experiment = make({key: value for key, value in values.items() if key in TRAINING_KEYS})
+    for key in ("protocol", "model"):
+        if getattr(experiment, key) == AUTO:
+            raise ExperimentError(f"{key} = 'auto': a plan names it")
+    if (experiment.handover is Route.TRUSTED_PARTY) != bool(terms.trusted_party):
+        raise ExperimentError(
+            "handover = 'trusted_party' and the key trusted_party (the name of who keeps the client part) go together"
+        )
+    try:
+        protocol = make_protocol(experiment.protocol, plugins)
+        scaled = scaling(experiment)
+        model = network.build(experiment.model, terms.inputs, terms.classes, 0, plugins, scaled)
+        cuts = protocol.cuts(model, experiment.cuts)
+        agreement = protocol.agree(model, cuts, terms.inputs)
+    except (CutError, network.NetworkError, registry.PluginError) as error:
+        raise ExperimentError(" ".join(str(error).split())) from None
+    shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
+    architecture = hashlib.sha256(f"{model}{shapes}".encode()).hexdigest()[:16]
+    return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins)
+
+
+def validated(kind: type[Values], values: Mapping[str, Any]) -> Values:
+    """``values`` as a ``kind``; the first one that does not fit is an ``ExperimentError`` of one sentence."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the plan"
+        if first["type"] == "extra_forbidden":
+            known = tuple(kind.model_fields)
+            raise ExperimentError(
+                f"unknown key {key!r}{registry.nearest(key, known)}; keys: {', '.join(known)}"
+            ) from None
+        if first["type"] == "missing":
+            about = kind.model_fields[key].description if key in kind.model_fields else ""
+            raise ExperimentError(f"{key} is missing" + (f": {about}" if about else "")) from None
+        reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        choices = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+        reason += registry.nearest(str(first["input"]), choices)
+        shown = reason if first["loc"] == () else f"{key} = {first['input']!r}: {reason}"
+        raise ExperimentError(shown) from None

@@ -1,0 +1,183 @@
+"""Whole deployments on small made data, for tests: a server and its clients as threads that talk over gRPC."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cutlayer import place
+from cutlayer.certificate import Identity, issue, make_authority
+from cutlayer.coordinator import Coordinator
+from cutlayer.deployment import accuracy, assemble, honest_host
+from cutlayer.handover import Keeper
+from cutlayer.member import Member
+from cutlayer.outcome import PART, PartyRecord, read_party_record
+from cutlayer.place import Place, limits, take_place
+from cutlayer.roll import Roll
+from cutlayer.rpc import connect, serve
+from cutlayer.scene import Scene
+from cutlayer.session import Session
+from cutlayer.settings import ClientSettings, ServerSettings, Settings
+from cutlayer.terms import TRAINING_KEYS, Plan, make_plan
+from cutlayer.threat import Seat
+from tests.scenes import PLUGINS, made_dataset, scene_of
+
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+SECONDS = 60
+
+
+@pytest.fixture
+def made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every party of the test has the made data."""
+    monkeypatch.setattr(place, "load_dataset", lambda experiment: made_dataset())
+
+
+def plan_of(clients: int = 1, **values: Any) -> Plan:
+    names = [f"c{number}" for number in range(clients)]
+    fixed = {"model": "stochastic", "inputs": [1, 8, 8], "classes": 4, "epochs": 2, "batch_size": 8, "clients": names}
+    cut = CUTS[values.get("protocol", "vanilla")]
+    return make_plan({"protocol": "vanilla", "cut": cut, **fixed, **values}, PLUGINS)
+
+
+class Papers:
+    """Certificates of one authority."""
+
+    def __init__(self) -> None:
+        self.authority, self.key = make_authority("test", 1)
+
+    def identity(self, name: str, hosts: Sequence[str] = (), days: float = 1) -> Identity:
+        return Identity(*issue(self.authority, self.key, name, hosts, days), self.authority)
+
+
+@dataclass
+class Deployment:
+    """A server and clients, each with a folder of its own."""
+
+    plan: Plan
+    folder: Path
+    papers: Papers = field(default_factory=Papers)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    errors: list[BaseException] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    port: int = 0
+    server: Any = None
+    places: dict[str, Place] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def _settings(self, kind: type[Settings], name: str) -> Any:
+        fixed = {"plan": {}, "folder": self.folder / name, "randomness": "plan", "dataset": "made", "plugins": PLUGINS}
+        if kind is ClientSettings:
+            fixed |= {"server": f"127.0.0.1:{self.port}", "share": "dealt"}
+        return kind(**{"checkpoint_every": 3, "wait_seconds": SECONDS, **fixed, **self.settings})
+
+    def place(self, name: str) -> Place:
+        if name == "server":
+            return take_place(self.plan, self._settings(ServerSettings, name), Seat.SERVER)
+        number = self.plan.terms.clients.index(name)
+        place = take_place(self.plan, self._settings(ClientSettings, name), Seat.CLIENT, number, name)
+        if not place.durable.recover():
+            place.durable.begin(place.durable.turn)
+        return place
+
+    def serve(self, watch: Callable[[str, int, int], None] = lambda what, done, total: None) -> threading.Thread:
+        place = self.places["server"] = self.place("server")
+        roll = Roll(self.plan, True, self.said.append)
+        coordinator = Coordinator(place, roll, watch, self.said.append)
+        identity = self.papers.identity("server", ["localhost", "127.0.0.1"])
+        bounds = limits(self.plan, place.settings, place)
+        self.server, self.port = serve(f"127.0.0.1:{self.port}", identity, roll.names, roll.admit, bounds)
+        return self._thread(lambda: self.missing.extend(coordinator.run()))
+
+    def join(
+        self, name: str, watch: Callable[[str, int, int], None] = lambda what, done, total: None
+    ) -> threading.Thread:
+        place = self.places[name] = self.place(name)
+        identity, bounds = self.papers.identity(name), limits(self.plan, place.settings, place)
+        address = f"127.0.0.1:{self.port}"
+        member = Member(place, identity, lambda: connect(address, identity, "", bounds), watch)
+        return self._thread(member.run)
+
+    def run(self) -> None:
+        """From beginning to end."""
+        threads = [self.serve(), *(self.join(name) for name in self.plan.terms.clients)]
+        try:
+            self.wait(*threads)
+        finally:
+            self.stop()
+
+    def wait(self, *threads: threading.Thread) -> None:
+        """Until all have ended; what one of them raises is raised here."""
+        end = time.monotonic() + SECONDS
+        while any(thread.is_alive() for thread in threads) and not self.errors:
+            assert time.monotonic() < end, self.said
+            time.sleep(0.01)
+        if self.errors:
+            raise self.errors[0]
+
+    def stop(self) -> None:
+        self.server.stop(0).wait()
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = load_file(self.folder / name / PART)
+        return found
+
+    def record(self, name: str) -> PartyRecord:
+        found = read_party_record(self.folder / name)
+        assert found
+        return found
+
+    def _thread(self, work: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - told to the test
+                self.errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+
+def in_process(plan: Plan) -> tuple[Scene, Session, list[float]]:
+    """The same plan as a session in this process; the accuracy after every epoch."""
+    values = {key: getattr(plan.experiment, key) for key in TRAINING_KEYS}
+    scene = scene_of(**values, clients=len(plan.terms.clients), threads=1)
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper)
+    found = []
+    for epoch in range(1, plan.experiment.epochs + 1):
+        session.train_epoch(epoch)
+        found.append(accuracy(scene, session))
+    return scene, session, found
+
+
+def assert_same_bits(deployed: Deployment) -> None:
+    """Every party ends with its own part, and with the bits of a session in one process."""
+    _, session, accuracies = in_process(deployed.plan)
+    last = session.clients[session.last or 0]
+    server = {
+        n.removeprefix("weights.").split(".", 1)[1]: t
+        for n, t in session.host.checkpoint().items()
+        if n.startswith("weights.")
+    }
+    client = {name: t for part in last.parts for name, t in part.state_dict().items()}
+    for name in deployed.plan.terms.clients:
+        same(deployed.part(name), client)
+    same(deployed.part("server"), server)
+    measured = {e: v for name in deployed.plan.terms.clients for e, v in deployed.record(name).accuracy.items()}
+    assert measured == dict(enumerate(accuracies, 1))
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    differing = [name for name, tensor in one.items() if not torch.equal(tensor, other[name])]
+    assert differing == []

@@ -1,0 +1,20 @@
+"""Parties that talk over gRPC end with the bits of a session in one process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
+from tests.scenes import made
+
+__all__ = ["made", "made_here"]
+pytestmark = pytest.mark.usefixtures("made", "made_here")
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, clients):
+    deployed = Deployment(plan_of(clients, protocol=protocol, turn=2), tmp_path)
+    deployed.run()
+    assert deployed.missing == []
+    assert_same_bits(deployed)

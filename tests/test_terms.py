@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from cutlayer.experiment import ExperimentError
+from cutlayer.samples import batch_sizes
+from cutlayer.terms import PLAN_KEYS, differences, make_plan
+from tests.deployments import plan_of
+
+GOOD = {"protocol": "vanilla", "model": "lenet", "cut": 2, "inputs": [1, 28, 28], "classes": 10, "clients": ["alice"]}
+
+
+def test_two_equal_plans_share_a_fingerprint_and_differ_in_nothing():
+    one, other = make_plan(GOOD), make_plan({**GOOD, "cut": "pool1"})
+    assert one.fingerprint == other.fingerprint
+    assert differences(one.agreed(), other.agreed(), "alice") == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cut", 4),
+        ("seed", 2),
+        ("batch_size", 32),
+        ("learning_rate", 0.01),
+        ("clients", ["bob"]),
+        ("model", "stripnet"),
+        ("classes", 11),
+        ("epochs", 3),
+        ("momentum", 0.5),
+        ("handover", "server"),
+        ("turn", 5),
+        ("protocol", "u_shaped"),
+    ],
+)
+def test_a_difference_is_named_with_both_values(key, value):
+    one, other = make_plan(GOOD), make_plan({**GOOD, key: value})
+    assert one.fingerprint != other.fingerprint
+    said = differences(one.agreed(), other.agreed(), "alice")
+    assert f"{key} is " in said
+    assert "at the server" in said
+    assert "at alice" in said
+
+
+def test_another_dropout_rate_in_a_file_of_the_users_own_is_another_plan(tmp_path):
+    def plan(rate):
+        file = tmp_path / f"net{rate}.py"
+        layers = f"torch.nn.Linear(4, 4), torch.nn.Dropout(0.{rate}), torch.nn.Linear(4, 2)"
+        file.write_text(f"import torch\ndef net():\n    return torch.nn.Sequential({layers})\n")
+        return make_plan({**GOOD, "model": f"{file}:net", "inputs": [4], "classes": 2, "cut": 0})
+
+    one, other = plan(1), plan(2)
+    assert differences(one.agreed(), other.agreed(), "bob").startswith("architecture is ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clients": []}, "clients = "),
+        ({"clients": ["a b"]}, "cannot be a name"),
+        ({"clients": ["a", "a"]}, "named twice"),
+        ({"cut": 99}, "cut 99 is outside the model"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"learning_rate": -1}, "learning_rate = -1"),
+        ({"model": "lenett"}, "did you mean 'lenet'"),
+        ({"protocol": "auto"}, "a plan names it"),
+        ({"handover": "trusted_party"}, "go together"),
+        ({"attack": "fsha"}, "unknown key 'attack'"),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_is_refused_in_one_sentence(change, message):
+    with pytest.raises(ExperimentError, match=message) as caught:
+        make_plan({**GOOD, **change})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["protocol", "model", "inputs", "classes", "clients"])
+def test_what_every_party_must_know_cannot_be_left_out(key):
+    with pytest.raises(ExperimentError, match=f"does not say '{key}'"):
+        make_plan({name: value for name, value in GOOD.items() if name != key})
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_turns_cover_every_batch_of_every_epoch_once(length):
+    rows = [20, 33, 8]
+    turns = plan_of(3, turn=length).turns(rows)
+    assert [turn.number for turn in turns] == list(range(1, len(turns) + 1))
+    for epoch in (1, 2):
+        for client, size in enumerate(rows):
+            own = [turn for turn in turns if (turn.epoch, turn.client) == (epoch, client)]
+            batches = [number for turn in own for number in range(turn.first, turn.first + turn.count)]
+            assert batches == list(range(len(batch_sizes(size, 8))))
+            assert all(turn.count == length for turn in own[:-1]) or length == 0
+
+
+def test_every_key_of_a_plan_is_compared():
+    assert set(PLAN_KEYS) <= make_plan(GOOD).agreed().keys()
