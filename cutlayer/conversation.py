@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 import torch
 
+from cutlayer.batch import Batch
 from cutlayer.codec import FrameError, decode
 from cutlayer.durable import Durable
 from cutlayer.message import Kind
 from cutlayer.outcome import Outcome
-from cutlayer.party import Batch
 from cutlayer.place import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
 from cutlayer.roll import Present

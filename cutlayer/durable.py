@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cutlayer.batch import Batch
 from cutlayer.channel import Channel, Handler, Meter
 from cutlayer.checkpoint import Mark, Shelf
 from cutlayer.codec import decode, encode
 from cutlayer.message import Kind, Message
-from cutlayer.party import Batch, Party
+from cutlayer.party import Party
 from cutlayer.protocol import TRAINING, Protocol
 from cutlayer.wire import Agreement, WireError
 

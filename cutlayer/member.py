@@ -14,13 +14,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from cutlayer import __version__
+from cutlayer.batch import Batch
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.durable import Turn
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.outcome import Outcome
-from cutlayer.party import Batch
 from cutlayer.place import PREDICTED_AT_ONCE, Place
 from cutlayer.rpc import DisconnectedError, Grpc, Link, RefusedError, control
 from cutlayer.seal import Context, Offer, SealError, Taker, seal

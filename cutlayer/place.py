@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.checkpoint import Shelf, write_durably
 from cutlayer.durable import Durable, Turn
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
-from cutlayer.party import Batch
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Limits
 from cutlayer.samples import Samples, batch_sizes, deal_rows
