@@ -1,0 +1,88 @@
+"""Parties that are killed at any moment end with the bits of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from cutlayer.certificate import write_new
+from cutlayer.outcome import read_party_record
+from tests.deployments import Deployment, Papers, assert_same_bits, plan_of
+from tests.nursery import Nursery
+from tests.scenes import PLUGINS, made
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+SECONDS = 240
+
+
+def files_for(deployed: Deployment, changes: dict[str, str]) -> dict[str, Path]:
+    """A folder with certificates and settings for every party; their files by name."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = {}
+    plan = deployed.plan
+    agreed = {k: v for k, v in plan.agreed().items() if k not in ("architecture", "language") and v is not None}
+    for name in ("server", *plan.terms.clients):
+        folder = deployed.folder / name
+        folder.mkdir(parents=True)
+        identity = deployed.papers.identity(name, ["127.0.0.1"] if name == "server" else ())
+        for kind in ("certificate", "key", "authority"):
+            write_new(folder / f"{kind}.pem", getattr(identity, kind))
+        own = {"listen": f"127.0.0.1:{port}"} if name == "server" else {"server": f"127.0.0.1:{port}", "share": "dealt"}
+        own |= {"folder": ".", "dataset": "made", "plugins": str(PLUGINS), "randomness": "plan", **changes}
+        lines = [*(f"{key} = {_toml(value)}" for key, value in own.items()), "[plan]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in agreed.items()]
+        found[name] = folder / "party.toml"
+        found[name].write_text("\n".join(lines))
+    return found
+
+
+def _toml(value: object) -> str:
+    return repr(value) if not isinstance(value, bool) else str(value).lower()
+
+
+def run_with_kills(deployed: Deployment, kills: int, seed: int, pause: tuple[float, float], **changes: str) -> int:
+    """Start everybody, kill and start again at random until ``kills`` is reached, wait for the end; kills done."""
+    files = files_for(deployed, {"checkpoint_every": 7, **changes})
+    draw, done = random.Random(seed), 0
+    with Nursery(deployed.folder) as nursery:
+
+        def start(name: str) -> None:
+            nursery.start(name, "serve" if name == "server" else "join", files[name])
+
+        def finished(name: str) -> bool:
+            record = read_party_record(files[name].parent)
+            return record is not None and record.status == "done"
+
+        for name in files:
+            start(name)
+        end = time.monotonic() + SECONDS
+        while not all(map(finished, files)):
+            time.sleep(draw.uniform(*pause))
+            name = draw.choice(list(files))
+            if done < kills and nursery.alive(name) and not finished(name):
+                nursery.kill(name)
+                done += 1
+                start(name)
+            logs = {name: nursery.log(name).read_text()[-600:] for name in files}
+            assert time.monotonic() < end, logs
+            lost = [name for name in files if not nursery.alive(name) and not finished(name)]
+            assert lost == [], logs
+        # The server ends last: it hears of every client that it has its part.
+        while any(nursery.alive(name) for name in files):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    return done
+
+
+@pytest.mark.parametrize("protocol", ["vanilla", "u_shaped", "label_only"])
+def test_a_few_kills_change_no_bit(tmp_path, protocol):
+    deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=25), tmp_path, Papers())
+    assert run_with_kills(deployed, 3, 1, (0.3, 0.9)) == 3
+    assert_same_bits(deployed)
