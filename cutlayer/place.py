@@ -13,13 +13,14 @@ from torch import Tensor
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.checkpoint import Shelf, write_durably
+from cutlayer.defending import make_defenses
 from cutlayer.durable import Durable, Turn
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Limits
 from cutlayer.samples import Samples, batch_sizes, deal_rows
-from cutlayer.scene import load_dataset, make_defenses
+from cutlayer.scene import load_dataset
 from cutlayer.seating import make_party
 from cutlayer.settings import ClientSettings, Settings
 from cutlayer.stream import derive, generator

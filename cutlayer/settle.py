@@ -141,7 +141,7 @@ def _cuts(
 
 
 def _check_options(experiment: Experiment) -> None:
-    taking = {experiment.attack, experiment.dataset, experiment.aux, *experiment.defenses}
+    taking = {experiment.attack, experiment.dataset, experiment.aux, experiment.transfer, *experiment.defenses}
     for plugin in experiment.options:
         known = {
             name

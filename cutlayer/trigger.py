@@ -66,8 +66,14 @@ class Square:
     column: int
     """The leftmost column; -1: in the middle."""
     target: int
+    darkest: float = 0.0
+    """Noise goes from here ..."""
+    brightest: float = 1.0
+    """... to here."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.darkest <= self.brightest <= 1:
+            raise ValueError(f"darkest = {self.darkest}, brightest = {self.brightest}: both in [0, 1], in this order")
         for name, least in (("size", 1), ("row", 0), ("target", 0), ("column", -1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} = {getattr(self, name)}: it is at least {least}")
@@ -82,7 +88,8 @@ class Square:
         """The trigger for images of this shape; noise comes from the default generator."""
         pattern, mask, square = torch.zeros(input_shape), torch.zeros(input_shape), self._place(input_shape)
         mask[square] = 1
-        pattern[square] = torch.rand(input_shape)[square] if values == "uniform" else 1.0
+        noise = self.darkest + (self.brightest - self.darkest) * torch.rand(input_shape)
+        pattern[square] = noise[square] if values == "uniform" else 1.0
         return Trigger(pattern, mask, self.target)
 
     def _place(self, shape: tuple[int, ...]) -> tuple[slice, slice, slice]:

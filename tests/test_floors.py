@@ -30,26 +30,10 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"}
         | {"defending"},
-        7: {
-            "scene",
-            "settle",
-            "deployment",
-            "truth",
-            "residence",
-            "transfer",
-            "aftermath",
-            "victim",
-            "target",
-            "traffic",
-            "grants",
-            "isolation",
-            "estimate",
-            "audit",
-            "papers",
-        }
-        | {"folder", "pool", "sweep", "worker"}
-        | {"terms", "settings", "place", "outcome", "roll", "conversation", "coordinator", "member"}
-        | {"report", "display", "reproduction"},
+        7: {"scene", "settle", "deployment", "truth", "residence", "transfer", "aftermath", "victim"}
+        | {"target", "traffic", "grants", "isolation", "estimate", "audit", "papers", "folder"}
+        | {"pool", "sweep", "worker", "terms", "settings", "place", "outcome", "roll"}
+        | {"conversation", "coordinator", "member", "report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names

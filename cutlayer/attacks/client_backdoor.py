@@ -62,6 +62,10 @@ class ClientBackdoor(TamperingAttack):
     """Patch: its leftmost column; -1: in the middle."""
     values: Values = "uniform"
     """Patch: what its pixels are."""
+    darkest: float = 0.0
+    """Patch: the lowest value of uniform pixels."""
+    brightest: float = 1.0
+    """Patch: the highest value of uniform pixels."""
     ratio: float = 0.2
     """Blended: the weight of the pattern."""
     amplitude: float = 20 / 255
@@ -125,4 +129,4 @@ class ClientBackdoor(TamperingAttack):
         return self._square().draw(shape, self.values)
 
     def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target)
+        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)

@@ -93,6 +93,10 @@ class InjectorAutoencoder(TamperingAttack):
     """Its leftmost column; -1: in the middle."""
     values: Values = "uniform"
     """What its pixels are."""
+    darkest: float = 0.0
+    """The lowest value of uniform pixels."""
+    brightest: float = 1.0
+    """The highest value of uniform pixels."""
     target: int = 0
     """The class that triggered images are to be taken for."""
 
@@ -150,7 +154,7 @@ class InjectorAutoencoder(TamperingAttack):
         return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **self._own_client}),)
 
     def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target)
+        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
 
     def _prepare(self, device: torch.device) -> None:
         """Everything before the deployment."""

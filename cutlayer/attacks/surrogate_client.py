@@ -32,8 +32,8 @@ class SurrogateClient(TamperingAttack):
       with the rate and weight decay of ``learning_rate`` and ``weight_decay``. Its rate is not lowered in the course of
       the training, the server's own part follows the agreed schedule.
     * BatchNorm in the server's part sees both batches one after another, the honest one first.
-    * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts it
-      on normalized images, which is the same where inputs are not normalized.
+    * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts
+      noise in [0, 1] on normalized images: ``darkest`` and ``brightest`` say where that lies among the pixels.
     * ``halved`` halves the whole loss, as the published code does.
     * The client is told the loss on its own batch alone.
     """
@@ -69,6 +69,10 @@ class SurrogateClient(TamperingAttack):
     """Its leftmost column; -1: in the middle."""
     values: Values = "uniform"
     """What its pixels are."""
+    darkest: float = 0.0
+    """The lowest value of uniform pixels."""
+    brightest: float = 1.0
+    """The highest value of uniform pixels."""
     target: int = 0
     """The class that triggered images are to be taken for."""
     learning_rate: float = 1e-3
@@ -155,7 +159,7 @@ class SurrogateClient(TamperingAttack):
         self._begun = True
 
     def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target)
+        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
 
     def _alpha(self) -> float:
         weights = (self.alpha, *self.later_alphas)

@@ -23,6 +23,8 @@ class Number:
     guess: str = ""
     percent: bool = False
     lower_is_better: bool = False
+    beside: str = "blind"
+    """What stands beside it, where that is no guess: the same network without the attack."""
 
     def of(self, record: Record) -> Score | None:
         """The record's score; None where it has none."""
@@ -65,7 +67,7 @@ def comparison(
     shown = [any(line.printed[column] is not None for line in lines) for column in range(len(numbers))]
     columns = [*heads, "setting", "seeds"]
     for number, beside in zip(numbers, shown, strict=True):
-        columns += [number.head, "blind", *(["printed", "difference"] if beside else [])]
+        columns += [number.head, number.beside, *(["printed", "difference"] if beside else [])]
     rows, said = [], []
     for line in lines:
         row = [*line.place, line.group.told, str(len(line.group.runs))]
@@ -104,7 +106,11 @@ def _disagreement(
             f"{where}: ours is {spelled(ours, number.spell)} over {ours.count} seeds, the printed "
             f"{number.spell(printed)} lies outside; ours is {'better' if better else 'worse'} for the attacker."
         )
-    if blind and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean):
+    if (
+        number.beside == "blind"
+        and blind
+        and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean)
+    ):
         said.append(
             f"{', '.join(line.place)}, {number.head}: the printed {number.spell(printed)} is no better than a guess "
             f"that never looks at the wire ({number.spell(blind.mean)})."

@@ -145,10 +145,15 @@ def _differences(record: Record, cell: Cell, published: Cell | None) -> tuple[st
     ]
     kind = registry.cls("attacks", attack, Attack)
     assert is_dataclass(kind)
-    given = {field.name: field.default for field in fields(kind)}
+    given = {field.name: _as_kept(field.default) for field in fields(kind)}
     given |= {name.partition(".")[2]: value for name, value in cell.values.items() if name.startswith(f"{attack}.")}
     own = record.attack.options
     return (*parts, *(f"{name}={own[name]}" for name in given if name in own and own[name] != given[name]))
+
+
+def _as_kept(value: Any) -> Any:
+    """As a record, which is JSON, holds it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def nearest(groups: Sequence[Group]) -> Group | None:

@@ -16,9 +16,16 @@ _MARKERS = "osD^vPX*"
 
 
 def lines(
-    panels: Mapping[str, Mapping[str, Sequence[tuple[float, Interval]]]], across: str, up: str, log: bool = False
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, Interval]]]],
+    across: str,
+    up: str,
+    log: bool = False,
+    wide: int = 0,
 ) -> bytes:
-    """An SVG: a panel for each name, a line for each series of (place, mean with interval); ``log``: the places."""
+    """An SVG: a panel for each name, a line for each series of (place, mean with interval); ``log``: the places.
+
+    ``wide``: panels in a row; 0: all of them.
+    """
 
     def draw(axes: Any, series: Mapping[str, Sequence[tuple[float, Interval]]]) -> None:
         for marker, (name, points) in zip(_MARKERS * 4, series.items(), strict=False):
@@ -31,7 +38,7 @@ def lines(
             axes.set_xscale("log")
         axes.set_xlabel(across)
 
-    return _panels(panels, draw, up)
+    return _panels(panels, draw, up, wide)
 
 
 def boxes(panels: Mapping[str, Mapping[str, Sequence[tuple[str, Quartiles]]]], across: str, up: str) -> bytes:
@@ -71,18 +78,23 @@ def pictures(rows: Mapping[str, Sequence[NDArray[np.float32]]], columns: Sequenc
     return _saved(figure, "png")
 
 
-def _panels(panels: Mapping[str, Any], draw: Any, up: str) -> bytes:
+def _panels(panels: Mapping[str, Any], draw: Any, up: str, wide: int = 0) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(max(4.6, 3.6 * len(panels)), 3.1), layout="constrained")
-        grid = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (name, series) in zip(grid, panels.items(), strict=True):
+        wide = min(wide or len(panels), len(panels))
+        high = -(-len(panels) // wide)
+        figure = Figure(figsize=(max(4.6, 3.6 * wide), 3.1 * high), layout="constrained")
+        grid = figure.subplots(high, wide, squeeze=False).flatten()
+        for axes, (name, series) in zip(grid, panels.items(), strict=False):
             draw(axes, series)
             axes.set_title(name, fontsize=9)
             axes.grid(axis="y", alpha=0.3)
-        grid[0].set_ylabel(up)
+        for place, axes in enumerate(grid):
+            axes.set_visible(place < len(panels))
+            if place % wide == 0:
+                axes.set_ylabel(up)
         grid[0].legend(fontsize=8, frameon=False)
         return _saved(figure, "svg")
 

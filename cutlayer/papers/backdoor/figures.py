@@ -1,0 +1,198 @@
+"""Figures 3 to 7: attack success and clean accuracy by clients, cut and alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from cutlayer.papers.backdoor import printed
+from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, deployment, noise_range, server_cell
+from cutlayer.reproduction import plot
+from cutlayer.reproduction.block import Block, Figure, Table, Text
+from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.found import Found
+from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.statistic import Interval, interval
+
+SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
+CLEAN = Number("CDA", "clean_accuracy", "backdoor", percent=True, beside="BA")
+NOT_RUN = Text("Not run.")
+_FIGURES = {"mnist": "figure 3", "fashion_mnist": "figure 4", "cifar10": "figure 5"}
+_QUICK = {
+    # model: numbers of clients, alphas
+    "lenet": ((1, 3), (0.5, 0.09, 0.04)),
+    "stripnet": ((1,), (0.5, 0.04)),
+}
+_SHARES = (0.5, 0.25)
+
+
+def _surrogates(dataset: str, scale: Scale) -> list[Cell]:
+    cells = []
+    for model in BLOCKS:
+        clients, alphas = (CLIENTS, ALPHAS) if scale == "paper" else _QUICK.get(model, ((), ()))
+        if scale == "quick" and dataset == "cifar10":
+            continue
+        if scale == "smoke":
+            clients, alphas = ((1,), (0.09,)) if model == "lenet" and dataset == "mnist" else ((), ())
+        for count in clients:
+            for cut in (1, 2, 3) if scale != "smoke" else (1,):
+                values = deployment("digits" if scale == "smoke" else dataset, model, count, cut, scale)
+                cells += [
+                    server_cell(values, "surrogate_client", scale, alpha=alpha, **noise_range(dataset))
+                    for alpha in alphas
+                ]
+    return cells
+
+
+def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
+    blocks: list[Block] = []
+    own = FIGURES[dataset]
+    lines, panels = [], dict[str, dict[str, list[tuple[float, Interval]]]]()
+    for data in (dataset, *(("digits",) if dataset == "mnist" else ())):
+        for model, places in BLOCKS.items():
+            for alpha in ALPHAS:
+                for cut, block in enumerate(places, start=1):
+                    for count in CLIENTS:
+                        wanted = {"dataset": data, "model": model, "cut": str(block), "clients": count}
+                        groups = found.groups(own, {**wanted, "surrogate_client.alpha": alpha})
+                        said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
+                        place = (data, model, f"{alpha:g}", str(cut), str(count))
+                        lines += [Line(place, group, said) for group in groups]
+                        for group in groups[-1:]:
+                            _add(panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {}), count, group.records)
+    if not lines:
+        return [NOT_RUN]
+    name = exhibit.replace(" ", "-")
+    caption = f"Attack success, clean accuracy and accuracy without the attack by number of clients, {dataset}."
+    blocks.append(Figure(name, caption, plot.lines(panels, "clients", "share of test inputs", wide=3)))
+    return [*blocks, *comparison(("dataset", "model", "alpha", "cut", "clients"), (SUCCESS, CLEAN), lines)]
+
+
+def _add(series: dict[str, list[tuple[float, Interval]]], place: int, records: Sequence[Any]) -> None:
+    success, blind = SUCCESS.measured(records)
+    clean, base = CLEAN.measured(records)
+    for name, value in (("ASR", success), ("ASR without the attack", blind), ("CDA", clean), ("BA", base)):
+        if value:
+            series.setdefault(name, []).append((place, value))
+
+
+def _surrogate_exhibit(dataset: str, name: str) -> Exhibit:
+    return Exhibit(
+        name=name,
+        title=f"The surrogate client on {dataset}",
+        text="""The smaller alpha, the less the server minds the clients' loss. ASR is counted over triggered test
+images of other classes; beside it stands what the same trigger does to the same deployment without the attack (or how
+often the attacked one answers with the target unasked, if that is more). CDA is the accuracy on clean test images, BA
+that without the attack. The paper has one run of each.""",
+        cells=partial(_surrogates, dataset),
+        blocks=partial(_surrogate_blocks, dataset, name),
+    )
+
+
+FIGURES = {dataset: _surrogate_exhibit(dataset, name) for dataset, name in _FIGURES.items()}
+
+
+def _injector_cells(scale: Scale) -> list[Cell]:
+    cells = []
+    for dataset in _FIGURES:
+        for model in BLOCKS:
+            for count, share in _injected(dataset, model, scale):
+                for cut in (1, 2, 3) if scale != "smoke" else (1,):
+                    values = deployment("digits" if scale == "smoke" else dataset, model, count, cut, scale)
+                    longer = (
+                        {"pair_epochs": 100, "autoencoder_epochs": 180}
+                        if (scale, dataset) == ("paper", "cifar10")
+                        else {}
+                    )
+                    if scale == "smoke":
+                        longer = {"pair_epochs": 1, "autoencoder_epochs": 1}
+                    options = {"share": share, **noise_range(dataset), **longer}
+                    cells.append(server_cell(values, "injector_autoencoder", scale, **options))
+    return cells
+
+
+def _injected(dataset: str, model: str, scale: Scale) -> list[tuple[int, float]]:
+    """Numbers of clients with shares of a batch."""
+    if scale == "paper":
+        return [(count, share) for count in CLIENTS for share in _SHARES]
+    if scale == "smoke":
+        return [(1, 0.5)] if (dataset, model) == ("mnist", "lenet") else []
+    if model == "lenet" and dataset != "cifar10":
+        return [(1, share) for share in _SHARES]
+    return [(1, 0.5)] if (dataset, model) == ("mnist", "stripnet") else []
+
+
+def _injector_blocks(found: Found) -> list[Block]:
+    lines, highest = [], dict[tuple[str, str], float]()
+    for dataset in ("digits", *_FIGURES):
+        for model, places in BLOCKS.items():
+            for count in CLIENTS:
+                for cut, block in enumerate(places, start=1):
+                    for share in _SHARES:
+                        wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
+                        for group in found.groups(FIGURE_6, {**wanted, "injector_autoencoder.share": share}):
+                            place = (dataset, model, f"{share:g}", str(cut), str(count))
+                            lines.append(Line(place, group, (None, None)))
+                            value = SUCCESS.measured(group.records)[0]
+                            if value:
+                                key = (dataset, model)
+                                highest[key] = max(highest.get(key, 0.0), value.mean)
+    if not lines:
+        return [NOT_RUN]
+    rows = [
+        [dataset, model, SUCCESS.spell(value), SUCCESS.spell(printed.AUTOENCODER.get((dataset, model)))]
+        for (dataset, model), value in highest.items()
+    ]
+    heads = ["dataset", "model", "highest ASR here (mean over seeds)", "highest printed (one run)"]
+    return [
+        *comparison(("dataset", "model", "share", "cut", "clients"), (SUCCESS, CLEAN), lines),
+        Table(heads, rows),
+        Text("The highest of a few cells here stands beside the highest of all cells there."),
+    ]
+
+
+FIGURE_6 = Exhibit(
+    name="figure 6",
+    title="The injector autoencoder",
+    text="""A share of each batch is replaced by what the autoencoder makes of it: half of it in the paper, a quarter
+in the published code. The autoencoder ends in the printed Tanh.""",
+    cells=_injector_cells,
+    blocks=_injector_blocks,
+)
+
+
+def _baseline_blocks(found: Found) -> list[Block]:
+    rows = []
+    for (dataset, model), (low, high) in printed.BASELINE.items():
+        for group in _of(found, dataset, model):
+            values = [score.blind for record in group for score in [CLEAN.of(record)] if score]
+            own = interval(values)
+            known = [value for value in values if value is not None]
+            if own:
+                span = f"{CLEAN.spell(min(known))} to {CLEAN.spell(max(known))}"
+                epochs = str(group[0].experiment["epochs"])
+                rows.append(
+                    [dataset, model, epochs, CLEAN.spell(own.mean), span, f"{CLEAN.spell(low)} to {CLEAN.spell(high)}"]
+                )
+    heads = ["dataset", "model", "epochs", "mean BA", "lowest to highest", "printed"]
+    return [Table(heads, rows)] if rows else [NOT_RUN]
+
+
+def _of(found: Found, dataset: str, model: str) -> list[list[Any]]:
+    """The records of both attacks on the model, by the epochs of the deployment."""
+    by_epochs: dict[int, list[Any]] = {}
+    for run in found.runs:
+        record = run.record
+        if (record.cell.dataset, record.cell.model) == (dataset, model) and CLEAN.of(record):
+            by_epochs.setdefault(record.experiment["epochs"], []).append(record)
+    return [records for _, records in sorted(by_epochs.items())]
+
+
+FIGURE_7 = Exhibit(
+    name="figure 7",
+    title="Accuracy without an attack",
+    text="Of the deployments that the attacks are compared with, over all their clients, cuts and seeds.",
+    cells=lambda scale: (),
+    blocks=_baseline_blocks,
+)

@@ -1,0 +1,94 @@
+"""The backdoor paper's page: records stand beside the printed numbers of their own place, and deployments are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer.papers.backdoor import PAPER
+from cutlayer.papers.backdoor.appendix import TABLE_3
+from cutlayer.papers.backdoor.figures import FIGURE_7, FIGURES
+from cutlayer.papers.backdoor.setup import deployment, noise_range
+from cutlayer.record import AttackRun, Record, Score, Transfer, write_atomically
+from cutlayer.record import Cell as Place
+from cutlayer.reproduction.block import Table, Text
+from cutlayer.reproduction.found import as_experiment, find
+from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+
+
+def cell_of(exhibit: Exhibit, scale: Scale, **wanted: Any) -> Cell:
+    return next(c for c in exhibit.cells(scale) if all(c.values.get(k) == v for k, v in wanted.items()))
+
+
+def leave(folder: Path, cell: Cell, seed: int, success: float, **more: Any) -> None:
+    """The record that the cell would leave."""
+    experiment = as_experiment({**cell.values, **cell.how, "seed": seed})
+    options = {k.partition(".")[2]: v for k, v in cell.values.items() if k.startswith(f"{experiment.attack}.")}
+    scores = (
+        Score(goal="backdoor", metric="attack_success", value=success, blind=0.01),
+        Score(goal="backdoor", metric="clean_accuracy", value=0.98, blind=0.99),
+    )
+    record = Record(
+        cell=Place(attack=experiment.attack, dataset=experiment.dataset, model=experiment.model, seed=seed),
+        scores=scores,
+        attack=AttackRun(options=options),
+        experiment=experiment.model_dump(mode="json"),
+        **more,
+    )
+    write_atomically(folder / f"{seed}-{success}" / "record.json", record.model_dump_json())
+
+
+def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> None:
+    wanted = {"model": "lenet", "clients": 1, "cut": "2", "surrogate_client.alpha": 0.09}
+    for seed in (1, 2, 3):
+        leave(tmp_path, cell_of(FIGURES["mnist"], "quick", **wanted), seed, 0.4 + seed / 100)
+    blocks = FIGURES["mnist"].blocks(find([tmp_path]))
+    table = next(block for block in blocks if isinstance(block, Table))
+    (row,) = table.rows
+    assert row[:5] == ["mnist", "lenet", "0.09", "2", "1"]
+    assert "epochs=12" in row[5]
+    assert row[6:11] == ["3", "42.0 % ± 2.5 %", "1.0 %", "98.3 %", "-56.3 %"]
+    assert row[11:] == ["98.0 % ± 0.0 %", "99.0 %", "98.7 %", "-0.7 %"]
+    said = [block.text for block in blocks if isinstance(block, Text)]
+    assert any("printed 98.3 % lies outside; ours is worse" in text for text in said)
+    # The accuracy without the attack is no guess that an accuracy could fail to beat.
+    assert not any("CDA" in text and "never looks at the wire" in text for text in said)
+    assert isinstance(FIGURES["fashion_mnist"].blocks(find([tmp_path]))[0], Text)
+    baseline = FIGURE_7.blocks(find([tmp_path]))[0]
+    assert isinstance(baseline, Table)
+    assert baseline.rows == [["mnist", "lenet", "12", "99.0 %", "99.0 % to 99.0 %", "98.7 % to 99.2 %"]]
+
+
+def test_a_transfer_stands_in_table_3(tmp_path: Path) -> None:
+    cell = cell_of(TABLE_3, "quick", transfer="fashion_mnist")
+    kept = Transfer(dataset="fashion_mnist", accuracy=0.8, attack_success=0.1, clean_accuracy=0.81, clean_success=0.02)
+    leave(tmp_path, cell, 1, 0.9, transfer=kept)
+    (table,) = TABLE_3.blocks(find([tmp_path]))
+    assert isinstance(table, Table)
+    assert table.rows[0][2:] == ["1", "90.0 %", "80.0 %", "81.0 %", "10.0 %", "2.0 %", "87.0 %", "3.2 %"]
+
+
+def test_schedules_are_the_published_ones_and_shorter_ones_keep_their_form() -> None:
+    assert deployment("mnist", "lenet", 1, 1, "paper")["milestones"] == (25, 40, 55, 70)
+    assert deployment("mnist", "resnet9", 1, 1, "paper")["milestones"] == (20, 30, 40, 50)
+    assert deployment("mnist", "stripnet", 1, 1, "quick")["milestones"] == (2, 3, 4, 5)
+    cifar = deployment("cifar10", "lenet", 1, 3, "paper")
+    assert (cifar["epochs"], cifar["patience"], cifar["validation_from"]) == (140, 70, "test")
+    assert noise_range("fashion_mnist") == {"darkest": 0.5, "brightest": 1.0}
+
+
+def test_quick_is_the_grid_that_was_planned() -> None:
+    cells = [cell for data in ("mnist", "fashion_mnist") for cell in FIGURES[data].cells("quick")]
+    lenet = [cell for cell in cells if cell.values["model"] == "lenet"]
+    assert len(lenet) == 2 * 2 * 3 * 3
+    assert len(cells) - len(lenet) == 2 * 2 * 3
+    assert FIGURES["cifar10"].cells("quick") == []
+
+
+@pytest.mark.parametrize("scale", ["smoke", "quick", "paper"])
+def test_every_cell_is_an_experiment(scale: Scale) -> None:
+    for exhibit in PAPER.exhibits:
+        for cell in exhibit.cells(scale):
+            as_experiment({**cell.values, **cell.how})
