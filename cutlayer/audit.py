@@ -183,7 +183,7 @@ def _attacked(
         "attack_seconds": found.seconds,
     }
     images = next((judgement.images for judgement in judgements if judgement.images), {})
-    return Outcome(record.model_copy(update=update), images)
+    return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
 
 
 def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:

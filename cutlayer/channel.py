@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import final
 
-from cutlayer.codec import decode, encode
+from cutlayer.codec import decode, encode, frame_size
 from cutlayer.message import Kind, Message
 
 Handler = Callable[[Message], Message]
@@ -23,12 +23,17 @@ class Meter:
     received: int = 0
     """Bytes of replies."""
     round_trips: dict[Kind, int] = field(default_factory=dict)
+    sent_by: dict[Kind, int] = field(default_factory=dict)
+    """``sent``, by kind."""
+    received_by: dict[Kind, int] = field(default_factory=dict)
 
     def count(self, kind: Kind, sent: int, received: int) -> None:
         """Add one round trip of ``sent`` and ``received`` bytes."""
         self.sent += sent
         self.received += received
         self.round_trips[kind] = self.round_trips.get(kind, 0) + 1
+        self.sent_by[kind] = self.sent_by.get(kind, 0) + sent
+        self.received_by[kind] = self.received_by.get(kind, 0) + received
 
 
 class Channel(ABC):
@@ -67,7 +72,7 @@ class Loopback(Channel):
 class Direct:
     """The other side in this process, reached by copies instead of bytes; metered as if by bytes.
 
-    A frame's size depends only on the names, shapes and types of its tensors, so each kind of message is encoded once.
+    A frame's size depends only on the names, shapes and types of its tensors, so it is worked out once for each kind.
     """
 
     def __init__(self, handler: Handler, meter: Meter | None = None) -> None:
@@ -84,5 +89,5 @@ class Direct:
     def _size(self, message: Message) -> int:
         key = (message.kind, message.sender, *((n, t.shape, t.dtype) for n, t in message.tensors.items()))
         if key not in self._sizes:
-            self._sizes[key] = len(encode(message))
+            self._sizes[key] = frame_size(message)
         return self._sizes[key]

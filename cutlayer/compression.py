@@ -65,6 +65,10 @@ class Line:
         packed = {name + end: spec for name, forms in self._forms.items() for end, spec in forms.items()}
         self._agreement: Agreement = {**agreement, **packed}
 
+    def crossing(self, names: Iterable[str]) -> dict[str, Spec]:
+        """What crosses for tensors of these ``names``, by its own name."""
+        return {part: self._agreement[part] for name in names for part in self._parts(name)}
+
     def asking(self, request: Message, handler: Handler) -> Message:
         """The caller's end: requests leave packed, replies are checked and unpacked."""
         reply = handler(self._packed(request))
@@ -92,12 +96,14 @@ class Line:
 
     def _unpacked(self, message: Message, names: tuple[str, ...], samples: int | None = None) -> Message:
         """``WireError`` unless ``message`` carries ``names`` in the agreed forms."""
-        crossing = {name: [name + end for end in self._forms.get(name, ("",))] for name in names}
-        check(message, tuple(part for parts in crossing.values() for part in parts), self._agreement, samples)
+        check(message, tuple(self.crossing(names)), self._agreement, samples)
         tensors = {
-            name: self._compression.unpack({part.removeprefix(name): message[part] for part in parts})
+            name: self._compression.unpack({part.removeprefix(name): message[part] for part in self._parts(name)})
             if name in self._forms
             else message[name]
-            for name, parts in crossing.items()
+            for name in names
         }
         return Message(message.kind, message.sender, message.step, tensors)
+
+    def _parts(self, name: str) -> list[str]:
+        return [name + end for end in self._forms.get(name, ("",))]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from cutlayer import registry
 from cutlayer.handover import OptimizerState, Route
+from cutlayer.link import parse
 from cutlayer.optimization import Optimization
 from cutlayer.record import Thresholds
 from cutlayer.threat import Knows
@@ -103,6 +104,7 @@ class Experiment(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
     carrier: Literal["direct", "loopback"] = Field("direct", description="messages in one process: copies, or bytes")
     isolate: bool = Field(True, description="run the attacked party in a process without the truth")
+    link: str = Field("", description="say how long the messages would take on lan, wan, dsl, 4g, 100Mbit/20ms ...")
     leak: float = Field(0.25, gt=0, le=1, description="advantage from which the verdict is a leak")
     partial: float = Field(0.1, gt=0, le=1, description="advantage from which the verdict is a partial leak")
     options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, given as plugin.option=value")
@@ -132,6 +134,13 @@ class Experiment(BaseModel):
             return float(parts[0]) / float(parts[1])
         except (ValueError, ZeroDivisionError):
             raise ValueError("must be a number or a fraction of two, like 8/255") from None
+
+    @field_validator("link")
+    @classmethod
+    def _known_link(cls, link: str) -> str:
+        if link:
+            parse(link)
+        return link
 
     @field_validator("partial")
     @classmethod
@@ -175,7 +184,7 @@ class Experiment(BaseModel):
         """The verdict's thresholds, fixed before the run."""
         return Thresholds(leak=self.leak, partial=self.partial)
 
-    def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out")) -> str:
+    def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out", "link")) -> str:
         """16 hex digits that two experiments share when they ask for the same thing."""
         content = self.model_dump(mode="json", include=set(only) or None, exclude=set(drop))
         return hashlib.sha256(json.dumps([content, *also], sort_keys=True).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.audit import fingerprint
-from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record
+from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_atomically
 from cutlayer.scene import Scene
 
 
@@ -35,7 +35,14 @@ def finished(scene: Scene, run: Path) -> Record | None:
     except ValueError:
         return None
     done = record is not None and record.status in {DONE, NOT_APPLICABLE} and record.fingerprint == fingerprint(scene)
-    return record if done else None
+    if record is None or not done:
+        return None
+    link = scene.experiment.link
+    if link and link != record.link:
+        # Another link changes nothing but what is worked out from the same traffic.
+        record = record.on(link)
+        write_atomically(cell_folder(scene, run) / "record.json", record.model_dump_json(indent=1) + "\n")
+    return record
 
 
 def _named(cells: Sequence[Scene]) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 from safetensors.torch import save_file
 from torch import Tensor
+
+from cutlayer.link import parse
 
 LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
 NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
@@ -180,6 +182,21 @@ class Transfer(_Part):
     """What the trigger does to that one."""
 
 
+class Traffic(_Part):
+    """What one kind of message takes in the whole training."""
+
+    round_trips: int
+    bytes_up: int
+    """Frames from the clients to the server, requests or replies."""
+    bytes_down: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def messages(self) -> int:
+        """Requests and replies."""
+        return 2 * self.round_trips
+
+
 class Record(_Part):
     """One cell as it was left behind; a failed cell leaves fields at their defaults."""
 
@@ -203,6 +220,12 @@ class Record(_Part):
     bytes_down: int | None = None
     bytes_per_sample: float | None = None
     """Both ways, for one training sample."""
+    traffic: dict[str, Traffic] = Field(default_factory=dict)
+    """By kind: the steps of the whole training, its evaluation after every epoch, hand-overs through the server."""
+    link: str = ""
+    """The link that ``link_seconds`` is about."""
+    link_seconds: float | None = None
+    """What ``traffic`` would take on it, without any computation."""
     client_parameters: int | None = None
     parameters: int | None = None
     client_flops: int | None = None
@@ -221,6 +244,15 @@ class Record(_Part):
     experiment: dict[str, Any] = Field(default_factory=dict)
     started: str = ""
     command: str = ""
+
+    def on(self, link: str) -> Record:
+        """This record with the seconds that its traffic takes on ``link``; empty: on none."""
+        seconds = None
+        if link and self.traffic:
+            line, kinds = parse(link), self.traffic.values()
+            seconds = sum(line.seconds(kind.round_trips, kind.bytes_up, kind.bytes_down) for kind in kinds)
+        experiment = {**self.experiment, "link": link} if self.experiment else {}
+        return self.model_copy(update={"link": link, "link_seconds": seconds, "experiment": experiment})
 
     @field_validator("reason")
     @classmethod

@@ -24,6 +24,8 @@ from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 from cutlayer.wire import Agreement
 
+CHUNK = 1000
+"""Samples in one message of a prediction."""
 Change = Callable[[Tensor], Tensor]
 """What is done to inputs [n, ...] before they are used."""
 
@@ -118,7 +120,7 @@ class Session:
             peer, batch = wrap(peer, adversary), adversary.own_batch(batch)
         perform(act, self.protocol, client, peer, batch)
 
-    def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = 1000) -> Tensor:
+    def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = CHUNK) -> Tensor:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""
         number = self.last or 0
         found = []

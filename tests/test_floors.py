@@ -17,7 +17,7 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint"},
+        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint"},
         1: {"codec", "wire", "seal"},
         2: {"channel", "party", "optimization"},
         3: {"tap", "rpc", "threat"},

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cutlayer.record import DONE, LEAK, PARTIAL, Record, write_atomically
-from cutlayer.report import exhibit, panel, recipe, summary, wording
+from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import Finding, findings, plain, worst
 
@@ -55,6 +55,7 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "hero": exhibit.strongest(found),
         "started": min((record.started for record in records if record.started), default=""),
         "threats": _threats(found),
+        "crossings": crossing.crossings(finished),
         "experiment": recipe.experiment(records),
         "codes": recipe.distinct(records, "code"),
         "environments": recipe.distinct(records, "environment"),

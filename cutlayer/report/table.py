@@ -31,11 +31,16 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
     for name in ("value", "blind", "adv."):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    links = list(dict.fromkeys(cell.record.link for cell in cells if cell.record.link_seconds is not None))
+    for link in links:
+        table.add_column(f"on {link}", justify="right", no_wrap=True)
     for before, finding in zip([None, *found], found, strict=False):
         if before and (before.panel, before.cut) != (finding.panel, finding.cut):
             table.add_section()
         for row in finding.rows if every_metric else finding.deciding:
-            table.add_row(*_line(finding, row), style="" if row.decides else "dim")
+            first = finding.first
+            times = [wording.seconds(first.link_seconds if link == first.link else None) for link in links]
+            table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")
     missing = [cell.record for cell in cells if not cell.done]
     if found and missing:
         table.add_section()

@@ -48,3 +48,12 @@ def test_the_table_shows_markup_as_text() -> None:
     record = made_record("unsplit", 1, 1, 0.5)
     record["cell"]["attack"] = "[red]x[/]"
     assert "[red]x[/]" in printed([read(record)])
+
+
+def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
+    traffic = {"train": {"round_trips": 1000, "bytes_up": 5_890_000, "bytes_down": 5_880_000}}
+    records = [read(made_record("unsplit", cut, 1, 0.5, traffic=traffic)).on("50Mbit/10Mbit/15ms") for cut in (1, 3)]
+    text = printed(records)
+    assert "on 50Mbit/10Mbit/15ms" in text
+    assert text.count("36 s") == 4
+    assert "on " not in printed([read(made_record("unsplit", 1, 1, 0.5, traffic=traffic))])

@@ -1,0 +1,71 @@
+"""What a record says that crossed is what crosses when the deployment really trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer.audit import run_cell
+from cutlayer.deployment import assemble, honest_host
+from cutlayer.folder import cell_folder, finished
+from cutlayer.handover import Keeper
+from cutlayer.message import Kind
+from cutlayer.record import read_record, write_record
+from cutlayer.threat import Seat
+from cutlayer.traffic import cost
+from tests.cells import quiet
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+VALUES = [{}, {"defense": "int8_quantization"}, {"clients": 3, "turn": 2, "handover": "server"}]
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"defense": "int8_quantization"}, {"clients": 3, "turn": 2, "handover": "server"}]
+)
+@pytest.mark.parametrize("protocol", CUTS)
+def test_the_record_says_what_really_crosses(protocol: str, values: dict[str, Any]) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], carrier="loopback", **values)
+    keeper = Keeper("trusted_party")
+    host = honest_host(scene, keeper)
+    session = assemble(scene, host, keeper)
+    for epoch in (1, 2):
+        session.train_epoch(epoch)
+        session.predictions(session.samples.test_rows, host)
+    said, meter = cost(scene).traffic, host.meter
+    assert said.keys() == {str(kind) for kind in meter.round_trips}
+    for kind, trips in meter.round_trips.items():
+        one = said[kind.value]
+        # A hand-over is the client's request, whoever drives the training.
+        up_first = scene.protocol.driver is Seat.CLIENT or kind is Kind.WEIGHTS
+        sent, received = meter.sent_by[kind], meter.received_by[kind]
+        assert (one.round_trips, one.messages) == (trips, 2 * trips)
+        assert (one.bytes_up, one.bytes_down) == ((sent, received) if up_first else (received, sent)), kind
+
+
+def test_the_sums_are_the_training_alone() -> None:
+    found = cost(scene_of(protocol="u_shaped", cut="1:4"))
+    training = [found.traffic[kind] for kind in ("forward", "backward")]
+    assert found.bytes_up == sum(kind.bytes_up for kind in training)
+    assert found.bytes_down == sum(kind.bytes_down for kind in training)
+    assert "predict" in found.traffic
+
+
+def test_another_link_is_worked_out_from_the_record_that_is_there(tmp_path: Path) -> None:
+    values = {"protocol": "vanilla", "cut": "1", "isolate": False, "epochs": 1}
+    scene = scene_of(link="dsl", **values)
+    record = run_cell(scene, tmp_path, quiet).record
+    assert record.link_seconds is not None
+    write_record(cell_folder(scene, tmp_path), record, {})
+    other = scene_of(link="4g", **values)
+    looked_up = finished(other, tmp_path)
+    assert looked_up is not None
+    assert looked_up.link == "4g"
+    assert looked_up.link_seconds != record.link_seconds
+    assert looked_up.experiment["link"] == "4g"
+    assert read_record(cell_folder(scene, tmp_path)) == looked_up
+    assert finished(scene_of(**values), tmp_path) == looked_up
