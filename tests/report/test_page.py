@@ -279,26 +279,3 @@ def test_triggers_are_shown_on_inputs_and_alone(tmp_path: Path) -> None:
     assert "rebuilt" not in page.text
     assert len(page.images()) == 30
     assert "attack success 90.0 % where the deployment trained without the attack has 5.0 %" in page.text
-
-
-def test_the_wire_is_shown_by_kind_and_by_link(tmp_path: Path) -> None:
-    kind = {"round_trips": 1150, "bytes_up": 53_018_496, "bytes_down": 974_016}
-    for cut, traffic in ((1, {"forward": kind, "backward": kind}), (3, {"train": kind})):
-        save(tmp_path, made_record("unsplit", cut, 1, 0.5, traffic=traffic, link="1Mbit/0ms"))
-    text = page_of(tmp_path).text
-    for part in (
-        "On the wire",
-        "forward",
-        "2\u202f300",
-        "4\u202f600",
-        "106 MB",
-        "lan: ",
-        "4g: ",
-        "1Mbit/0ms: 14 min",
-    ):
-        assert part in text
-    assert text.count("1Mbit/0ms: ") == 2
-
-
-def test_a_run_that_never_counted_shows_no_wire(tmp_path: Path) -> None:
-    assert "On the wire" not in page_of(made_run(tmp_path)).text
