@@ -131,7 +131,10 @@ def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
     if score.value is None or score.blind is None or score.metric in {"psnr", "agreement"}:
         return None
     if guess.goal is not Goal.MODEL:
-        return None if score.best is None else (score.value - score.blind) / (score.best - score.blind)
+        if score.best is None:
+            return None
+        # Where a blind guess is perfect there is nothing to gain.
+        return (score.value - score.blind) / (score.best - score.blind) if score.best != score.blind else 0.0
     assert truth is not None
     assert truth.model is not None
     blind = _untrained_accuracy(guess.part, truth.model)
