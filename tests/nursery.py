@@ -23,7 +23,6 @@ ROOT = Path(__file__).parent.parent
 class Nursery:
     """The caller's end."""
 
-    folder: Path
     pids: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Nursery:
@@ -47,9 +46,9 @@ class Nursery:
         self._process.stdout.close()
         self._process.wait(10)
 
-    def start(self, name: str, command: str, file: Path, changes: Sequence[str] = ()) -> None:
-        """``cutlayer serve`` or ``join`` with ``file``; what it prints is added to ``<name>.log``."""
-        order = {"command": command, "file": str(file), "changes": list(changes), "log": str(self.log(name))}
+    def start(self, name: str, command: str, file: Path, logs: Path, changes: Sequence[str] = ()) -> None:
+        """``cutlayer serve`` or ``join`` with ``file``; what it prints is added to ``<name>.log`` in ``logs``."""
+        order = {"command": command, "file": str(file), "changes": list(changes), "log": str(logs / f"{name}.log")}
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -72,10 +71,6 @@ class Nursery:
         except (ProcessLookupError, KeyError):
             return False
         return True
-
-    def log(self, name: str) -> Path:
-        """What a party has printed, over all its lives."""
-        return self.folder / f"{name}.log"
 
     def _gone(self, pid: int) -> None:
         for _ in range(1000):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("made")
 SECONDS = 240
 
 
-def files_for(deployed: Deployment, changes: dict[str, str]) -> dict[str, Path]:
+def files_for(deployed: Deployment, changes: dict[str, Any]) -> dict[str, Path]:
     """A folder with certificates and settings for every party; their files by name."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -47,42 +49,57 @@ def _toml(value: object) -> str:
     return repr(value) if not isinstance(value, bool) else str(value).lower()
 
 
-def run_with_kills(deployed: Deployment, kills: int, seed: int, pause: tuple[float, float], **changes: str) -> int:
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as found:
+        yield found
+
+
+def run_with_kills(
+    nursery: Nursery, deployed: Deployment, kills: int, seed: int, pause: tuple[float, float], **changes: Any
+) -> int:
     """Start everybody, kill and start again at random until ``kills`` is reached, wait for the end; kills done."""
     files = files_for(deployed, {"checkpoint_every": 7, **changes})
     draw, done = random.Random(seed), 0
-    with Nursery(deployed.folder) as nursery:
 
-        def start(name: str) -> None:
-            nursery.start(name, "serve" if name == "server" else "join", files[name])
+    def start(name: str) -> None:
+        nursery.start(name, "serve" if name == "server" else "join", files[name], deployed.folder)
 
-        def finished(name: str) -> bool:
-            record = read_party_record(files[name].parent)
-            return record is not None and record.status == "done"
+    def finished(name: str) -> bool:
+        record = read_party_record(files[name].parent)
+        return record is not None and record.status == "done"
 
-        for name in files:
+    for name in files:
+        start(name)
+    end = time.monotonic() + SECONDS
+    while not all(map(finished, files)):
+        time.sleep(draw.uniform(*pause))
+        name = draw.choice(list(files))
+        if done < kills and nursery.alive(name) and not finished(name):
+            nursery.kill(name)
+            done += 1
             start(name)
-        end = time.monotonic() + SECONDS
-        while not all(map(finished, files)):
-            time.sleep(draw.uniform(*pause))
-            name = draw.choice(list(files))
-            if done < kills and nursery.alive(name) and not finished(name):
-                nursery.kill(name)
-                done += 1
-                start(name)
-            logs = {name: nursery.log(name).read_text()[-600:] for name in files}
-            assert time.monotonic() < end, logs
-            lost = [name for name in files if not nursery.alive(name) and not finished(name)]
-            assert lost == [], logs
-        # The server ends last: it hears of every client that it has its part.
-        while any(nursery.alive(name) for name in files):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        logs = {name: (deployed.folder / f"{name}.log").read_text()[-600:] for name in files}
+        assert time.monotonic() < end, logs
+        lost = [name for name in files if not nursery.alive(name) and not finished(name)]
+        assert lost == [], logs
+    # The server ends last: it hears of every client that it has its part.
+    while any(nursery.alive(name) for name in files):
+        assert time.monotonic() < end
+        time.sleep(0.02)
     return done
 
 
 @pytest.mark.parametrize("protocol", ["vanilla", "u_shaped", "label_only"])
-def test_a_few_kills_change_no_bit(tmp_path, protocol):
-    deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=25), tmp_path, Papers())
-    assert run_with_kills(deployed, 3, 1, (0.3, 0.9)) == 3
+def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol):
+    deployed = Deployment(plan_of(2, protocol=protocol, epochs=8), tmp_path, Papers())
+    assert run_with_kills(nursery, deployed, 2, 1, (0.2, 0.6)) == 2
+    assert_same_bits(deployed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "clients"), [("vanilla", 3), ("u_shaped", 2), ("label_only", 2)])
+def test_many_kills_change_no_bit(nursery, tmp_path, protocol, clients):
+    deployed = Deployment(plan_of(clients, protocol=protocol, turn=2, epochs=100), tmp_path, Papers())
+    assert run_with_kills(nursery, deployed, 20, 2, (0.05, 1.2)) == 20
     assert_same_bits(deployed)
