@@ -84,8 +84,13 @@ def _serve(orders: Any) -> None:
     import torch
     from rich.console import Console
 
-    from cutlayer import place  # noqa: F401 - what every party needs
     from cutlayer.commands.deploy import join_one, serve_one
+    from cutlayer.provenance import code
+    from tests import scenes  # noqa: F401 - the made data
+
+    code()  # asks git, once
+    # Torch imports half of its compiler with the first optimizer.
+    torch.optim.Adam([torch.zeros(1)])
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
