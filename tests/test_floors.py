@@ -23,7 +23,7 @@ FLOORS = {
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
-        | {"perturbation", "proxy"}
+        | {"perturbation", "proxy", "shadow"}
         | {"compression"}
         | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
         5: PLUGINS,
@@ -40,7 +40,7 @@ FLOORS = {
 }
 LISTED = "FLOORS in tests/test_floors.py"
 ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "overheard"} | {
-    *("batch", "perturbation", "trigger", "budget", "proxy"),
+    *("batch", "perturbation", "trigger", "budget", "proxy", "shadow"),
 }
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.

@@ -1,0 +1,207 @@
+"""SLADV: a server trains shadow input layers beside the clients', and perturbs inputs on these and its own part.
+
+Fan, Chen, Wang, Zhou, Huang: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023), section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, mse_loss
+
+from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.budget import Budget
+from cutlayer.message import Kind, Message
+from cutlayer.perturbation import CHUNK, PROBED, anywhere, cosine_slope, device_of, probe, sign_steps
+from cutlayer.shadow import Form, shadow
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
+
+_CURVE = 100  # points kept of each curve over the steps, at most
+_LEAST = 2  # images of its own below which there is nothing to learn from
+
+
+@dataclass
+class SLADV(TamperingAttack):
+    """Algorithm 1 during the training, algorithm 2 behind it.
+
+    Departures, and what is taken where the paper is silent:
+
+    * The similarity loss is the mean square of the elements' differences (``distance="mean"``), as for the task's
+      gradient, the n samples of a batch get the n-th part each. The printed L2 norm over a whole batch of ResNet18's
+      first layer makes the shadow diverge within ten steps at the printed rate, and turns the sign of the client's
+      normalization; ``distance="norm"`` is that norm, with the gradient of the shadow's weights clipped to norm 1.
+    * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
+      whatever image was drawn beside it. That pulls both layers towards what all images have in common.
+    * A batch of the server's own images is as large as the client's, drawn without replacement until all were used.
+    * Own images are normalized before the shadow, as the authors' code does with all data.
+    * At the natural input the cosine similarity has its maximum and no slope, so that a start at zero, as printed, goes
+      nowhere: it starts from uniform noise of ``start`` budgets, and steps along the sign of the slope.
+    * ``align="server_output"`` compares what the server's part, as it stands before the step, makes of both batches.
+    * Step and budget of 0.3 are the experiment's ``budget``, in its units; ``step`` counts budgets.
+    * The label-free shadow is all it trains; the server's part goes on training on the task as in honest training.
+    """
+
+    paper: ClassVar[str] = (
+        "Fan, Chen, Wang, Zhou, Huang: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)"
+    )
+    plain: ClassVar[str] = (
+        "A malicious server has some images of its own, without labels, which may be of quite another kind. While the "
+        "network is trained, it trains first layers of its own to give what the clients' ones give, and adds to the "
+        "gradients it returns what pulls the clients' layers towards its own. It knows neither their layers nor the "
+        "labels. Afterwards it changes natural inputs so that its first layers and its part of the network make "
+        "something else of them, in the hope that the deployment then errs."
+    )
+    setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
+    watches: ClassVar[frozenset[Kind]] = frozenset({Kind.TRAIN, Kind.FORWARD, Kind.BACKWARD})
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
+
+    alpha: float = 1.0
+    """Weight of the similarity's gradient in the returned one; 0 tampers with nothing."""
+    shadow: Form = "two_conv"
+    """Shadow input layers: two convolutions with a skip connection, a single one, or several residual blocks."""
+    blocks: str = ""
+    """Of the shadow ``multi``: widths, and strides behind an @, as in 32-64@2; empty: by the shape of what is sent."""
+    align: Literal["cut", "server_output"] = "cut"
+    """Where shadow and clients' layers are compared."""
+    distance: Literal["mean", "norm"] = "mean"
+    """How: mean square of the elements, or L2 norm over the batch."""
+    learning_rate: float = 0.01
+    """Of the shadow's SGD."""
+    iterations: int = 1
+    """Steps of the perturbation (K)."""
+    step: float = 1.0
+    """Length of a step in budgets (beta)."""
+    start: float = 0.1
+    """Noise that the perturbation starts from, in budgets."""
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "learning_rate", "step"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least 0")
+        if self.iterations < 1:
+            raise ValueError(f"iterations = {self.iterations}: it is at least 1")
+        if not 0 < self.start <= 1:
+            raise ValueError(f"start = {self.start}: it is greater than 0, where there is no slope, and at most 1")
+        if self.blocks and self.shadow != "multi":
+            raise ValueError(f"blocks = {self.blocks!r}: only the shadow 'multi' has any, this one is {self.shadow!r}")
+
+    @property
+    def threat(self) -> ThreatModel:
+        """A malicious server with images of its own, without labels."""
+        knows = frozenset({Knows.OWN_PART, Knows.AUX_INPUTS, Knows.NATURAL_INPUTS})
+        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), knows, tampers=True)
+
+    def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
+        """``ValueError`` for a shadow that cannot give what is sent, and for too few images of its own."""
+        if auxiliary < _LEAST:
+            raise ValueError(f"{auxiliary} images of its own are too few to train a shadow on: at least {_LEAST}")
+        with torch.random.fork_rng(devices=[]):
+            shadow(self.shadow, inputs, smashed, self.blocks)
+
+    def work(self, targets: int, auxiliary: int) -> int:
+        """Slopes taken for the targets."""
+        return ceil(targets / CHUNK) * self.iterations
+
+    def begin(self, view: View) -> None:
+        """``NotOfferedError`` where the first layers are not the clients'."""
+        if view.protocol == "label_only":
+            raise NotOfferedError("in label_only the inputs and the first layers are the server's own")
+        self._view = view
+        self._layers: nn.Sequential | None = None
+        self._smashed = torch.empty(0)
+
+    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+        """The honest reply; what ends a training step has another gradient."""
+        if "smashed" in request:
+            self._smashed = request["smashed"]
+        if request.kind is Kind.FORWARD:
+            return honest(request)
+        # Before the server's part takes its step: both batches are seen by the same part.
+        pull = self._pull(self._smashed)
+        reply = honest(request)
+        task = reply["grad"]
+        returned = task + self.alpha * pull.to(task.device) if self.alpha else task
+        self._note(task, returned)
+        return reply.replace(grad=returned)
+
+    def infer(self) -> Sequence[Guess]:
+        """Adversarial inputs at every budget; ``NotOfferedError`` where there was no training to attend."""
+        view, layers = self._view, self._layers
+        if layers is None:
+            raise NotOfferedError("it trains its shadow while the network is trained, and there was no training step")
+        layers.eval()
+        proxy = nn.Sequential(layers, view.own_part()).eval().requires_grad_(False)
+        natural, rows = view.natural_inputs(), tuple(view.targets)
+        smashed, slopes = probe(layers, natural[:PROBED].to(self._device))
+        beside = {"smashed": smashed.cpu(), "slopes": slopes.cpu()}
+        for name, values in self._curves.items():
+            view.note(name, values[:: max(1, ceil(len(values) / _CURVE))])
+        return [
+            Guess(
+                Goal.EVASION,
+                {"inputs": self._perturbed(proxy, natural, budget), **({} if budget.name else beside)},
+                rows,
+                name=budget.name,
+            )
+            for budget in view.budgets
+        ]
+
+    def _perturbed(self, proxy: nn.Module, natural: Tensor, budget: Budget) -> Tensor:
+        changed = []
+        for part in self._view.track(torch.split(natural, CHUNK), "perturbing inputs"):
+            inputs = part.to(self._device)
+            start, slope = anywhere(inputs, budget, self.start), cosine_slope(proxy, inputs)
+            changed.append(sign_steps(inputs, start, slope, budget, self.iterations, self.step).cpu())
+        return torch.cat(changed)
+
+    def _set_up(self, smashed: Tensor) -> nn.Sequential:
+        view = self._view
+        self._inputs, self._device = view.aux_inputs(), device_of(view.own_part())
+        self._order = torch.zeros(0, dtype=torch.int64)
+        layers = shadow(self.shadow, tuple(self._inputs.shape[1:]), tuple(smashed.shape[1:]), self.blocks)
+        layers = layers.to(self._device).train()
+        self._optimizer = torch.optim.SGD(layers.parameters(), self.learning_rate)
+        names = ("similarity_loss", "task_gradient_norm", "returned_gradient_norm", "gradient_cosine")
+        self._curves: dict[str, list[float]] = {name: [] for name in names}
+        return layers
+
+    def _pull(self, smashed: Tensor) -> Tensor:
+        """One step of the shadow; the gradient of the similarity loss at what the client sent."""
+        if self._layers is None:
+            self._layers = self._set_up(smashed)
+        theirs = smashed.to(self._device).detach().requires_grad_()
+        with torch.enable_grad():
+            ours, compared = self._layers(self._batch(len(theirs))), theirs
+            if self.align == "server_output":
+                part = self._view.own_part().train()
+                ours, compared = part(ours), part(theirs)
+            mean = self.distance == "mean"
+            loss = mse_loss(ours, compared) if mean else torch.linalg.vector_norm(ours - compared)
+            weights = list(self._layers.parameters())
+            slope, *own = torch.autograd.grad(loss, [theirs, *weights])
+        for weight, gradient in zip(weights, own, strict=True):
+            weight.grad = gradient
+        if not mean:
+            nn.utils.clip_grad_norm_(weights, 1.0)
+        self._optimizer.step()
+        self._curves["similarity_loss"].append(loss.item())
+        return slope
+
+    def _batch(self, count: int) -> Tensor:
+        """The next ``count`` of the own images, in an order drawn anew for each pass."""
+        while len(self._order) < count:
+            self._order = torch.cat([self._order, torch.randperm(len(self._inputs))])
+        rows, self._order = self._order[:count], self._order[count:]
+        return self._inputs[rows].to(self._device)
+
+    def _note(self, task: Tensor, returned: Tensor) -> None:
+        """What a client could notice: how long its gradient is, and how far it is turned."""
+        self._curves["task_gradient_norm"].append(task.norm().item())
+        self._curves["returned_gradient_norm"].append(returned.norm().item())
+        cosine = cosine_similarity(task.flatten(), returned.flatten(), dim=0)
+        self._curves["gradient_cosine"].append(cosine.item())
