@@ -88,12 +88,18 @@ def _settle(experiment: Experiment) -> list[Scene]:
         scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
         scene = replace(scene, transfer=_transfer(experiment, dataset))
         scene = replace(scene, auxiliary=_auxiliary(scene))
-        try:
-            attack.suit(agreement["smashed"].shape, dataset.input_shape, len(scene.auxiliary or ()))
-        except ValueError as error:
-            raise ExperimentError(f"{experiment.attack}, cut {cell.cut}: {error}") from None
+        _suit(scene)
         scenes.append(scene)
     return scenes
+
+
+def _suit(scene: Scene) -> None:
+    if scene.protocol.owners[0] is scene.attack.threat.seat:
+        return
+    try:
+        scene.attack.suit(scene.agreement["smashed"].shape, scene.dataset.input_shape, len(scene.auxiliary or ()))
+    except ValueError as error:
+        raise ExperimentError(f"{scene.experiment.attack}, cut {scene.experiment.cut}: {error}") from None
 
 
 def _budgets(

@@ -22,7 +22,8 @@ def shadow(form: Form, inputs: tuple[int, ...], smashed: tuple[int, ...], blocks
     """From ``inputs`` [n, channels, height, width] in [0, 1] to [n, *smashed], with weights from the default generator.
 
     Inputs are normalized first, as is usual. ``blocks``: for ``multi``, the width of each block and behind an @ its
-    stride, as in 32-64@2-128@2; empty: as many that halve the size as it takes, each twice as wide as the one before.
+    stride, as in 32-64@2-128@2; empty: as many that halve the size as it takes, each twice as wide as the one before,
+    and where no halving leads to the size, means over places behind them.
     Shapes that no such network leads from one to the other are a ``ValueError``.
     """
     if len(inputs) != 3 or len(smashed) != 3:
@@ -80,18 +81,18 @@ def _blocks(channels: int, large: list[int], width: int, small: list[int], given
     sides = large
     for _, stride in plan:
         sides = [(side - 1) // stride + 1 for side in sides]
-    if (widths[-1], *sides) != (width, *small):
-        told = f"blocks = {given!r}" if given else "blocks that halve the size"
-        raise ValueError(
-            f"{told}: they end in {[widths[-1], *sides]}, what is sent has shape {[width, *small]}; "
-            "give others, as in blocks=32-64@2, or another shadow"
-        )
+    if given and (widths[-1], *sides) != (width, *small):
+        ends, wanted = [widths[-1], *sides], [width, *small]
+        raise ValueError(f"blocks = {given!r}: they end in shape {ends}, what is sent has shape {wanted}")
     strides = [stride for _, stride in plan]
-    return [Basic(into, out, stride) for (into, out), stride in zip(pairwise(widths), strides, strict=True)]
+    layers: list[nn.Module] = [
+        Basic(into, out, stride) for (into, out), stride in zip(pairwise(widths), strides, strict=True)
+    ]
+    return layers if list(sides) == small else [*layers, nn.AdaptiveAvgPool2d(tuple(small))]
 
 
 def _doubling(large: list[int], width: int, small: list[int]) -> list[tuple[int, int]]:
-    halvings = round(log2(large[0] / small[0]))
+    halvings = int(min(log2(before / after) for before, after in zip(large, small, strict=True)))
     return [(max(1, width >> (halvings - done)), 2 if done else 1) for done in range(halvings + 1)]
 
 
