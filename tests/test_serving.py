@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from cutlayer.member import Member
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
 from tests.scenes import made
 
@@ -38,3 +41,117 @@ def test_through_the_server_the_weights_arrive_alike(tmp_path):
     deployed = Deployment(plan_of(3, handover="server", optimizer_state="reset"), tmp_path)
     deployed.run()
     assert_same_bits(deployed)
+
+
+class Gone(Exception):
+    """A client's process ends here."""
+
+
+def leaving(turn, step):
+    """A watch that ends its client within ``turn``."""
+
+    def watch(what, done, total):
+        if what.endswith(f"turn {turn}") and done == step:
+            raise Gone
+
+    return watch
+
+
+def run_without(deployed, name, watch):
+    """Everybody, with ``watch`` at ``name``; the client ends there and the others go on."""
+
+    def nothing(what, done, total):
+        pass
+
+    server = deployed.serve()
+    return [server, *(deployed.join(c, watch if c == name else nothing) for c in deployed.plan.terms.clients)]
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol):
+    deployed = Deployment(plan_of(3, protocol=protocol, epochs=3), tmp_path, settings={"wait_seconds": 0.5})
+    threads = run_without(deployed, "c1", leaving(2, 1))
+    threads[2].join()
+    assert isinstance(deployed.errors.pop(), Gone)
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    assert deployed.missing == ["c1"]
+    assert deployed.record("server").skipped == (2, 5, 8)
+    assert_same_bits(deployed, without=(2, 5, 8), missing=["c1"])
+
+
+def test_a_client_that_comes_back_late_takes_its_next_turn_from_where_it_stood(tmp_path):
+    deployed = Deployment(plan_of(3, epochs=4), tmp_path, settings={"wait_seconds": 0.5})
+    threads = run_without(deployed, "c1", leaving(2, 1))
+    threads[2].join()
+    assert isinstance(deployed.errors.pop(), Gone)
+    while not any("turn 2 is skipped" in said for said in deployed.said):
+        time.sleep(0.01)
+    threads[2] = deployed.join("c1")
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    skipped = deployed.record("server").skipped
+    assert skipped[0] == 2
+    assert 11 not in skipped
+    assert_same_bits(deployed, without=skipped)
+
+
+def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):
+    deployed = Deployment(plan_of(3, epochs=2), tmp_path, settings={"wait_seconds": 0.5})
+    given = Member._given
+
+    def first_refuses(member, said):
+        if member.place.number == 0:
+            raise Gone
+        return given(member, said)
+
+    monkeypatch.setattr(Member, "_given", first_refuses)
+    threads = run_without(deployed, "", None)
+    threads[1].join()
+    assert isinstance(deployed.errors.pop(), Gone)
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    assert deployed.record("server").skipped == (1, 4)
+    assert_same_bits(deployed, without=(1, 4), missing=["c0"])
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol):
+    deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=4), tmp_path)
+    count = iter(range(10_000))
+
+    def cut(what, done, total):
+        if next(count) % 9 == 5:
+            for name in deployed.plan.terms.clients:
+                present = deployed.roll.present(name)
+                if present:
+                    present.link.close()
+
+    threads = [deployed.serve(cut), *(deployed.join(name) for name in deployed.plan.terms.clients)]
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    assert deployed.record("c0").interruptions > 1
+    assert_same_bits(deployed)
+
+
+def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
+    deployed = Deployment(plan_of(), tmp_path)
+    deployed.serve()
+    deployed.plan = plan_of(batch_size=4, learning_rate=0.01)
+    thread = deployed.join("c0")
+    try:
+        thread.join()
+    finally:
+        deployed.stop()
+    said = str(deployed.errors.pop())
+    assert "batch_size is 8 at the server, 4 at c0" in said
+    assert "learning_rate is 0.001 at the server, 0.01 at c0" in said
+    assert "epochs" not in said

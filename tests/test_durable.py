@@ -1,0 +1,242 @@
+"""A step is applied once, whatever is repeated, and a party stands where its disk says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cutlayer.channel import Channel
+from cutlayer.codec import decode, encode
+from cutlayer.durable import Durable, Turn, common_step
+from cutlayer.message import Kind
+from cutlayer.place import Batches
+from cutlayer.threat import Seat
+from cutlayer.wire import WireError
+from tests.deployments import CUTS, Deployment, made_here, plan_of, same
+from tests.scenes import made
+
+__all__ = ["made", "made_here"]
+pytestmark = pytest.mark.usefixtures("made", "made_here")
+TURN = Turn(1, epoch=1, client=0, first=0, count=5, start=0, epoch_steps=5)
+
+
+class Cut(ConnectionError):
+    """The wire breaks."""
+
+
+class Wire(Channel):
+    """To a party that answers; it can be cut before a frame arrives, or before its answer does."""
+
+    def __init__(self, answerer: Callable[[], Durable]) -> None:
+        super().__init__()
+        self.answerer, self.frames, self.answered = answerer, 0, b""
+        self.cuts: set[tuple[int, str]] = set()
+
+    def carry(self, frame: bytes) -> bytes:
+        number, self.frames = self.frames, self.frames + 1
+        if (number, "before") in self.cuts:
+            raise Cut
+        self.answered = self.answerer().answer(frame)
+        if (number, "after") in self.cuts:
+            raise Cut
+        return self.answered
+
+
+class Pair:
+    """Both sides of one turn, each with a folder; either can be lost and rebuilt from it."""
+
+    def __init__(self, folder: Path, protocol: str) -> None:
+        self._deployed = Deployment(plan_of(protocol=protocol), folder)
+        self._names = ("server", "c0") if protocol == "label_only" else ("c0", "server")
+        self.lose("driver")
+        self.lose("answerer")
+        for durable in (self.driver, self.answerer):
+            durable.begin(TURN)
+        self.wire = Wire(lambda: self.answerer)
+
+    def lose(self, who: str) -> None:
+        """As after kill -9: a new process finds what is on the disk."""
+        place = self._deployed.place(self._names[who == "answerer"])
+        if place.seat is Seat.SERVER and isinstance(place.durable.batch, Batches):
+            place.durable.batch.rows[0] = torch.arange(44)
+        if place.durable.shelf.marks():
+            place.durable.recover()
+        if who == "driver":
+            self.driver = place.durable
+        else:
+            self.answerer = place.durable
+
+    def train(self) -> None:
+        """To the end of the turn, whatever is cut on the way: the sides meet and go on."""
+        while self.driver.party.step < TURN.end:
+            self.meet()
+            try:
+                self.driver.drive(self.wire, lambda: self.wire.answered)
+            except Cut:
+                self.driver.mend()
+
+    def meet(self) -> None:
+        """What a server does when a client comes back."""
+        reaches = (self.driver.reach, self.answerer.reach)
+        step = common_step(self.driver.party.step, self.answerer.party.step, reaches, TURN.start)
+        for durable in (self.driver, self.answerer):
+            if step is not None and durable.party.step > step:
+                durable.back(step)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        sides = (("driver", self.driver), ("answerer", self.answerer))
+        return {f"{who}.{name}": t for who, durable in sides for name, t in durable.party.checkpoint().items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    found = {}
+
+    def weights(protocol):
+        if protocol not in found:
+            pair = Pair(tmp_path_factory.mktemp(protocol), protocol)
+            pair.train()
+            found[protocol] = pair.weights()
+        return found[protocol]
+
+    return weights
+
+
+def drive_on(pair: Pair) -> None:
+    while True:
+        pair.driver.drive(pair.wire, lambda: pair.wire.answered)
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize("lost", [(), ("driver",), ("answerer",), ("driver", "answerer")])
+def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path, undisturbed, protocol, lost):
+    expected = undisturbed(protocol)
+    exchanges = TURN.count * (2 if protocol == "u_shaped" else 1)
+    for number in range(exchanges):
+        for where in ("before", "after"):
+            pair = Pair(tmp_path / f"{number}{where}", protocol)
+            pair.wire.cuts = {(number, where)}
+            with pytest.raises(Cut):
+                drive_on(pair)
+            for who in lost:
+                pair.lose(who)
+            pair.train()
+            same(pair.weights(), expected)
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_journal_that_lost_its_end_is_made_good_by_the_other_side(tmp_path, undisturbed, protocol):
+    expected = undisturbed(protocol)
+    for who in ("driver", "answerer"):
+        for share in (0.0, 0.3, 0.7, 0.99):
+            pair = Pair(tmp_path / f"{who}{share}", protocol)
+            for _ in range(2):
+                pair.driver.drive(pair.wire, lambda pair=pair: pair.wire.answered)
+            folder = (pair.driver if who == "driver" else pair.answerer).shelf.folder
+            journal = max(folder.glob("*.journal"))
+            content = journal.read_bytes()
+            journal.write_bytes(content[: int(len(content) * share)])
+            pair.lose(who)
+            pair.train()
+            same(pair.weights(), expected)
+
+
+def test_a_flipped_bit_in_a_journal_ends_it_there(tmp_path):
+    pair = Pair(tmp_path, "vanilla")
+    for _ in range(2):
+        pair.driver.drive(pair.wire, lambda: pair.wire.answered)
+    journal = max(pair.answerer.shelf.folder.glob("*.journal"))
+    content = bytearray(journal.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    journal.write_bytes(content)
+    pair.lose("answerer")
+    assert pair.answerer.party.step == 1
+
+
+def recorded(pair: Pair, steps: int) -> list[bytes]:
+    """The requests of the first steps."""
+    frames: list[bytes] = []
+    real = pair.answerer.answer
+
+    def answer(frame: bytes, *args: object) -> bytes:
+        frames.append(frame)
+        return real(frame)
+
+    pair.answerer.answer = answer  # type: ignore[assignment,method-assign]
+    for _ in range(steps):
+        pair.driver.drive(pair.wire, lambda: pair.wire.answered)
+    pair.answerer.answer = real  # type: ignore[method-assign]
+    return frames
+
+
+def test_a_forward_that_comes_again_moves_no_statistics(tmp_path):
+    pair = Pair(tmp_path, "u_shaped")
+    forward = recorded(pair, 1)[0]
+    assert decode(forward).kind is Kind.FORWARD
+    other = Pair(tmp_path / "other", "u_shaped")
+    first = other.answerer.answer(forward)
+    once = other.answerer.party.weights()
+    assert other.answerer.answer(forward) == first
+    same(other.answerer.party.weights(), once)
+    assert "0.middle.2.running_mean" in once
+    other.lose("answerer")
+    assert other.answerer.answer(forward) == first
+    same(other.answerer.party.weights(), once)
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_another_request_for_a_step_that_is_done_is_refused_and_changes_nothing(tmp_path, protocol):
+    pair = Pair(tmp_path, protocol)
+    frames = recorded(pair, 2)
+    before = pair.answerer.party.checkpoint()
+    last = decode(frames[-1])
+    name = next(name for name, tensor in last.tensors.items() if tensor.is_floating_point())
+    with pytest.raises(WireError, match="has had another one"):
+        pair.answerer.answer(encode(last.replace(**{name: last[name] + 1})))
+    with pytest.raises(WireError, match="wrong step 0"):
+        pair.answerer.answer(frames[0])
+    same(pair.answerer.party.checkpoint(), before)
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, protocol):
+    pair = Pair(tmp_path, protocol)
+    states = [pair.weights()]
+    for _ in range(TURN.count):
+        pair.driver.drive(pair.wire, lambda: pair.wire.answered)
+        states.append(pair.weights())
+    for who, durable in (("driver", pair.driver), ("answerer", pair.answerer)):
+        for step in (*range(TURN.count, durable.reach - 1, -1), TURN.start):
+            durable.back(step)
+            found = {f"{who}.{name}": tensor for name, tensor in durable.party.checkpoint().items()}
+            same(found, {name: tensor for name, tensor in states[step].items() if name.startswith(who)})
+
+
+def test_a_turn_that_is_given_up_leaves_the_state_before_it(tmp_path):
+    pair = Pair(tmp_path, "vanilla")
+    before = pair.driver.party.checkpoint()
+    for _ in range(4):
+        pair.driver.drive(pair.wire, lambda: pair.wire.answered)
+    pair.driver.before(TURN.number)
+    same(pair.driver.party.checkpoint(), before)
+    assert pair.driver.turn.number == 0
+    pair.lose("driver")
+    assert pair.driver.turn.number == 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "answerer", "reaches", "step"),
+    [
+        (5, 5, (0, 0), None),
+        (5, 6, (6, 6), None),
+        (7, 5, (5, 3), 5),
+        (7, 5, (6, 3), 2),
+        (5, 9, (4, 5), 5),
+        (5, 9, (4, 6), 2),
+    ],
+)
+def test_two_sides_meet_at_the_latest_step_both_can_stand_at(driver, answerer, reaches, step):
+    assert common_step(driver, answerer, reaches, 2) == step
