@@ -47,6 +47,8 @@ def test_the_proxy_learns_the_task_from_fresh_weights_of_the_deployment_s_form()
     trained = attack._trained()
     assert [len(part) for part in trained] == [2, 4, 1]
     assert not torch.equal(trained[1].state_dict()["fc.weight"], own["fc.weight"])
+    attack.epochs, attack.learning_rate = 1, 1e-12
+    assert not torch.allclose(attack._trained()[1].state_dict()["fc.weight"], own["fc.weight"], atol=1e-3)
     held_out = torch.rand(200, *natural().shape[1:], generator=torch.Generator().manual_seed(9))
     assert (trained(held_out).argmax(1) == labels_of(held_out)).float().mean() > 0.65
 
