@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cutlayer.aftermath import aftermath, unattacked
 from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.attacked import deployed, keep_attacked
 from cutlayer.backdoor import Unattacked
 from cutlayer.deployment import (
     CARRIERS,
@@ -22,6 +23,7 @@ from cutlayer.deployment import (
     brief,
     honest_host,
     measured,
+    whole_model,
 )
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
@@ -39,7 +41,7 @@ from cutlayer.target import send_targets
 from cutlayer.threat import Goal, NotOfferedError, Seat
 from cutlayer.traffic import cost
 from cutlayer.truth import truth_of
-from cutlayer.victim import Progress, over, train
+from cutlayer.victim import Progress, Victim, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 _UNDECIDED = "no score decides: nothing was guessed, or a guess that never looks at the wire is as good as any"
@@ -158,9 +160,11 @@ def _attacked(
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
         history, course = _train_watched(scene, session, progress, occupant, yardstick) if after else ((), ())
+        if scene.budgets and history:
+            keep_attacked(scene, run, Victim(whole_model(scene, session), history))
         utility: float | None = accuracy(scene, session)
     else:
-        victim = train(scene, run, progress)
+        victim = deployed(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, yardstick)

@@ -61,6 +61,7 @@ class Experiment(BaseModel):
         AUTO, description="block index or name; two cuts are joined by a colon (1:9); auto: the model's own"
     )
     attack: str = Field("unsplit", description="an attack plug-in")
+    under: str = Field("", description="an attack that tampered with the training of what is attacked; empty: none did")
     defense: str = Field("none", description="a defense plug-in, several joined by +, or none")
     seed: int = Field(1, ge=0, description="the root of all randomness")
     steps: Literal["quick", "paper"] = Field("quick", description="how long attacks run: quick, or as published")
@@ -74,6 +75,12 @@ class Experiment(BaseModel):
         "test", description="an adversary's own data: test, train, share (no client holds it), or a dataset"
     )
     aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
+    share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="part of the training rows that no client gets, for aux=share; without it a client's",
+    )
     aux_adapt: bool = Field(False, description="turn an aux dataset's gray images into color ones or back, as needed")
     budget: float = Field(0.3, ge=0, description="evasion: largest change of a value, as a number or like 8/255")
     budget_unit: Literal["auto", "normalized", "pixel"] = Field(

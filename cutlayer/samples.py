@@ -90,24 +90,23 @@ def batch_sizes(rows: int, batch_size: int) -> list[int]:
 
 
 def deal_rows(
-    rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int, withheld: bool = False
+    rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int, withheld: int = 0
 ) -> list[Tensor]:
     """Deal ``rows`` to ``clients``: in equal random parts, or with Dirichlet(``skew``) shares of each class.
 
     The smaller ``skew``, the fewer classes a client sees (Hsu, Qi, Brown 2019). Every client gets at least one row.
-    ``withheld``: first a part of the size of an equal client's is taken from all rows alike; it comes last.
+    ``withheld``: first so many are taken from all rows alike; they come last.
     """
-    parts = clients + withheld
-    if parts > len(rows):
+    if clients > len(rows) - withheld:
         also = " and a share of an adversary's own" if withheld else ""
         raise DealError(f"clients = {clients}{also}: there are only {len(rows)} training samples to deal")
     order = torch.randperm(len(rows), generator=generator(seed, "deal"))
+    kept, own = order[: len(rows) - withheld], order[len(rows) - withheld :]
+    left = [torch.sort(rows[own]).values] if withheld else []
     if skew is None:
-        return [torch.sort(rows[part]).values for part in order.tensor_split(parts)]
+        return [*(torch.sort(rows[part]).values for part in kept.tensor_split(clients)), *left]
     if withheld:
-        *others, own = order.tensor_split(parts)
-        kept = torch.cat(others)
-        return [*deal_rows(rows[kept], labels[kept], clients, skew, seed), torch.sort(rows[own]).values]
+        return [*deal_rows(rows[kept], labels[kept], clients, skew, seed), *left]
     draw = np.random.default_rng(derive(seed, "skew"))
     hands: list[list[Tensor]] = [[] for _ in range(clients)]
     for label in sorted(set(labels.tolist())):

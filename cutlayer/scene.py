@@ -41,6 +41,8 @@ class Scene:
     """The attack's options: those of ``steps``, then those given."""
     auxiliary: Auxiliary | None = None
     """The adversary's own data, where its attack asks for any."""
+    under: Scene | None = None
+    """The same cell with the attack in its seat that tampered with the training, where one did before this one's."""
     transfer: Dataset | None = None
     """The data that a backdoored network is taken over to, where that is asked for."""
     budgets: tuple[Budget, ...] = ()
@@ -72,9 +74,13 @@ class Scene:
 
     def deal(self) -> list[Tensor]:
         """The training rows of each client; where the adversary has a share of them, what is left is its own."""
-        experiment, rows, shared = self.experiment, self.samples.train_rows, self.experiment.aux == SHARE
+        experiment, rows = self.experiment, self.samples.train_rows
+        withheld = round((experiment.share or 0) * len(rows))
+        if experiment.aux == SHARE and not experiment.share:
+            # As much as a client has where all have the same.
+            withheld = max(1, len(rows) // (experiment.clients + 1))
         labels = self.samples.labels(rows)
-        hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, shared)
+        hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, withheld)
         return hands[: experiment.clients]
 
     @cached_property

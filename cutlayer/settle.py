@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cutlayer import network, registry
-from cutlayer.attack import Attack
+from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
 from cutlayer.budget import Budget
 from cutlayer.dataset import Dataset, DatasetError
@@ -89,8 +89,20 @@ def _settle(experiment: Experiment) -> list[Scene]:
         scene = replace(scene, transfer=_transfer(experiment, dataset))
         scene = replace(scene, auxiliary=_auxiliary(scene))
         _suit(scene)
-        scenes.append(scene)
+        scenes.append(replace(scene, under=_under(scene)))
     return scenes
+
+
+def _under(scene: Scene) -> Scene | None:
+    experiment = scene.experiment
+    if not experiment.under:
+        return None
+    kind: type[Attack] = registry.cls("attacks", experiment.under, Attack, experiment.plugins)
+    if not issubclass(kind, TamperingAttack):
+        raise ExperimentError(f"under = {experiment.under!r}: it tampers with no training")
+    if isinstance(scene.attack, TamperingAttack):
+        raise ExperimentError(f"under = {experiment.under!r}: {experiment.attack} tampers with the training itself")
+    return _settle(experiment.with_values(attack=experiment.under, under=""))[0]
 
 
 def _suit(scene: Scene) -> None:

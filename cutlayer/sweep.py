@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer import victim
+from cutlayer.attacked import deployed_key
 from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_cell
 from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
@@ -111,7 +112,7 @@ class Sweep:
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         """Cells whose victim another cell is training right now wait for it, and others go first."""
         pool, left = Pool(self.jobs, "cutlayer.worker"), dict(waiting)
-        victims = {n: None if attends_training(scene) else victim.key(scene) for n, scene in waiting.items()}
+        victims = {n: None if attends_training(scene) else deployed_key(scene) for n, scene in waiting.items()}
         training: dict[int, str] = {}
         try:
             while (left and not self._over()) or pool.busy:

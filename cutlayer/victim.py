@@ -109,8 +109,8 @@ def key(scene: Scene) -> str:
     options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
     data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
-    shared = experiment.aux == SHARE
-    extra = (__version__, code, *([SHARE] if shared else []), json.dumps(options, sort_keys=True, default=str), *data)
+    withheld = [f"{SHARE} {experiment.share}"] if experiment.share else [SHARE] if experiment.aux == SHARE else []
+    extra = (__version__, code, *withheld, json.dumps(options, sort_keys=True, default=str), *data)
     return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
 
 

@@ -64,6 +64,20 @@ def test_a_share_is_what_no_client_holds() -> None:
         settled(aux="share", clients=40)
 
 
+def test_a_share_of_any_size_is_withheld_whatever_the_adversary_has() -> None:
+    for aux in ("share", "test"):
+        (scene,) = settled(aux=aux, clients=3, seed=4, share=0.2)
+        assert [len(hand) for hand in scene.deal()] == [11, 11, 10]
+        assert key(scene) != key(settled(aux=aux, clients=3, seed=4)[0])
+    found = settled(aux="share", clients=3, seed=4, share=0.2)[0]
+    assert found.auxiliary is not None
+    assert sorted([*brightness(found.auxiliary), *torch.cat(found.deal()).tolist()]) == list(range(40))
+    with pytest.raises(ExperimentError, match="share = 1: must be less than 1"):
+        settled(share=1)
+    with pytest.raises(ExperimentError, match="clients = 35 and a share of an adversary's own: there are only 40"):
+        settled(aux="share", clients=35, share=0.2)
+
+
 def test_a_victim_is_another_one_where_a_share_is_withheld() -> None:
     keys = {key(settled(aux=aux)[0]) for aux in ("test", "train", "share")}
     assert len(keys) == 2

@@ -30,7 +30,7 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"}
         | {"defending"},
-        7: {"scene", "settle", "deployment", "truth", "residence", "transfer", "aftermath", "victim"}
+        7: {"scene", "settle", "deployment", "truth", "residence", "transfer", "aftermath", "victim", "attacked"}
         | {"target", "traffic", "grants", "isolation", "estimate", "audit", "papers", "folder"}
         | {"pool", "sweep", "worker", "terms", "settings", "place", "outcome", "roll"}
         | {"conversation", "coordinator", "member", "report", "display", "reproduction"},

@@ -1,0 +1,82 @@
+"""What one attack's tampering leaves for another: the same bits wherever they come from, honest ones at alpha 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from cutlayer import attacked
+from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
+from cutlayer.audit import run_cell
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.record import DONE
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
+from cutlayer.victim import key, train
+
+OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
+
+
+def scene_of(attack: str, **values: Any) -> Scene:
+    given = {"train_rows": 120, "test_rows": 40, "targets": 10, "epochs": 1, "batch_size": 16, "isolate": False}
+    given |= {"model": "lenet", "protocol": "u_shaped", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share"}
+    options = {"sladv": {"alpha": 2.0}, "fgsm": {"epochs": 1}}
+    return settle(make({"attack": attack, "options": options, **given, **values}))[0]
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+def test_a_later_attack_meets_what_an_earlier_cell_has_left(tmp_path: Path) -> None:
+    record = run_cell(scene_of("sladv"), tmp_path, quiet).record
+    assert record.status == DONE
+    later = scene_of("fgsm", under="sladv")
+    with patch.object(attacked, "assemble", side_effect=AssertionError("trained again")):
+        left = deployed(later, tmp_path, quiet)
+    assert left.accuracy == record.utility
+    found = run_cell(later, tmp_path, quiet).record
+    assert (found.status, found.utility, found.training) == (DONE, record.utility, record.training)
+    own = train_under_attack(scene_of("sladv"), tmp_path / "elsewhere", quiet)
+    for name, tensor in own.model.state_dict().items():
+        assert torch.equal(tensor, left.model.state_dict()[name]), name
+    honest = train(scene_of("fgsm"), tmp_path, quiet)
+    assert not torch.equal(honest.model.state_dict()["conv1.weight"], own.model.state_dict()["conv1.weight"])
+
+
+def test_at_alpha_0_it_is_the_honest_one(tmp_path: Path) -> None:
+    left = train_under_attack(scene_of("sladv", options={"sladv": {"alpha": 0.0}}), tmp_path, quiet)
+    honest = train(scene_of("fgsm"), tmp_path, quiet).model.state_dict()
+    assert [name for name, tensor in left.model.state_dict().items() if not torch.equal(tensor, honest[name])] == []
+
+
+def test_victims_are_told_apart_by_what_trained_them() -> None:
+    plain, under = scene_of("fgsm"), scene_of("fgsm", under="sladv")
+    assert deployed_key(plain) == key(plain)
+    assert deployed_key(under) == attacked_key(scene_of("sladv"))
+    others: list[dict[str, Any]] = [
+        {"options": {"sladv": {"alpha": 3.0}}}, {"aux_rows": 5}, {"seed": 2}, {"aux": "test"},
+        {"aux": "test", "targets": 11}, {"epochs": 2}, {"cut": "2"},
+    ]  # fmt: skip
+    keys = [deployed_key(scene_of("fgsm", under="sladv", **values)) for values in others]
+    assert len({deployed_key(under), *keys}) == len(others) + 1
+    # Neither more targets nor another attack behind it make another training of it.
+    assert deployed_key(scene_of("fgsm", under="sladv", targets=11)) == deployed_key(under)
+    assert deployed_key(scene_of("pgd", under="sladv")) == deployed_key(under)
+
+
+@pytest.mark.parametrize(
+    ("attack", "under", "said"),
+    [
+        ("fgsm", "pgd", "under = 'pgd': it tampers with no training"),
+        ("sladv", "fsha", "under = 'fsha': sladv tampers with the training itself"),
+        ("fgsm", "sladw", "unknown attack 'sladw', did you mean 'sladv'?"),
+    ],
+)
+def test_what_cannot_be(attack: str, under: str, said: str) -> None:
+    with pytest.raises(ExperimentError, match=said):
+        scene_of(attack, under=under)
