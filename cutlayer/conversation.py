@@ -11,13 +11,14 @@ import torch
 
 from cutlayer.batch import Batch
 from cutlayer.codec import FrameError, decode
+from cutlayer.duplex import DisconnectedError, RefusedError, control
 from cutlayer.durable import Durable
 from cutlayer.message import Kind
 from cutlayer.outcome import Outcome
 from cutlayer.place import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
 from cutlayer.roll import Present
-from cutlayer.rpc import DisconnectedError, Grpc, RefusedError, control
+from cutlayer.rpc import Grpc
 from cutlayer.samples import Samples
 from cutlayer.wire import WireError
 
@@ -60,6 +61,13 @@ class Conversation:
         except DisconnectedError:
             self.lost(present)
             raise
+
+    def number(self, present: Present, said: dict[str, Any], key: str) -> int:
+        """The whole number ``key`` in what a client said."""
+        value = said.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            self.refuse(present, f"{present.name} says no number {key!r}")
+        return value
 
     def fetch(self, giver: Present, **fields: Any) -> bytes:
         """The client part that ``giver`` hands over, as the frame it sends."""

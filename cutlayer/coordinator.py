@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save
 from cutlayer.checkpoint import write_durably
 from cutlayer.codec import FrameError
 from cutlayer.conversation import Conversation
+from cutlayer.duplex import DisconnectedError, RefusedError
 from cutlayer.durable import Turn, common_step
 from cutlayer.handover import Route
 from cutlayer.outcome import Outcome
 from cutlayer.place import Batches, Place
 from cutlayer.protocol import TRAINING
 from cutlayer.roll import Present, Roll
-from cutlayer.rpc import DisconnectedError
 from cutlayer.wire import WireError
 
 Watch = Callable[[str, int, int], None]
@@ -107,7 +107,7 @@ class Coordinator:
             try:
                 self._talk.tell(found, "abandon", turn=found.turn)
                 said = self._talk.hear(found, "ready")
-                found.turn, found.step = int(said["turn"]), int(said["step"])
+                found.turn, found.step = (self._talk.number(found, said, key) for key in ("turn", "step"))
                 found.reach = found.step
             except DisconnectedError:
                 return self._wait(client, may_give_up)
@@ -128,6 +128,10 @@ class Coordinator:
                 self._train(turn, present)
                 return
             except DisconnectedError as error:
+                self.say(f"{present.name}: {error}")
+            except WireError as error:
+                # Steps that nobody who keeps to the plan could claim.
+                present.link.close(RefusedError(str(error)))
                 self.say(f"{present.name}: {error}")
 
     def _prepare(self, turn: Turn, present: Present) -> bool:
@@ -206,7 +210,8 @@ class Coordinator:
                 self._undo()
                 return False
         self._talk.tell(taker, "take", at=asdict(at), giver=name)
-        offer = {key: value for key, value in self._talk.hear(taker, "offered").items() if key != "verb"}
+        said = self._talk.hear(taker, "offered")
+        offer = {key: said.get(key) for key in ("public", "certificate", "signature")}
         frame = self._talk.fetch(giver, turn=at.number, taker=taker.name, **offer) if giver else self._held.read_bytes()
         taker.link.listening = True
         taker.link.send(frame)

@@ -17,12 +17,13 @@ from cutlayer import __version__
 from cutlayer.batch import Batch
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
 from cutlayer.durable import Turn
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.outcome import Outcome
 from cutlayer.place import PREDICTED_AT_ONCE, Place
-from cutlayer.rpc import DisconnectedError, Grpc, Link, RefusedError, control
+from cutlayer.rpc import Grpc
 from cutlayer.seal import Context, Offer, SealError, Taker, seal
 from cutlayer.terms import LANGUAGE
 from cutlayer.threat import Seat
@@ -40,7 +41,7 @@ class Member:
 
     place: Place
     identity: Identity | None
-    dial: Callable[[], Link]
+    dial: Callable[[], Duplex]
     watch: Watch = lambda what, done, total: None
     """Called after every step, and while it waits."""
     pins: dict[str, str] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Member:
             finally:
                 link.close()
 
-    def _talk(self, link: Link) -> None:
+    def _talk(self, link: Duplex) -> None:
         self._durable.mend()
         self.outcome.load(self._durable.notes)
         link.tell("hello", **self._hello())
@@ -113,7 +114,7 @@ class Member:
             found["labeled"] = base64.b64encode(np.packbits(place.labeled.numpy()).tobytes()).decode()
         return found
 
-    def _frame(self, link: Link, frame: bytes) -> None:
+    def _frame(self, link: Duplex, frame: bytes) -> None:
         if not self._coming.number:
             link.send(self._durable.answer(frame))
             self._stepped()
@@ -125,7 +126,7 @@ class Member:
         self._begin(self._coming)
         link.tell("ready", step=self._durable.party.step)
 
-    def _obey(self, link: Link, channel: Grpc, said: dict[str, Any]) -> None:
+    def _obey(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         verb, durable = said["verb"], self._durable
         if verb == "wait":
             self.watch(str(said.get("why", "waiting"))[:200], 0, 0)
@@ -142,9 +143,9 @@ class Member:
             self._end_turn()
             link.tell("done", step=durable.party.step)
         elif verb == "evaluate":
-            self._evaluate(link, channel, int(said["epoch"]))
+            self._evaluate(link, channel, _number(said, "epoch"))
         elif verb == "abandon":
-            durable.before(int(said["turn"]))
+            durable.before(_number(said, "turn"))
             self.outcome.load(durable.notes)
             self.watch(f"turn {said['turn']} was given to others: too long away", 0, 0)
             link.tell("ready", turn=durable.turn.number, step=durable.party.step)
@@ -155,8 +156,8 @@ class Member:
         self._durable.begin(turn)
         self._taker, self._coming = None, Turn()
 
-    def _offer(self, link: Link, said: dict[str, Any]) -> None:
-        self._coming, self._giver = _turn(said), str(said["giver"])
+    def _offer(self, link: Duplex, said: dict[str, Any]) -> None:
+        self._coming, self._giver = _turn(said), str(said.get("giver"))
         self._taker = None
         if self.place.plan.experiment.handover is Route.SERVER:
             link.tell("offered")
@@ -169,7 +170,7 @@ class Member:
 
     def _given(self, said: dict[str, Any]) -> Message:
         plan, party = self.place.plan, self._durable.party
-        taker = str(said["taker"])
+        taker = str(said.get("taker"))
         carried = plan.experiment.optimizer_state is OptimizerState.CARRIED
         message = give(party, Message(Kind.WEIGHTS, taker, party.step, {}), carried)
         if plan.experiment.handover is Route.SERVER:
@@ -178,14 +179,14 @@ class Member:
             raise SealError(f"the server asks for this client's part for {taker!r}, who is no other client of the plan")
         assert self.identity
         offer = read_offer(said)
-        return seal(message, offer, self.identity, self._context(int(said["turn"]), party.name, taker), self.pins)
+        return seal(message, offer, self.identity, self._context(_number(said, "turn"), party.name, taker), self.pins)
 
     def _context(self, turn: int, giver: str, taker: str) -> Context:
         return Context(self.place.plan.fingerprint, turn, giver, taker)
 
-    def _drive(self, link: Link, channel: Grpc, said: dict[str, Any]) -> None:
+    def _drive(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         durable, turn = self._durable, self._durable.turn
-        step = int(said["step"])
+        step = _number(said, "step")
         if durable.party.step > step:
             durable.back(step)
         if not durable.drives:
@@ -207,7 +208,7 @@ class Member:
         turn = self._durable.turn
         self.watch(f"epoch {turn.epoch}, turn {turn.number}", self._durable.party.step - turn.start, turn.count)
 
-    def _evaluate(self, link: Link, channel: Grpc, epoch: int) -> None:
+    def _evaluate(self, link: Duplex, channel: Grpc, epoch: int) -> None:
         """Accuracy on the client's own test split: it drives, or answers and holds what it predicted."""
         durable, samples = self._durable, self.place.samples
         assert samples
@@ -236,6 +237,13 @@ def read_offer(said: dict[str, Any]) -> Offer:
         return Offer(*(base64.b64decode(said[name], validate=True) for name in ("public", "certificate", "signature")))
     except (KeyError, TypeError, ValueError):
         raise FrameError("an offer to take over a client part is malformed") from None
+
+
+def _number(said: dict[str, Any], key: str) -> int:
+    value = said.get(key)
+    if not isinstance(value, int):
+        raise FrameError(f"the server says no number {key!r} with {said['verb']!r}")
+    return value
 
 
 def _turn(said: dict[str, Any]) -> Turn:

@@ -14,14 +14,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from cutlayer.duplex import Duplex, RefusedError, control
 from cutlayer.experiment import ExperimentError
-from cutlayer.rpc import Link, RefusedError, control
 from cutlayer.samples import Samples
 from cutlayer.terms import LANGUAGE, Plan, differences
+from cutlayer.threat import Seat
 
 logger = logging.getLogger("cutlayer")
 _HELLO_SECONDS = 30.0
 _POLL = 0.5
+_MOST_TURNS = 1_000_000
 
 
 class Hello(BaseModel):
@@ -43,15 +45,20 @@ class Hello(BaseModel):
 
     def labeled_rows(self) -> Tensor:
         """The rows that the client can look up labels for, where the server drives."""
-        bits = np.unpackbits(np.frombuffer(base64.b64decode(self.labeled), np.uint8))[: self.dataset[0]]
-        return torch.from_numpy(bits).nonzero().flatten()
+        held = np.frombuffer(base64.b64decode(self.labeled, validate=True), np.uint8)
+        if len(self.dataset) != 2 or len(held) != (self.dataset[0] + 7) // 8:
+            raise ValueError("as many bits as there are training rows")
+        found = torch.from_numpy(np.unpackbits(held)[: self.dataset[0]]).nonzero().flatten()
+        if len(found) != self.rows:
+            raise ValueError("as many labeled rows as announced")
+        return found
 
 
 @dataclass
 class Present:
     """A client that is connected."""
 
-    link: Link
+    link: Duplex
     hello: Hello
     turn: int
     """The latest turn it has begun."""
@@ -81,7 +88,7 @@ class Roll:
         terms = self._plan.terms
         return (*terms.clients, *filter(None, [terms.trusted_party]))
 
-    def admit(self, link: Link) -> None:
+    def admit(self, link: Duplex) -> None:
         """Let a client in that has just connected; ``RefusedError`` when its plan is another one."""
         said = control(link.receive(_HELLO_SECONDS))
         try:
@@ -97,6 +104,7 @@ class Roll:
         difference = differences(self._agreed, hello.plan, hello.name)
         if difference:
             raise RefusedError(f"the plans differ: {difference}")
+        self._sensible(hello)
         link.listening = False
         with self._changed:
             former = self._here.get(hello.name)
@@ -105,6 +113,18 @@ class Roll:
         if former:
             former.link.close(RefusedError(f"{hello.name} has connected anew"))
         self._say(f"{hello.name} has joined, at step {hello.step}")
+
+    def _sensible(self, hello: Hello) -> None:
+        experiment = self._plan.experiment
+        batches = -(-hello.rows // experiment.batch_size)
+        turns = experiment.epochs * (-(-batches // experiment.turn) if experiment.turn else 1)
+        if turns > _MOST_TURNS:
+            raise RefusedError(f"{hello.rows} rows would make {turns} turns of one client, at most {_MOST_TURNS}")
+        if self._plan.protocol.driver is Seat.SERVER:
+            try:
+                hello.labeled_rows()
+            except ValueError as error:
+                raise RefusedError(f"the rows that {hello.name} has labels for are malformed: {error}") from None
 
     def same_rows(self, own: Samples | None, there: Sequence[Present]) -> None:
         """Refuse clients with other rows than the server's: where it drives, both mean the same by a row number."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import json
 import logging
-import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,118 +16,21 @@ import grpc
 from cutlayer.certificate import Identity
 from cutlayer.channel import Channel, Meter
 from cutlayer.codec import MAX_FRAME, FrameError
+from cutlayer.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError
 
 logger = logging.getLogger("cutlayer")
 
 METHOD = "/cutlayer.Split/Exchange"
-MAX_CONTROL = 1 << 20
-"""Bytes of a control message; tensors travel in frames."""
-_OPENING = b"{"
-# A frame starts with the length of its header, a multiple of eight: no frame starts with this byte.
-_HELLO_SECONDS = 30.0
-_WAITING = 4
+_STREAMS = 4  # that a client may have open, most of them dying
 _OVERHEAD = 1 << 16  # a frame's header
 _FOR_GOOD = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)
-
-
-class DisconnectedError(ConnectionError):
-    """The other side cannot be reached any more, or did not answer in time; worth another attempt."""
-
-
-class RefusedError(Exception):
-    """One side will not talk to the other; the message says why. Another attempt would end alike."""
-
-
-@final
-class Link:
-    """One open stream: frames and control messages, in order, both ways."""
-
-    def __init__(self, name: str, end: Callable[[], None] = lambda: None) -> None:
-        self.name = name
-        """Who is at the other end, by its certificate."""
-        self.alive = True
-        self.listening = True
-        """Whether it is the other side's turn to speak; what it says out of turn ends the link."""
-        self._end = end
-        # Bounded: who sends faster than he is answered waits in his own network buffers.
-        self._came: queue.Queue[bytes | Exception] = queue.Queue(_WAITING)
-        self._leaving: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self.why: Exception = DisconnectedError(f"the connection to {name} is lost")
-
-    def send(self, frame: bytes) -> None:
-        """Send one frame or control message."""
-        if not self.alive:
-            raise self.why
-        self._leaving.put(frame)
-
-    def receive(self, seconds: float | None = None) -> bytes:
-        """What came next; ``DisconnectedError`` where nothing comes in ``seconds``, or ever again."""
-        try:
-            came = self._came.get(timeout=seconds) if self.alive or not self._came.empty() else self.why
-        except queue.Empty:
-            self.close()
-            raise DisconnectedError(f"{self.name} has not answered for {seconds:g} s") from None
-        if isinstance(came, Exception):
-            raise came
-        return came
-
-    def tell(self, verb: str, **fields: Any) -> None:
-        """Send a control message."""
-        self.send(json.dumps({"verb": verb, **fields}, separators=(",", ":")).encode())
-
-    def close(self, why: Exception | None = None) -> None:
-        """End the stream; with a ``RefusedError`` the other side is told the reason."""
-        if not self._closing.is_set():
-            self._closing.set()
-            self._leaving.put(why)
-            self.lost(why or self.why)
-            self._end()
-
-    def lost(self, why: Exception) -> None:
-        """Nothing will come any more."""
-        if self.alive:
-            self.alive, self.why = False, why
-            with contextlib.suppress(queue.Full):
-                self._came.put_nowait(why)
-
-    def came(self, frame: bytes) -> None:
-        """Hand in what the network brought."""
-        if not self.listening:
-            raise RefusedError(f"{self.name} sends out of turn")
-        while self.alive:
-            with contextlib.suppress(queue.Full):
-                self._came.put(frame, timeout=1)
-                return
-
-    def leaving(self) -> Iterator[bytes]:
-        """What is to go out, until the link is closed."""
-        while (frame := self._leaving.get()) is not None:
-            if isinstance(frame, Exception):
-                raise frame
-            yield frame
-
-
-def control(frame: bytes) -> dict[str, Any] | None:
-    """The control message in ``frame``; ``None`` where it is a protocol frame. Malformed ones are a ``FrameError``."""
-    if frame[:1] != _OPENING:
-        return None
-    if len(frame) > MAX_CONTROL:
-        raise FrameError(f"a control message of {len(frame)} bytes is over the limit of {MAX_CONTROL}")
-    try:
-        said = json.loads(frame)
-    except (ValueError, RecursionError) as error:
-        raise FrameError(f"a control message is not JSON: {error}") from None
-    if not isinstance(said, dict) or not isinstance(said.get("verb"), str):
-        raise FrameError("a control message names no verb")
-    return said
 
 
 @final
 class Grpc(Channel):
     """The way to a party at the other end of a link."""
 
-    def __init__(self, link: Link, seconds: float, meter: Meter | None = None) -> None:
+    def __init__(self, link: Duplex, seconds: float, meter: Meter | None = None) -> None:
         super().__init__(meter)
         self.link, self._seconds = link, seconds
         self.answered = b""
@@ -171,7 +72,7 @@ class Limits:
         object.__setattr__(self, "options", tuple((f"grpc.{name}", value) for name, value in found.items()))
 
 
-def connect(address: str, identity: Identity | None, server_name: str, limits: Limits) -> Link:
+def connect(address: str, identity: Identity | None, server_name: str, limits: Limits) -> Duplex:
     """A link to the server at ``address`` (host:port); without ``identity`` in the clear, on this machine only."""
     options: list[tuple[str, int | str]] = [*limits.options]
     if identity is None:
@@ -182,13 +83,13 @@ def connect(address: str, identity: Identity | None, server_name: str, limits: L
             options.append(("grpc.ssl_target_name_override", server_name))
         credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
         channel = grpc.secure_channel(address, credentials, options)
-    link = Link("the server", channel.close)
+    link = Duplex("the server", channel.close)
     call = channel.stream_stream(METHOD, None, None)(link.leaving())
     threading.Thread(target=_pump_reply, args=(call, link), daemon=True).start()
     return link
 
 
-def _pump_reply(call: Any, link: Link) -> None:
+def _pump_reply(call: Any, link: Duplex) -> None:
     try:
         for frame in call:
             link.came(frame)
@@ -206,7 +107,7 @@ def serve(
     address: str,
     identity: Identity | None,
     allowed: Iterable[str],
-    admit: Callable[[Link], None],
+    admit: Callable[[Duplex], None],
     limits: Limits,
 ) -> tuple[Any, int]:
     """Listen at ``address``; the running server and its port.
@@ -216,8 +117,10 @@ def serve(
     client is then whoever it says it is.
     """
     names = frozenset(allowed)
-    # Each open stream holds a worker. A few more, so that who comes back need not wait for its dead stream to end.
-    workers = 2 * len(names) + 6
+    # Each open stream holds a worker. Some more, so that who comes back need not wait for its dead stream to end.
+    workers = _STREAMS * len(names) + 4
+    open_streams: Counter[str] = Counter()
+    counting = threading.Lock()
     pool = ThreadPoolExecutor(workers, "cutlayer-stream")
     server = grpc.server(pool, options=list(limits.options), maximum_concurrent_rpcs=workers)
 
@@ -229,8 +132,20 @@ def serve(
             )
             known = ", ".join(sorted(names))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a party of this plan: {known}")
-        link = Link(name, context.cancel)
-        context.add_callback(lambda: link.close(DisconnectedError(f"{link.name} has gone")))
+        link = Duplex(name)
+        with counting:
+            open_streams[name] += 1
+            crowded = identity is not None and open_streams[name] > _STREAMS
+
+        def ended() -> None:
+            with counting:
+                open_streams[name] -= 1
+            link.close(DisconnectedError(f"{link.name} has gone"))
+
+        context.add_callback(ended)
+        if crowded:
+            logger.warning("refused %s at %s: it has %d streams open already", name, context.peer(), _STREAMS)
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{name!r} has {_STREAMS} streams open already")
         threading.Thread(target=_pump_request, args=(frames, link), daemon=True).start()
         try:
             admit(link)
@@ -257,7 +172,7 @@ def serve(
     return server, port
 
 
-def _pump_request(frames: Iterator[bytes], link: Link) -> None:
+def _pump_request(frames: Iterator[bytes], link: Duplex) -> None:
     try:
         for frame in frames:
             link.came(frame)

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from cutlayer.certificate import CertificateError, Identity, read_identity
+from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
-from cutlayer.rpc import RefusedError, only_loopback
+from cutlayer.rpc import only_loopback
 from cutlayer.terms import Plan, make_plan, validated
 
 _PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")

@@ -26,6 +26,7 @@ from cutlayer.seating import make_protocol
 from cutlayer.wire import Agreement
 
 Values = TypeVar("Values", bound=BaseModel)
+_SHOWN = 8
 LANGUAGE = 1
 """Of the messages between the parties; it changes when old and new ones would misunderstand each other."""
 TRAINING_KEYS = (
@@ -140,7 +141,8 @@ class Plan:
 def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) -> str:
     """What two plans differ in, in one sentence; empty where they agree."""
     keys = [key for key in (*here, *(key for key in there if key not in here)) if here.get(key) != there.get(key)]
-    return "; ".join(f"{key} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}" for key in keys)
+    said = [f"{key[:40]} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}" for key in keys[:_SHOWN]]
+    return "; ".join(said) + (f"; and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

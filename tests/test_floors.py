@@ -19,7 +19,7 @@ FLOORS = {
     for floor, names in {
         0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint"},
         1: {"codec", "wire", "seal"},
-        2: {"channel", "party", "optimization"},
+        2: {"channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}

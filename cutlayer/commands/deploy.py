@@ -15,13 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError
 from cutlayer.coordinator import Coordinator
+from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
 from cutlayer.member import Member
 from cutlayer.outcome import PART, RECORD, PartyRecord, read_party_record
 from cutlayer.place import Place, limits, take_place
 from cutlayer.roll import Roll
-from cutlayer.rpc import RefusedError, connect, serve
+from cutlayer.rpc import connect, serve
 from cutlayer.seal import SealError
 from cutlayer.settings import (
     ClientSettings,
@@ -145,7 +146,7 @@ def _same_plan(settings: Settings, plan: Plan) -> None:
 def _watching(console: Console) -> Iterator[tuple[_Watch, _Say]]:
     """What shows progress, and what says single lines; the log goes the same way."""
     bars = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -171,7 +172,7 @@ class _Say:
         self._console = console
 
     def __call__(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 class _Watch:
@@ -188,7 +189,7 @@ class _Watch:
         if new or now - self._said > _QUIET_SECONDS or done == total:
             if not self._console.is_terminal and (new or now - self._said > _QUIET_SECONDS):
                 told = f"{what}: {done} of {total}" if total else what
-                self._console.print(told, highlight=False, soft_wrap=True)
+                self._console.print(told, highlight=False, soft_wrap=True, markup=False)
             self._said = now
         self._what = what
         self._bars.update(self._task, description=what, completed=done, total=total or None)
