@@ -113,6 +113,7 @@ def outline(scene: Scene) -> Record:
         ),
         code=code(),
         environment=environment(experiment.device, experiment.precision, experiment.threads),
+        budgets={budget.name: budget.reach for budget in scene.budgets},
         experiment=experiment.model_dump(mode="json"),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -234,6 +234,9 @@ class Record(_Part):
     attack_seconds: float | None = None
     seconds: float | None = None
     attack: AttackRun = Field(default_factory=AttackRun)
+    budgets: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """How far each value of an adversarial input may be from the natural one, in [0, 1], by channel: by the name of the
+    budget, empty for the experiment's own."""
     pictures: Pictures | None = None
     confusion: Confusion | None = None
     features: tuple[Feature, ...] | None = None

@@ -28,6 +28,10 @@ class Shot:
     ssim: float | None
     stretched_ssim: float | None
     blind_ssim: float | None
+    before: str = ""
+    """What the deployment takes the truth for."""
+    after: str = ""
+    """What it takes the guess for."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Grid:
     seed: int
     shots: tuple[Shot, ...]
     hidden: int
+    scale: float = 1.0
+    """What a change is multiplied by to be seen."""
 
 
 def grids(finding: Finding, most: int = _MOST_PICTURES) -> list[Grid]:
@@ -53,8 +59,9 @@ def grids(finding: Finding, most: int = _MOST_PICTURES) -> list[Grid]:
             label = about.labels[i] if i < len(about.labels) else i
             scores = (_at(about.ssim, i), _at(about.stretched_ssim, i), _at(about.blind_ssim, i))
             drawn = (picture(truth[i]), picture(guess[i]), _drawn(stretched, i), _drawn(blind, i))
-            shots.append(Shot(str(label), *drawn, *scores))
-        made.append(Grid(cell.record.cell.seed, tuple(shots), count - len(shots)))
+            taken = (about.before[i], about.after[i]) if i < len(about.before) and i < len(about.after) else ("", "")
+            shots.append(Shot(str(label), *drawn, *scores, *taken))
+        made.append(Grid(cell.record.cell.seed, tuple(shots), count - len(shots), about.scale or 1.0))
     return made
 
 

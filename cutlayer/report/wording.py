@@ -163,9 +163,25 @@ def compared(row: Row) -> str:
         if row.beats_blind is False:
             return f"{what} {value} is no more than without the attack ({blind}{seeds})"
         return f"{what} {value} where {without} (advantage {advantage(row.advantage)}{seeds})"
+    if row.goal == "evasion":
+        noise = f"random noise of the same budget causes {blind}"
+        more = "" if row.beats_blind is False else f" (advantage {advantage(row.advantage)}{seeds})"
+        return f"{what} {value}{', no more than' if row.beats_blind is False else ' where'} {noise}{more}"
     if row.beats_blind is False:
         return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
+
+
+def budget(record: Record) -> str:
+    """How far adversarial inputs may be from natural ones, in the experiment's units and in those of pixels."""
+    reaches = record.budgets.get("", ())
+    if not reaches:
+        return "not recorded"
+    pixels = join(dict.fromkeys(f"{255 * reach:.1f}/255" for reach in reaches))
+    by = " by channel" if len(set(reaches)) > 1 else ""
+    if record.experiment.get("budget_unit") != "normalized":
+        return f"{pixels} of the pixel range"
+    return f"{record.experiment.get('budget')} in normalized units, that is {pixels} of the pixel range{by}"
 
 
 def rule(thresholds: Thresholds) -> str:

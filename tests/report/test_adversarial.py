@@ -1,0 +1,32 @@
+"""What the report shows of an evasion: inputs before and after, the change, predictions, the budget in words."""
+
+import json
+from pathlib import Path
+
+from tests.report.made_run import made_pictures, made_record, save, score
+from tests.report.test_page import page_of
+
+
+def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_path: Path) -> None:
+    made = made_record("unsplit", 1, 1, 0.8)
+    made["scores"] = [score("evasion", "accuracy_drop", 0.5, 0.02, 0.9, True)]
+    made["budgets"] = {"": [0.06, 0.05]}
+    made["experiment"] |= {"budget": 0.3, "budget_unit": "normalized"}
+    save(tmp_path, made, made_pictures())
+    (path,) = tmp_path.glob("cells/*/record.json")
+    record = json.loads(path.read_text())
+    taken = {"before": ["moth"] * 10, "after": ["narwhal"] * 9 + ["moth"], "scale": 8.25}
+    record["pictures"] |= {"kind": "evasion", **taken}
+    path.write_text(json.dumps(record))
+    page = page_of(tmp_path)
+    assert "Top to bottom: natural, adversarial, the change times 8.25 on gray." in page.text
+    assert len(page.images()) == 30
+    assert "Budget: 0.3 in normalized units, that is 15.3/255 and 12.8/255 of the pixel range by channel." in page.text
+    assert "accuracy drop 50.0 % where random noise of the same budget causes 2.0 %" in page.text
+    assert (page.text.count("narwhal"), page.text.count("rebuilt")) == (9, 0)
+    record["scores"][0] |= {"value": 0.01, "advantage": -0.01, "verdict": "no leak"}
+    record["experiment"]["budget_unit"] = "pixel"
+    path.write_text(json.dumps(record))
+    text = page_of(tmp_path).text
+    assert "accuracy drop 1.0 %, no more than random noise of the same budget causes 2.0 %" in text
+    assert "Budget: 15.3/255 and 12.8/255 of the pixel range." in text
