@@ -170,7 +170,9 @@ def join(file: Party, changes: Changes = None) -> None:
     """Be a client of a training between several parties; a stopped one goes on where it was."""
     from cutlayer.commands.deploy import join_one
 
-    print(join_one(file, changes or [], Console(stderr=True)).model_dump_json())
+    record = join_one(file, changes or [], Console(stderr=True))
+    if record:
+        print(record.model_dump_json())
 
 
 @app.command("list")

@@ -13,12 +13,13 @@ from cutlayer.checkpoint import write_durably
 from cutlayer.codec import FrameError
 from cutlayer.conversation import Conversation
 from cutlayer.duplex import DisconnectedError, RefusedError
-from cutlayer.durable import Turn, common_step
 from cutlayer.handover import Route
 from cutlayer.outcome import Outcome
 from cutlayer.place import Batches, Place
 from cutlayer.protocol import TRAINING
+from cutlayer.relay import Relay
 from cutlayer.roll import Present, Roll
+from cutlayer.turn import Turn, common_step
 from cutlayer.wire import WireError
 
 Watch = Callable[[str, int, int], None]
@@ -48,8 +49,8 @@ class Coordinator:
         self._plan, self._durable = self.place.plan, self.place.durable
         self._names = self._plan.terms.clients
         self._patience = self.place.settings.wait_seconds
-        self._held = self.place.settings.folder / "state" / "client_part.frame"
-        self._rows = self.place.settings.folder / "state" / "rows.safetensors"
+        state = self.place.settings.folder / "state"
+        self._rows = state / "rows.safetensors"
         if self._durable.drives and self._rows.exists():
             self._batches.rows.update({int(n): rows for n, rows in load_file(self._rows).items()})
         if not self._durable.recover():
@@ -57,6 +58,7 @@ class Coordinator:
             self._durable.begin(Turn())
         self.outcome = Outcome(self.place)
         self._talk = Conversation(self._durable, self._patience, self.outcome, self._stepped)
+        self._relay = Relay(self._plan, self.roll, self._talk, state / "client_part.frame", self.say)
 
     def run(self) -> list[str]:
         """Lead the training to its end; the clients that have not fetched their final part."""
@@ -68,10 +70,17 @@ class Coordinator:
         self._evaluate_where_due()
         self.outcome.skipped = tuple(self._note("skipped"))
         self.outcome.finish()
-        missing = [name for name in self._names if not self._dismiss(name)]
-        if not missing:
+        last = self._note("last")
+        # Who trained last holds what the others still want.
+        order = sorted(self._names, key=lambda name: last is not None and name == self._names[last])
+        missing = [name for name in order if not self._dismiss(name)]
+        if not missing or self._relay.route is Route.PEER:
+            trustee = self.roll.present(self._plan.terms.trusted_party)
+            if trustee:
+                self._talk.tell(trustee, "finish")
+                self._talk.hear(trustee, "done")
             self._durable.shelf.clear()
-            self._held.unlink(missing_ok=True)
+            self._relay.held.unlink(missing_ok=True)
         return missing
 
     def _note(self, key: str) -> Any:
@@ -179,8 +188,7 @@ class Coordinator:
             self._talk.refuse(
                 present, f"{present.name} ends its turn at step {durable.party.step}, not {durable.turn.end}"
             )
-        if self._plan.experiment.handover is Route.SERVER:
-            write_durably(self._held, self._talk.fetch(present, turn=turn.number, taker="server"))
+        self._relay.store(turn, present)
         present.step = durable.party.step
         self.outcome.turn(durable.turn, durable.party.losses)
         self._save(last=turn.client, last_turn=turn.number, done=turn.number)
@@ -202,21 +210,14 @@ class Coordinator:
 
     def _hand_over(self, at: Turn, taker: Present) -> bool:
         """Bring the client part to ``taker``; ``False`` where who holds it stays away, and its turn was undone."""
-        last = self._note("last")
-        giver, name = None, self._names[last]
-        if self._plan.experiment.handover is not Route.SERVER:
-            giver = self._wait(last, lambda: self._can_undo(at.client))
-            if giver is None:
+        last = self._names[self._note("last")]
+        if self._relay.holder(last) == last:
+            if self._wait(self._note("last"), lambda: self._can_undo(at.client)) is None:
                 self._undo()
                 return False
-        self._talk.tell(taker, "take", at=asdict(at), giver=name)
-        said = self._talk.hear(taker, "offered")
-        offer = {key: said.get(key) for key in ("public", "certificate", "signature")}
-        frame = self._talk.fetch(giver, turn=at.number, taker=taker.name, **offer) if giver else self._held.read_bytes()
-        taker.link.listening = True
-        taker.link.send(frame)
-        self._talk.hear(taker, "ready")
-        self.say(f"{taker.name} has taken over from {name}")
+        elif self._relay.holder(last):
+            self.roll.wait(self._relay.holder(last), self._patience, lambda: False)
+        self._relay.bring(at, taker, last)
         return True
 
     def _skip(self, turn: Turn) -> None:
@@ -291,7 +292,9 @@ class Coordinator:
 
     def _final(self, at: Turn, taker: Present) -> bool:
         """The last hand-over; ``False`` where who holds the final part is away, too late to undo anything."""
-        giver = self._names[self._note("last")]
-        if self._plan.experiment.handover is not Route.SERVER and self.roll.present(giver) is None:
+        last = self._names[self._note("last")]
+        holder = self._relay.holder(last)
+        if holder and self.roll.present(holder) is None:
             return False
-        return self._hand_over(at, taker)
+        self._relay.bring(at, taker, last)
+        return True

@@ -19,37 +19,16 @@ from cutlayer.batch import Batch
 from cutlayer.channel import Channel, Handler, Meter
 from cutlayer.checkpoint import Mark, Shelf
 from cutlayer.codec import decode, encode
+from cutlayer.compression import Line
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.protocol import TRAINING, Protocol
+from cutlayer.tap import wrap
+from cutlayer.turn import Turn
 from cutlayer.wire import Agreement, WireError
 
 MAX_JOURNAL = 1 << 28
 """Bytes; a journal that has grown so long is ended by a checkpoint even when none is due."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A stretch of training steps of one client."""
-
-    number: int = 0
-    """Counted from 1 over the whole training; 0: before the first."""
-    epoch: int = 0
-    client: int = 0
-    """Its place in the plan."""
-    first: int = 0
-    """The turn's first batch in the client's order of this epoch."""
-    count: int = 0
-    """Batches."""
-    start: int = 0
-    """Training steps completed before the turn, by all clients."""
-    epoch_steps: int = 0
-    """Training steps in an epoch over all clients' data: what a rate that falls after an epoch depends on."""
-
-    @property
-    def end(self) -> int:
-        """Training steps completed after it."""
-        return self.start + self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +53,8 @@ class Durable:
     """The batch of a training step, at the party that drives; what it computes depends on its arguments alone."""
     guard: Callable[[Handler], Handler] = lambda handler: handler
     """The party's defenses around what it sends."""
+    line: Line | None = None
+    """The wire with its codec, where the plan has one."""
     every: int = 100
     """Training steps between two checkpoints."""
     rate: Callable[[int], Callable[[int], float]] | None = None
@@ -92,6 +73,12 @@ class Durable:
         self._handler = self.protocol.handler(self.party, self.agreement)
         if not self.drives:
             self._handler = self.guard(self._handler)
+            if self.line:
+                self._handler = wrap(self._handler, self.line.answering)
+
+    def asked(self, channel: Channel) -> Handler:
+        """The way to the party that answers over ``channel``: unpacked where a codec is agreed on, and checked."""
+        return self.protocol.checked(wrap(channel, self.line.asking) if self.line else channel, self.agreement)
 
     def recover(self) -> bool:
         """Stand where the last process stopped; whether there was one."""
@@ -161,7 +148,7 @@ class Durable:
 
         Whatever breaks it off, the party then stands at the last completed step.
         """
-        asked = self.protocol.checked(channel, self.agreement)
+        asked = self.asked(channel)
 
         def ask(request: Message) -> Message:
             reply = asked(request)
@@ -257,7 +244,7 @@ class Durable:
         if self.drives:
             tape = _Tape(frames, self.meter)
             while tape.left:
-                self._step(self.protocol.checked(tape, self.agreement))
+                self._step(self.asked(tape))
             return
         for frame in frames:
             self._answer(decode(frame), frame)
@@ -273,14 +260,6 @@ class _Tape(Channel):
     def carry(self, frame: bytes) -> bytes:
         """The next of them."""
         return self.left.pop()
-
-
-def common_step(driver: int, answerer: int, reaches: tuple[int, int], start: int) -> int | None:
-    """The step to which both sides go back; ``None`` where they fit: the one that answers is there, or one ahead."""
-    if answerer - driver in (0, 1):
-        return None
-    lower = min(driver, answerer)
-    return lower if lower >= max(reaches) else start
 
 
 def _tensor(data: bytes) -> Tensor:

@@ -18,7 +18,6 @@ from cutlayer.batch import Batch
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
-from cutlayer.durable import Turn
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.outcome import Outcome
@@ -27,6 +26,7 @@ from cutlayer.rpc import Grpc
 from cutlayer.seal import Context, Offer, SealError, Taker, seal
 from cutlayer.terms import LANGUAGE
 from cutlayer.threat import Seat
+from cutlayer.turn import Turn
 
 Watch = Callable[[str, int, int], None]
 """Told what is going on: a few words, and how much of it is done of how much."""
@@ -213,7 +213,7 @@ class Member:
         durable, samples = self._durable, self.place.samples
         assert samples
         right, protocol = 0, self.place.plan.protocol
-        asked = durable.guard(protocol.checked(channel, durable.agreement))
+        asked = durable.guard(durable.asked(channel))
         chunks = torch.split(samples.test_rows, PREDICTED_AT_ONCE)
         for number, rows in enumerate(chunks):
             labels = samples.labels(rows)

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 
 from cutlayer.checkpoint import write_durably
-from cutlayer.durable import Turn
 from cutlayer.message import detached
 from cutlayer.place import Place
 from cutlayer.provenance import code, environment
+from cutlayer.turn import Turn
 
 PART = "part.safetensors"
 RECORD = "record.json"

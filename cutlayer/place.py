@@ -13,8 +13,9 @@ from torch import Tensor
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.checkpoint import Shelf, write_durably
+from cutlayer.compression import Compression
 from cutlayer.defending import make_defenses
-from cutlayer.durable import Durable, Turn
+from cutlayer.durable import Durable
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
 from cutlayer.protocol import TRAINING
@@ -27,6 +28,7 @@ from cutlayer.stream import derive, generator
 from cutlayer.tap import wrap
 from cutlayer.terms import Plan
 from cutlayer.threat import Seat
+from cutlayer.turn import Turn
 
 PREDICTED_AT_ONCE = 250
 """Samples in one message of an evaluation."""
@@ -81,18 +83,34 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
             party.labels = torch.full((len(samples),), -1)
             party.labels[rows] = samples.labels(rows)
             party.labels[samples.test_rows] = samples.labels(samples.test_rows)
+    if seat is Seat.SERVER and settings.defense != "none":
+        raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
     defenses = make_defenses(experiment.with_values(seed=root)) if seat is Seat.CLIENT else []
 
+    if any(isinstance(defense, Compression) for defense in defenses):
+        raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
+
     def guard(handler: Handler) -> Handler:
-        for defense in defenses:
+        # As in a session: the last one wrapped is the first to see a request, and the last to see a reply.
+        for defense in reversed(defenses) if drives else defenses:
             handler = wrap(handler, defense.tap(drives))
         return handler
 
     def no_batch(turn: Turn, step: int) -> Batch:
         raise AssertionError("this party does not drive")
 
-    durable = Durable(party, plan.protocol, plan.agreement, shelf, drives, no_batch, guard, settings.checkpoint_every)
-    durable.rate = lambda epoch_steps: experiment.optimization(epoch_steps).rate
+    durable = Durable(
+        party=party,
+        protocol=plan.protocol,
+        agreement=plan.agreement,
+        shelf=shelf,
+        drives=drives,
+        batch=no_batch,
+        guard=guard,
+        line=plan.line,
+        every=settings.checkpoint_every,
+        rate=lambda epoch_steps: experiment.optimization(epoch_steps).rate,
+    )
     place = Place(plan, settings, seat, number, durable, samples, rows)
     if drives and seat is Seat.CLIENT:
         durable.batch = Batches(plan, root, samples, {number: rows}, labels=True)
@@ -124,7 +142,7 @@ class Batches:
         return list(torch.split(rows[order], batch_sizes(len(rows), self._plan.experiment.batch_size)))
 
 
-def limits(plan: Plan, settings: Settings, place: Place) -> Limits:
+def limits(plan: Plan, settings: Settings) -> Limits:
     """What a connection must be able to carry for this plan, and no more."""
     samples = max(plan.experiment.batch_size + 1, PREDICTED_AT_ONCE)
     sizes = [

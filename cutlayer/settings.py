@@ -76,11 +76,14 @@ Kind = TypeVar("Kind", bound=Settings)
 def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -> Kind:
     """The settings in ``file``, changed by ``key=value`` (``plan.key=value``); mistakes are an ``ExperimentError``."""
     values = _toml(file)
-    plan = values.get("plan")
     where = file.parent
-    if isinstance(plan, str):
+    named = next((text.partition("=")[2] for text in reversed(overrides) if text.startswith("plan=")), None)
+    plan = values.get("plan")
+    if named is not None:
+        values["plan"] = _toml(Path(named))
+    elif isinstance(plan, str):
         values["plan"] = _toml(where / plan)
-    for text in overrides:
+    for text in (text for text in overrides if not text.startswith("plan=")):
         _override(values, text)
     tables = {key: value for key, value in values.items() if isinstance(value, dict) and key not in kind.model_fields}
     values = {key: value for key, value in values.items() if key not in tables}
@@ -113,6 +116,7 @@ def locked(folder: Path) -> Any:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        file.close()
         raise ExperimentError(
             f"another cutlayer process works in {folder}: end it, or choose another `folder`"
         ) from None

@@ -15,7 +15,8 @@ from torch import nn
 
 from cutlayer import network, registry
 from cutlayer.certificate import NAME
-from cutlayer.durable import Turn
+from cutlayer.compression import Compression, Line
+from cutlayer.defense import Defense
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
 from cutlayer.handover import Route
 from cutlayer.model import CutError
@@ -23,6 +24,7 @@ from cutlayer.protocol import Protocol
 from cutlayer.samples import batch_sizes
 from cutlayer.scene import scaling
 from cutlayer.seating import make_protocol
+from cutlayer.turn import Turn
 from cutlayer.wire import Agreement
 
 Values = TypeVar("Values", bound=BaseModel)
@@ -58,6 +60,8 @@ class Terms(BaseModel):
     classes: int = Field(ge=2, description="how many classes there are")
     clients: tuple[str, ...] = Field(min_length=1, max_length=1000, description="the clients' names, in turn order")
     trusted_party: str = Field("", description="who keeps the client part between turns, with handover = trusted_party")
+    codec: str = Field("", description="a wire codec among the defenses: half_precision, int8_quantization; lossy")
+    codec_options: dict[str, Any] = Field({}, description="the codec's options")
     evaluate: int = Field(1, ge=0, description="measure the accuracy after every so many epochs; 0: only at the end")
 
     @field_validator("clients")
@@ -100,6 +104,8 @@ class Plan:
     architecture: str
     """A digest of the network's layers and of the shapes of its weights."""
     plugins: Path | None = None
+    line: Line | None = None
+    """The wire with its codec, where there is one."""
 
     def agreed(self) -> dict[str, Any]:
         """What both sides must have alike, as JSON."""
@@ -175,9 +181,23 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
         agreement = protocol.agree(model, cuts, terms.inputs)
     except (CutError, network.NetworkError, registry.PluginError) as error:
         raise ExperimentError(" ".join(str(error).split())) from None
+    line = Line(_codec(terms, plugins), protocol.wire, agreement) if terms.codec else None
     shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
     architecture = hashlib.sha256(f"{model}{shapes}".encode()).hexdigest()[:16]
-    return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins)
+    return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins, line)
+
+
+def _codec(terms: Terms, plugins: Path | None) -> Compression:
+    try:
+        kind = registry.cls("defenses", terms.codec, Defense, plugins)
+        codec: Defense = registry.make(kind, terms.codec_options, terms.codec)
+    except registry.PluginError as error:
+        raise ExperimentError(f"codec: {error}") from None
+    if not isinstance(codec, Compression):
+        raise ExperimentError(
+            f"codec = {terms.codec!r}: this defense is no wire codec; it goes into a client's `defense`"
+        )
+    return codec
 
 
 def validated(kind: type[Values], values: Mapping[str, Any]) -> Values:

@@ -30,6 +30,7 @@ from cutlayer.session import Session
 from cutlayer.settings import ClientSettings, ServerSettings, Settings
 from cutlayer.terms import TRAINING_KEYS, Plan, make_plan
 from cutlayer.threat import Seat
+from cutlayer.trustee import Trustee
 from tests.scenes import PLUGINS, made_dataset, scene_of
 
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
@@ -67,6 +68,8 @@ class Deployment:
     folder: Path
     papers: Papers = field(default_factory=Papers)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """More settings of every client."""
     errors: list[BaseException] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     port: int = 0
@@ -78,7 +81,7 @@ class Deployment:
     def _settings(self, kind: type[Settings], name: str) -> Any:
         fixed = {"plan": {}, "folder": self.folder / name, "randomness": "plan", "dataset": "made", "plugins": PLUGINS}
         if kind is ClientSettings:
-            fixed |= {"server": f"127.0.0.1:{self.port}", "share": "dealt"}
+            fixed |= {"server": f"127.0.0.1:{self.port}", "share": "dealt", **self.own}
         return kind(**{"checkpoint_every": 3, "wait_seconds": SECONDS, **fixed, **self.settings})
 
     def place(self, name: str) -> Place:
@@ -95,7 +98,7 @@ class Deployment:
         roll = self.roll = Roll(self.plan, True, self.said.append)
         coordinator = Coordinator(place, roll, watch, self.said.append)
         identity = self.papers.identity("server", ["localhost", "127.0.0.1"])
-        bounds = limits(self.plan, place.settings, place)
+        bounds = limits(self.plan, place.settings)
         self.server, self.port = serve(f"127.0.0.1:{self.port}", identity, roll.names, roll.admit, bounds)
         return self._thread(lambda: self.missing.extend(coordinator.run()))
 
@@ -103,14 +106,26 @@ class Deployment:
         self, name: str, watch: Callable[[str, int, int], None] = lambda what, done, total: None
     ) -> threading.Thread:
         place = self.places[name] = self.place(name)
-        identity, bounds = self.papers.identity(name), limits(self.plan, place.settings, place)
+        identity, bounds = self.papers.identity(name), limits(self.plan, place.settings)
         address = f"127.0.0.1:{self.port}"
         member = Member(place, identity, lambda: connect(address, identity, "", bounds), watch)
         return self._thread(member.run)
 
+    def keep(self) -> threading.Thread:
+        """The trusted party."""
+        name = self.plan.terms.trusted_party
+        identity, bounds = self.papers.identity(name), limits(self.plan, self.places["server"].settings)
+        folder = self.folder / name
+        (folder / "state").mkdir(parents=True, exist_ok=True)
+        address = f"127.0.0.1:{self.port}"
+        trustee = Trustee(self.plan, identity, folder, lambda: connect(address, identity, "", bounds), print, {})
+        return self._thread(trustee.run)
+
     def run(self) -> None:
         """From beginning to end."""
         threads = [self.serve(), *(self.join(name) for name in self.plan.terms.clients)]
+        if self.plan.terms.trusted_party:
+            threads.append(self.keep())
         try:
             self.wait(*threads)
         finally:
@@ -149,9 +164,10 @@ class Deployment:
         return thread
 
 
-def in_process(plan: Plan, skipped: Sequence[int] = ()) -> tuple[Scene, Session, list[float]]:
+def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> tuple[Scene, Session, list[float]]:
     """The same plan as a session in this process, without the turns ``skipped``; the accuracy after every epoch."""
     values = {key: getattr(plan.experiment, key) for key in TRAINING_KEYS}
+    values |= {"defense": plan.terms.codec or "none", **more}
     scene = scene_of(**values, clients=len(plan.terms.clients), threads=1)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
@@ -170,9 +186,11 @@ def in_process(plan: Plan, skipped: Sequence[int] = ()) -> tuple[Scene, Session,
     return scene, session, found
 
 
-def assert_same_bits(deployed: Deployment, without: Sequence[int] = (), missing: Sequence[str] = ()) -> None:
+def assert_same_bits(
+    deployed: Deployment, without: Sequence[int] = (), missing: Sequence[str] = (), **more: Any
+) -> None:
     """Every party ends with its own part, and with the bits of a session in one process."""
-    _, session, accuracies = in_process(deployed.plan, without)
+    _, session, accuracies = in_process(deployed.plan, without, **more)
     last = session.clients[session.last or 0]
     server = {
         n.removeprefix("weights.").split(".", 1)[1]: t

@@ -10,10 +10,11 @@ import torch
 
 from cutlayer.channel import Channel
 from cutlayer.codec import decode, encode
-from cutlayer.durable import Durable, Turn, common_step
+from cutlayer.durable import Durable
 from cutlayer.message import Kind
 from cutlayer.place import Batches
 from cutlayer.threat import Seat
+from cutlayer.turn import Turn, common_step
 from cutlayer.wire import WireError
 from tests.deployments import CUTS, Deployment, made_here, plan_of, same
 from tests.scenes import made

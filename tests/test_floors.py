@@ -17,7 +17,7 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint"},
+        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"},
         1: {"codec", "wire", "seal"},
         2: {"channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat"},
@@ -33,7 +33,7 @@ FLOORS = {
         7: {"scene", "settle", "deployment", "truth", "residence", "transfer", "aftermath", "victim", "attacked"}
         | {"target", "traffic", "grants", "isolation", "estimate", "audit", "papers", "folder"}
         | {"pool", "sweep", "worker", "terms", "settings", "place", "outcome", "roll"}
-        | {"conversation", "coordinator", "member", "report", "display", "reproduction"},
+        | {"conversation", "relay", "trustee", "coordinator", "member", "report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names

@@ -6,9 +6,14 @@ import time
 
 import pytest
 
+from cutlayer import place
+from cutlayer.codec import decode
+from cutlayer.conversation import Conversation
+from cutlayer.experiment import ExperimentError
 from cutlayer.member import Member
+from cutlayer.terms import differences
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
-from tests.scenes import made
+from tests.scenes import made, made_dataset
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
@@ -37,10 +42,13 @@ def test_rates_scaling_and_a_carried_optimizer_are_those_of_a_session(tmp_path):
     assert_same_bits(deployed)
 
 
-def test_through_the_server_the_weights_arrive_alike(tmp_path):
-    deployed = Deployment(plan_of(3, handover="server", optimizer_state="reset"), tmp_path)
+@pytest.mark.parametrize("state", ["own", "carried", "reset"])
+@pytest.mark.parametrize("route", [{"handover": "server"}, {"handover": "trusted_party", "trusted_party": "tess"}])
+def test_on_every_route_the_weights_arrive_alike(tmp_path, route, state):
+    deployed = Deployment(plan_of(3, optimizer_state=state, **route), tmp_path)
     deployed.run()
     assert_same_bits(deployed)
+    assert list(tmp_path.rglob("*.frame")) == []
 
 
 class Gone(Exception):
@@ -142,6 +150,25 @@ def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol
     assert_same_bits(deployed)
 
 
+def test_only_where_the_plan_says_so_the_server_sees_a_client_part(tmp_path, monkeypatch):
+    seen = {}
+    for route in ("peer", "server"):
+        deployed = Deployment(plan_of(2, handover=route, epochs=1), tmp_path / route)
+        fetch = Conversation.fetch
+
+        def noting(talk, giver, fetch=fetch, route=route, **fields):
+            frame = fetch(talk, giver, **fields)
+            seen[route] = set(decode(frame).tensors)
+            return frame
+
+        monkeypatch.setattr(Conversation, "fetch", noting)
+        deployed.run()
+        monkeypatch.undo()
+        monkeypatch.setattr(place, "load_dataset", lambda experiment: made_dataset())
+    assert seen["peer"] == {"public", "certificate", "signature", "sealed"}
+    assert "0.conv.weight" in seen["server"]
+
+
 def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
     deployed = Deployment(plan_of(), tmp_path)
     deployed.serve()
@@ -155,3 +182,34 @@ def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
     assert "batch_size is 8 at the server, 4 at c0" in said
     assert "learning_rate is 0.001 at the server, 0.01 at c0" in said
     assert "epochs" not in said
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_an_agreed_codec_makes_frames_smaller_and_changes_what_it_changes_in_a_session(tmp_path, protocol):
+    plain, packed = (
+        Deployment(plan_of(protocol=protocol, codec=codec, epochs=1), tmp_path / f"with{codec}")
+        for codec in ("", "half_precision")
+    )
+    for deployed in (plain, packed):
+        deployed.run()
+        assert_same_bits(deployed)
+    assert packed.record("server").bytes_sent < plain.record("server").bytes_sent
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_clients_defense_acts_as_in_a_session(tmp_path, protocol):
+    own = {"defense": "gaussian_noise", "options": {"gaussian_noise": {"sigma": 0.2}}}
+    deployed = Deployment(plan_of(protocol=protocol, epochs=1), tmp_path, own=own)
+    deployed.run()
+    assert_same_bits(deployed, **own)
+
+
+def test_a_codec_of_one_side_alone_is_refused(tmp_path):
+    with pytest.raises(ExperimentError, match="as `codec` in the plan"):
+        Deployment(plan_of(), tmp_path, settings={"defense": "half_precision"}).place("c0")
+    with pytest.raises(ExperimentError, match="are a client's"):
+        Deployment(plan_of(), tmp_path, settings={"defense": "gaussian_noise"}).place("server")
+    with pytest.raises(ExperimentError, match="no wire codec"):
+        plan_of(codec="gaussian_noise")
+    one, other = plan_of(), plan_of(codec="half_precision")
+    assert "codec is" in differences(one.agreed(), other.agreed(), "c0")

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError
 from cutlayer.coordinator import Coordinator
-from cutlayer.duplex import RefusedError
+from cutlayer.duplex import Duplex, RefusedError
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
 from cutlayer.member import Member
@@ -35,6 +35,7 @@ from cutlayer.settings import (
 )
 from cutlayer.terms import Plan, differences
 from cutlayer.threat import Seat
+from cutlayer.trustee import Trustee
 from cutlayer.wire import WireError
 
 _QUIET_SECONDS = 15.0
@@ -58,7 +59,7 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
         coordinator = Coordinator(place, roll, watch, say)
         coordinator.outcome.write("training")
         try:
-            server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings, place))
+            server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings))
         except RuntimeError:
             raise ExperimentError(f"listen = {settings.listen!r}: this address cannot be listened at") from None
         how = "mutual TLS" if identity else "in the clear"
@@ -70,23 +71,29 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
             place.durable.shelf.close()
             lock.close()
         if missing:
-            say(f"without the final part: {', '.join(missing)}; the same command again hands it out")
+            peer = plan.experiment.handover is Route.PEER
+            again = "who trained last has it" if peer else "the same command again hands it out"
+            say(f"without the final client part: {', '.join(missing)}; {again}")
     console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
     found = read_party_record(settings.folder)
     assert found
     return found
 
 
-def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRecord:
-    """Take part in a training to its end; this client's record."""
+def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRecord | None:
+    """Take part in a training to its end; this client's record, none of a trusted party."""
     settings = read_settings(ClientSettings, file, overrides)
     plan = read_plan(settings)
     identity = identity_of(settings, settings.server)
     _sealable(plan, identity)
     name = identity.name if identity else settings.name
+    lock = locked(settings.folder)
+    if identity and name == plan.terms.trusted_party:
+        with lock:
+            _keep(plan, settings, identity, console)
+        return None
     if name not in plan.terms.clients:
         raise ExperimentError(f"{name!r} is not one of the plan's clients: {', '.join(plan.terms.clients)}")
-    lock = locked(settings.folder)
     record = read_party_record(settings.folder)
     _same_plan(settings, plan)
     if record and record.status == "done":
@@ -94,7 +101,7 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
     _stand(place)
-    bounds = limits(plan, settings, place)
+    bounds = limits(plan, settings)
     with _watching(console) as (watch, say):
         say(f"{name} joins {settings.server}" + (f", from step {place.durable.party.step}" if record else ""))
         member = Member(
@@ -106,9 +113,8 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
         )
         member.outcome.write("training")
         try:
-            member.run()
-        except (RefusedError, WireError, FrameError, SealError) as error:
-            raise ExperimentError(f"the training stopped: {error}") from None
+            with _told():
+                member.run()
         finally:
             place.durable.shelf.close()
             lock.close()
@@ -116,6 +122,27 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
     found = read_party_record(settings.folder)
     assert found
     return found
+
+
+def _keep(plan: Plan, settings: ClientSettings, identity: Identity, console: Console) -> None:
+    bounds = limits(plan, settings)
+    with _watching(console) as (watch, say):
+        say(f"{identity.name} joins {settings.server} and keeps the client part between turns")
+
+        def dial() -> Duplex:
+            return connect(settings.server, identity, settings.server_name, bounds)
+
+        with _told():
+            Trustee(plan, identity, settings.folder, dial, watch, settings.pins).run()
+    console.print("done: nothing is kept here any more", highlight=False)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (RefusedError, WireError, FrameError, SealError) as error:
+        raise ExperimentError(f"the training stopped: {error}") from None
 
 
 def _stand(place: Place) -> None:

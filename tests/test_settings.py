@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cutlayer.experiment import ExperimentError
+from cutlayer.settings import ClientSettings, ServerSettings, locked, read_plan, read_settings
+from cutlayer.terms import PLAN_KEYS
+
+PLAN = 'protocol = "vanilla"\nmodel = "lenet"\ncut = 2\ninputs = [1, 28, 28]\nclasses = 10\nclients = ["alice"]\n'
+DEPLOYING = (Path(__file__).parent.parent / "docs" / "deploying.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    path = tmp_path / "client.toml"
+    path.write_text('plan = "plan.toml"\nserver = "there:1"\ndataset = "mnist"\n[gaussian_noise]\nsigma = 0.5\n')
+    return path
+
+
+def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    settings = read_settings(ClientSettings, file, ["data_dir=data", "plan.epochs=7"])
+    assert settings.key == tmp_path / "key.pem"
+    assert settings.data_dir == tmp_path.parent / "data"
+    assert settings.options == {"gaussian_noise": {"sigma": 0.5}}
+    assert read_plan(settings).experiment.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["serverr=x"], "unknown key 'serverr', did you mean 'server'"),
+        (["threads=0"], "threads = 0"),
+        (["share=some"], "share = 'some'"),
+        (["plan.epoch=1"], "did you mean 'epochs'"),
+        (["nonsense"], "not of the form key=value"),
+        (["plan=none.toml"], "there is no such file"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(file, changes, message):
+    with pytest.raises(ExperimentError, match=message):
+        read_plan(read_settings(ClientSettings, file, changes))
+
+
+def test_what_is_missing_is_named_with_what_it_is(file):
+    file.write_text('plan = "plan.toml"\n')
+    with pytest.raises(ExperimentError, match="server is missing: host:port of the server"):
+        read_settings(ClientSettings, file)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(ExperimentError, match="another cutlayer process"):
+        locked(tmp_path)
+    locked(tmp_path).close()
+
+
+@pytest.mark.parametrize("key", sorted({*ServerSettings.model_fields, *ClientSettings.model_fields, *PLAN_KEYS}))
+def test_every_key_is_on_the_page(key):
+    assert f"`{key}`" in DEPLOYING
