@@ -175,6 +175,33 @@ def join(file: Party, changes: Changes = None) -> None:
         print(record.model_dump_json())
 
 
+@app.command()
+def record(
+    given: Given = None,
+    limit: Annotated[str, typer.Option(help="Keep at most so much, such as 500MB; the rest is left out.")] = "1GB",
+    training: Annotated[bool, typer.Option(help="Keep the training too, not only what attacks are aimed at.")] = True,
+) -> None:
+    """Run a deployment and keep what its server sees, for attacks on it later."""
+    from cutlayer.commands.record import record_all
+
+    file, overrides = _experiment(given, attack="unsplit")
+    for recording in record_all(file, overrides, limit, training, Console(stderr=True)):
+        print(recording.folder)
+
+
+@app.command()
+def replay(
+    recording: Annotated[Path, typer.Argument(help="A recording: runs/NAME/recordings/...")],
+    given: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="The attack and its options; commas sweep.")
+    ] = None,
+) -> None:
+    """Attack a recording: the guess is the one that the attack would have made live, to the last bit."""
+    from cutlayer.commands.record import replay_all
+
+    print(replay_all(recording, given or [], _command(), Console(stderr=True))[1])
+
+
 @app.command("list")
 def list_plugins(
     plugins: Annotated[Path | None, typer.Option(help="A folder with plug-ins of your own.")] = None,

@@ -16,7 +16,7 @@ from cutlayer.compression import Line
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
-from cutlayer.tap import wrap
+from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Knows, Note, Row
 from cutlayer.wire import Agreement
 
@@ -119,11 +119,13 @@ class LocalHost(Host):
         carrier: Carrier = Direct,
         adversary: Adversary | None = None,
         line: Line | None = None,
+        beside: Tap | None = None,
     ) -> None:
+        """``beside``: another tap, between the adversary and the party: a recorder, or what stands in for the party."""
         super().__init__()
         self.party = party
         self._occupant = Occupant(adversary)
-        self._line = line
+        self._line, self._beside = line, beside
         self._protocol, self._agreement, self._carrier = protocol, agreement, carrier
         served = self._watched(serving(protocol, party, agreement, keeper))
         self.answering = wrap(served, line.answering) if line else served
@@ -170,6 +172,7 @@ class LocalHost(Host):
         """Nothing to give back."""
 
     def _watched(self, handler: Handler) -> Handler:
+        handler = wrap(handler, self._beside) if self._beside else handler
         return wrap(handler, self.adversary) if self.adversary else handler
 
 

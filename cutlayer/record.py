@@ -247,6 +247,8 @@ class Record(_Part):
     experiment: dict[str, Any] = Field(default_factory=dict)
     started: str = ""
     command: str = ""
+    recording: str = ""
+    """The recording that the attack was shown; empty: a running deployment."""
 
     def on(self, link: str) -> Record:
         """This record with the seconds that its traffic takes on ``link``; empty: on none."""

@@ -24,7 +24,9 @@ from cutlayer.model import split
 from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
+from cutlayer.recording import Replayed
 from cutlayer.stream import Stream, derive
+from cutlayer.tap import Tap
 from cutlayer.threat import Architecture, Knows, Row, Seat, View
 
 Outside = Callable[[Knows, Mapping[str, Tensor]], Mapping[str, Tensor]]
@@ -53,6 +55,8 @@ class Brief:
     targets: tuple[Row, ...] = ()
     budgets: tuple[Budget, ...] = ()
     plugins: str = ""
+    tapes: tuple[str, ...] = ()
+    """Recorded files whose replies stand in for the party."""
     codec: str = ""
     """The defense that is the agreed wire codec; empty: tensors cross as they are."""
     codec_options: Mapping[str, Any] = field(default_factory=dict)
@@ -109,6 +113,7 @@ def seat_server(
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     carrier: Carrier = Direct,
     keeper: Keeper | None = None,
+    beside: Tap | None = None,
 ) -> LocalHost:
     """The server's party, with random weights until its state is restored, and the adversary of ``brief`` in its seat.
 
@@ -130,7 +135,9 @@ def seat_server(
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
         view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
-    return LocalHost(protocol, party, agreement, keeper or Keeper(Seat.SERVER.value), carrier, adversary, line)
+    beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
+    keeper = keeper or Keeper(Seat.SERVER.value)
+    return LocalHost(protocol, party, agreement, keeper, carrier, adversary, line, beside)
 
 
 def seat_clients(

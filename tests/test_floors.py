@@ -19,7 +19,7 @@ FLOORS = {
     for floor, names in {
         0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"},
         1: {"codec", "wire", "seal"},
-        2: {"channel", "party", "optimization", "duplex"},
+        2: {"recording", "channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat"},
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
@@ -30,7 +30,19 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"}
         | {"defending"},
-        7: {"scene", "settle", "deployment", "truth", "residence", "transfer", "aftermath", "victim", "attacked"}
+        7: {
+            "replay",
+            "recorder",
+            "scene",
+            "settle",
+            "deployment",
+            "truth",
+            "residence",
+            "transfer",
+            "aftermath",
+            "victim",
+            "attacked",
+        }
         | {"target", "traffic", "grants", "isolation", "estimate", "audit", "papers", "folder"}
         | {"pool", "sweep", "worker", "terms", "settings", "place", "outcome", "roll"}
         | {"conversation", "relay", "trustee", "coordinator", "member", "report", "display", "reproduction"},

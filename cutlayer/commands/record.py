@@ -1,0 +1,119 @@
+"""`cutlayer record` and `replay`: keep what a server saw, and attack it later."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cutlayer import registry
+from cutlayer.commands.audit import title
+from cutlayer.commands.train import _deployments, _title
+from cutlayer.display import Display
+from cutlayer.estimate import attack_pace, training_seconds
+from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.folder import cell_folder, run_folder
+from cutlayer.grid import override
+from cutlayer.record import NOT_APPLICABLE, Record, write_record
+from cutlayer.recorder import Recording, open_recording, record, truth_kept
+from cutlayer.recording import RecordingError
+from cutlayer.replay import KEYS, refusal, replay_cell
+from cutlayer.report import summary_table, write_report
+from cutlayer.settle import settle
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def bytes_of(text: str) -> int:
+    """The number that a size such as ``500MB`` means; anything else is an ``ExperimentError``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMG]?)B?", text.strip())
+    if not match or not float(match[1]):
+        raise ExperimentError(f"--limit {text!r} is no size: a number with kB, MB or GB, such as 500MB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def record_all(
+    file: Path | None, overrides: Sequence[str], limit: str, training: bool, console: Console
+) -> list[Recording]:
+    """Record every deployment that is asked for."""
+    room = bytes_of(limit)
+    with contextlib.redirect_stdout(sys.stderr):
+        cells = _deployments(file, overrides)
+        run = run_folder(cells)
+        seconds = [training_seconds(scene, run / "recordings", {}) for scene in cells]
+        found = []
+        with Display(console, [_title(scene) for scene in cells], seconds) as display:
+            for number, scene in enumerate(cells):
+                display.begin(number)
+                found.append(record(scene, run, room, training, partial(display.progress, number)))
+                display.end(number)
+                for line in _told(found[-1], room):
+                    console.print(line, highlight=False, soft_wrap=True)
+    return found
+
+
+def _told(recording: Recording, room: int) -> Iterator[str]:
+    for name, segment in recording.segments.items():
+        cut = "" if segment.complete else f"; NOT complete: the limit of {room / 1e6:.0f} MB is reached"
+        yield f"    {name}: {segment.exchanges} exchanges, {segment.bytes / 1e6:.1f} MB{cut}"
+    for name, why in recording.left_out.items():
+        yield f"    {name}: left out: {why}"
+
+
+def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Console) -> tuple[list[Record], Path]:
+    """Show a recording to every attack that is asked for; the records, and the report on them."""
+    try:
+        recording = open_recording(folder)
+        experiment, _ = truth_kept(recording)
+    except RecordingError as error:
+        raise ExperimentError(str(error)) from None
+    with contextlib.redirect_stdout(sys.stderr):
+        scenes = [scene for one in _experiments(experiment, overrides) for scene in settle(one)]
+        run = folder.parent.parent / "replays" / folder.name
+        seconds = [0.0 if refusal(scene) else attack_pace(scene).seconds(scene) for scene in scenes]
+        records = []
+        with Display(console, [title(scene) for scene in scenes], seconds) as display:
+            for number, scene in enumerate(scenes):
+                display.begin(number)
+                try:
+                    outcome = replay_cell(scene, recording, partial(display.progress, number))
+                except RecordingError as error:
+                    raise ExperimentError(str(error)) from None
+                done = outcome.record.model_copy(update={"command": command})
+                write_record(cell_folder(scene, run), done, outcome.images)
+                records.append(done)
+                display.end(number)
+        report = write_report(run)
+    console.print(summary_table(records))
+    for one in records:
+        if one.status == NOT_APPLICABLE:
+            console.print(f"{one.cell.attack}: {one.reason}", highlight=False, soft_wrap=True, markup=False)
+    return records, report
+
+
+def _experiments(base: Experiment, overrides: Sequence[str]) -> Iterator[Experiment]:
+    """What ``overrides`` make of the recorded experiment; several values of a key make several."""
+    given = dict(override(text) for text in overrides)
+    attacks = registry.names("attacks", base.plugins)
+    for key in given:
+        plugin = key.partition(".")[0]
+        if key not in KEYS and not ("." in key and plugin in attacks):
+            known = ", ".join(KEYS)
+            raise ExperimentError(f"{key} was settled when this was recorded; a replay takes {known}, attacks' options")
+    axes = {key: value if isinstance(value, list) and key != "offers" else [value] for key, value in given.items()}
+    for choice in itertools.product(*axes.values()):
+        values: dict[str, Any] = {"options": {name: dict(own) for name, own in base.options.items()}}
+        for key, value in zip(axes, choice, strict=True):
+            plugin, dot, option = key.partition(".")
+            if dot:
+                values["options"].setdefault(plugin, {})[option] = value
+            else:
+                values[key] = value
+        yield base.with_values(**values)

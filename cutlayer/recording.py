@@ -1,0 +1,169 @@
+"""Recorded wires: the messages of one party in one file, which a kill at any moment leaves readable."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cutlayer.codec import MAX_FRAME, FrameError, decode, encode
+from cutlayer.message import Message
+
+logger = logging.getLogger("cutlayer")
+MAGIC = b"cutlayer wire 1\n"
+_LENGTH, _CHECK = 8, 4
+_HEAD = 2 * _LENGTH + _CHECK
+
+
+class RecordingError(ValueError):
+    """A file that is no recording, or a recording that does not hold what is asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its reply, as one party saw them."""
+
+    request: Message
+    reply: Message
+
+
+class Recorder:
+    """A tap that keeps what passes it in a file, up to ``limit`` bytes; it changes nothing.
+
+    An exchange is written whole or not at all: once one would go over the limit, it and all later ones are left out
+    and ``full`` is set. A file that is there already is gone on with, less an exchange at its end that a kill cut off.
+    An exchange that was kept before, to the bit, is not kept again: a party that works through its last steps once
+    more after an interruption records them once.
+    """
+
+    def __init__(self, file: Path, limit: int) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tape = Tape(file)
+        self._seen = {_digest(frames) for frames in tape.frames()} if file.exists() else set()
+        self.exchanges, self.bytes, self.full, self.limit = len(self._seen), max(tape.whole, len(MAGIC)), False, limit
+        if tape.cut_off:
+            logger.warning("%s", tape.told())
+        self._file = file.open("r+b" if file.exists() else "w+b")
+        self._file.truncate(tape.whole)
+        if not tape.whole:
+            self._file.write(MAGIC)
+        self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+
+    def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
+        """Pass ``request`` on, and keep it with its reply."""
+        # Encoded before it is passed on: the party that gets it may write into it.
+        asked = encode(request)
+        reply = handler(request)
+        self.keep(asked, encode(reply))
+        return reply
+
+    def keep(self, request: bytes, reply: bytes) -> None:
+        """Write one exchange of two frames, where there is room for it."""
+        size = _HEAD + len(request) + len(reply)
+        digest = _digest((request, reply))
+        if self.full or digest in self._seen:
+            return
+        if self.bytes + size > self.limit:
+            self.full = True
+            logger.warning("%s is full at its limit of %d bytes: nothing more is recorded", self._file.name, self.limit)
+            return
+        lengths = len(request).to_bytes(_LENGTH, "little") + len(reply).to_bytes(_LENGTH, "little")
+        check = _checksum(lengths, request, reply).to_bytes(_CHECK, "little")
+        # One write: what a kill leaves of it is a part of one exchange, at the end of the file.
+        self._file.write(b"".join([lengths, check, request, reply]))
+        self._file.flush()
+        self._seen.add(digest)
+        self.bytes += size
+        self.exchanges += 1
+
+    def close(self) -> None:
+        """Flush to the disk and let go of the file."""
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+class Tape:
+    """A recorded file, read exchange by exchange: it need not fit into memory."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.whole = 0
+        """Bytes up to the end of the last whole exchange; known once it has been read to its end."""
+        self.cut_off = 0
+        """Bytes behind them, which were dropped."""
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """The exchanges in order, decoded; ``RecordingError`` where the file is no recording."""
+        for request, reply in self.frames():
+            try:
+                yield Exchange(decode(request), decode(reply))
+            except FrameError as error:
+                raise RecordingError(f"{self.file}: {error}") from error
+
+    def frames(self) -> Iterator[tuple[bytes, bytes]]:
+        """The same as bytes."""
+        self.whole, self.cut_off = 0, 0
+        with self.file.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            start = file.read(len(MAGIC))
+            if start != MAGIC[: len(start)]:
+                raise RecordingError(f"{self.file} is not a recording of this version of cutlayer")
+            self.whole = len(MAGIC) if len(start) == len(MAGIC) else 0
+            while self.whole and (found := _next(file, size - self.whole)):
+                self.whole += _HEAD + len(found[0]) + len(found[1])
+                yield found
+            self.cut_off = size - self.whole
+
+    def told(self) -> str:
+        """What to say of bytes that were dropped; empty where none were."""
+        if not self.cut_off:
+            return ""
+        return f"{self.file}: its last {self.cut_off} bytes are no whole exchange and are dropped"
+
+
+class Replayed:
+    """A tap that never asks the party behind it: it gives the recorded replies, in their order."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._exchanges = (exchange for file in files for exchange in Tape(file))
+
+    def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
+        """The reply that was recorded to ``request``; another request than the recorded one is a defect."""
+        recorded = next(self._exchanges, None)
+        asked = None if recorded is None else recorded.request
+        if asked is None or (asked.kind, asked.sender, asked.step) != (request.kind, request.sender, request.step):
+            raise RecordingError(f"a {request.kind} message of step {request.step} was not recorded here")
+        assert recorded is not None
+        return recorded.reply
+
+
+def _next(file: io.BufferedReader, left: int) -> tuple[bytes, bytes] | None:
+    head = file.read(_HEAD)
+    if len(head) < _HEAD:
+        return None
+    lengths, check = head[: 2 * _LENGTH], head[2 * _LENGTH :]
+    first, second = (int.from_bytes(part, "little") for part in (lengths[:_LENGTH], lengths[_LENGTH:]))
+    if max(first, second) > MAX_FRAME or _HEAD + first + second > left:
+        return None
+    request, reply = file.read(first), file.read(second)
+    return (request, reply) if _checksum(lengths, request, reply) == int.from_bytes(check, "little") else None
+
+
+def _checksum(*parts: bytes) -> int:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(part, found)
+    return found
+
+
+def _digest(frames: tuple[bytes, bytes]) -> int:
+    # Python's own hash of bytes: 64 bits, and another secret in each process.
+    return hash(frames)

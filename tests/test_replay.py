@@ -1,0 +1,204 @@
+"""A recording attacked later gives the guess of a live attack, and holds nothing but what its party saw."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cutlayer import replay as module
+from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.audit import run_cell
+from cutlayer.judge import Judgement
+from cutlayer.record import DONE, NOT_APPLICABLE, Record
+from cutlayer.recorder import Recording, open_recording, record, shape_of, truth_kept
+from cutlayer.recording import RecordingError, Tape
+from cutlayer.replay import LIVE, refusal, replay_cell
+from cutlayer.scene import Scene
+from cutlayer.threat import Seat
+from tests import trials
+from tests.cells import quiet
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+ROOM = 1 << 28
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+CASES = [case for case in trials.cases() if not refusal(trials.scene_of(case))]
+
+
+def recorded(case: trials.Case) -> Recording:
+    """One recording for all attacks in a protocol that want as many targets: the deployment is the same."""
+    return _recorded(*_deployment(case))
+
+
+@cache
+def _recorded(*deployment: Any) -> Recording:
+    alike = next(trials.scene_of(case) for case in CASES if _deployment(case) == deployment)
+    return record(alike, trials._folder() / f"recorded-{alike.experiment.targets}", ROOM, True, quiet)
+
+
+def _deployment(case: trials.Case) -> tuple[Any, ...]:
+    experiment = trials.scene_of(case).experiment
+    return experiment.protocol, experiment.targets, experiment.when
+
+
+UNSPLIT = next(case for case in CASES if (case.attack, case.protocol) == ("unsplit", "vanilla"))
+
+
+def replayed(scene: Scene, recording: Recording) -> tuple[Record, list[Guess]]:
+    """The record of a replay that is offered all that its attack declares, and the guesses."""
+    guesses: list[Guess] = []
+
+    def noted(guess: Guess, *others: Any) -> Judgement:
+        guesses.append(guess)
+        return Judgement(())
+
+    told = lambda s, attack: trials.told_of(s, s.attack.threat.knows, attack)  # noqa: E731
+    with patch.object(module, "judge", noted), patch.object(module, "brief", told):
+        return replay_cell(scene, recording, quiet).record, guesses
+
+
+def same(ones: Any, others: Any) -> bool:
+    return len(ones) == len(others) > 0 and all(
+        (one.goal, one.rows, one.part, one.name, one.tensors.keys())
+        == (other.goal, other.rows, other.part, other.name, other.tensors.keys())
+        and all(torch.equal(tensor, other.tensors[name]) for name, tensor in one.tensors.items())
+        for one, other in zip(ones, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_replayed_guess_is_the_live_one(case: trials.Case) -> None:
+    live = trials.trial(case)
+    found, guesses = replayed(trials.scene_of(case), recorded(case))
+    assert found.status == live.record.status, found.reason
+    if live.record.status == DONE:
+        assert same(guesses, live.guesses)
+        assert found.threat.used == live.record.threat.used
+        assert found.recording == recorded(case).folder.name
+
+
+def test_every_protocol_and_several_attacks_were_replayed() -> None:
+    assert {case.attack for case in CASES} >= {"unsplit", "label_inference", "inversion_query_free"}
+    assert {case.protocol for case in CASES} == {"vanilla", "u_shaped", "label_only"}
+
+
+def test_another_process_replays_the_same() -> None:
+    _, here = replayed(trials.scene_of(UNSPLIT), recorded(UNSPLIT))
+    _, there = replayed(trials.scene_of(UNSPLIT, isolate=True), recorded(UNSPLIT))
+    assert same(here, there)
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("defense", ["none", "int8_quantization"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("protocol", CUTS)
+def test_an_attack_that_watches_the_training_is_shown_all_of_it(
+    protocol: str, when: str, defense: str, tmp_path: Path
+) -> None:
+    """The spy draws random numbers for each message it is shown: one more or less, and its guess differs."""
+    values = {"protocol": protocol, "cut": CUTS[protocol], "when": when, "defense": defense, "isolate": False}
+    scene = scene_of(attack="spy", clients=2, handover="server", **values)
+    live, guesses = run_cell(scene, tmp_path, quiet).record, []
+    infer = type(scene.attack).infer
+
+    def noted(attack: Any) -> Any:
+        guesses.append(infer(attack))
+        return guesses[-1]
+
+    recording = record(scene, tmp_path, ROOM, True, quiet)
+    with patch.object(type(scene.attack), "infer", noted):
+        run_cell(scene, tmp_path, quiet)
+        again = replay_cell(scene, recording, quiet).record
+    assert same(*guesses)
+    assert again.attack.notes == live.attack.notes
+    assert (again.scores, again.verdict, again.utility) == (live.scores, live.verdict, live.utility)
+    assert again.traffic == live.traffic
+    assert again.training == live.training or when == "before"
+
+
+@pytest.mark.parametrize(
+    ("attack", "options", "why"),
+    [
+        ("fsha", {}, "tampers"),
+        ("inversion_black_box", {}, "cannot hold peer_queries"),
+        ("inversion_white_box", {}, "cannot hold peer_weights"),
+        ("label_inference", {"observes": "weights"}, "cannot hold peer_gradients"),
+        ("client_backdoor", {}, "at the client's seat"),
+    ],
+)
+def test_what_needs_more_than_a_recording_does_not_apply(attack: str, options: dict[str, Any], why: str) -> None:
+    case = trials.Case(attack, "vanilla", tuple(options.items()))
+    scene = trials.scene_of(case)
+    found = replay_cell(scene, recorded(UNSPLIT), quiet).record
+    assert found.status == NOT_APPLICABLE
+    assert why in found.reason
+    assert isinstance(scene.attack, TamperingAttack) or scene.attack.threat.knows & {*LIVE} or "seat" in why
+
+
+def test_targets_that_were_not_recorded_are_named() -> None:
+    scene = trials.scene_of(UNSPLIT)
+    scene = dataclasses.replace(scene, experiment=scene.experiment.with_values(targets=3))
+    found = replay_cell(scene, recorded(UNSPLIT), quiet).record
+    assert found.status == NOT_APPLICABLE
+    assert "holds no predict-3-by-3; it holds training" in found.reason
+
+
+@pytest.mark.usefixtures("made")
+def test_a_recording_that_was_full_says_so(tmp_path: Path) -> None:
+    scene = scene_of(attack="spy", protocol="vanilla", cut="1", isolate=False, epochs=4)
+    recording = record(scene, tmp_path, 180_000, True, quiet)
+    training = recording.segments["training"]
+    assert not training.complete
+    assert 0 < training.bytes <= 162_000
+    assert training.bytes == recording.file("training").stat().st_size
+    assert sum(segment.bytes for segment in recording.segments.values()) <= 180_000
+    assert recording.segments[shape_of(scene).name].complete
+    found = replay_cell(scene, recording, quiet).record
+    assert (found.status, found.reason.partition(",")[0]) == (
+        NOT_APPLICABLE, "the recording of training stopped at its limit"
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("made")
+def test_a_recording_holds_what_its_party_saw_and_nothing_else(tmp_path: Path) -> None:
+    """In u_shaped a server sees neither inputs nor labels nor logits; row numbers are the judge's."""
+    scene = scene_of(attack="spy", protocol="u_shaped", cut="1:4", clients=2, isolate=False)
+    recording = record(scene, tmp_path, ROOM, True, quiet)
+    names = {
+        name
+        for segment in recording.segments
+        for exchange in Tape(recording.file(segment))
+        for message in (exchange.request, exchange.reply)
+        for name in message
+    }
+    assert names == {"smashed", "features", "features_grad", "grad"}
+    client = scene.protocol.deal(scene.model, scene.cuts)[Seat.CLIENT]
+    own = {tuple(w.shape) for part in client for w in part.parameters()}
+    for path in recording.folder.glob("*.safetensors"):
+        kept = load_file(path)
+        assert not own & {tuple(t.shape) for name, t in kept.items() if name.startswith("weights.")}
+    told = (recording.folder / "recording.json").read_text()
+    assert f'"seed": {scene.experiment.seed}' not in told
+    assert {path.suffix for path in recording.folder.iterdir()} == {".wire", ".safetensors", ".json"}
+    shutil.rmtree(recording.truth)
+    with pytest.raises(RecordingError, match="is not there"):
+        truth_kept(open_recording(recording.folder))
+
+
+def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="holds no recording"):
+        open_recording(tmp_path)
+    (tmp_path / "training.wire").write_bytes(b"cutlayer wire 1\n")
+    with pytest.raises(RecordingError, match="it was broken off"):
+        open_recording(tmp_path)
+    (tmp_path / "recording.json").write_text("{}")
+    with pytest.raises(RecordingError, match="is not of this version"):
+        open_recording(tmp_path)
