@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cutlayer import papers, registry
+from cutlayer.auxiliary import OWN_SPLITS
 from cutlayer.commands.audit import watched
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import Experiment, ExperimentError
@@ -86,24 +87,37 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
 
 
 def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene], list[str], list[str]]:
-    """The cells that can be run here; a line about each dataset that is not here, and each cell that is refused."""
+    """The cells that can be run here; a line about each dataset that is not here, and each cell that is refused.
+
+    A dataset may be the victim's, or the adversary's own.
+    """
     cells: list[Scene] = []
     absent: dict[str, DatasetError] = {}
     refused: list[ExperimentError] = []
     with console.status("settling the cells") if console.is_terminal else contextlib.nullcontext():
         for experiment in asked:
-            if experiment.dataset in absent:
+            names = [experiment.dataset, *([] if experiment.aux in OWN_SPLITS else [experiment.aux])]
+            if absent.keys() & names:
                 continue
             try:
-                load_dataset(experiment)
-                cells += scenes([experiment])
-            except DatasetError as error:
-                absent[experiment.dataset] = error
+                for name in names:
+                    absent |= _absence(experiment, name)
+                if not absent.keys() & names:
+                    cells += scenes([experiment])
             except ExperimentError as error:
                 refused.append(error)
     if asked and not cells:
         raise refused[0] if refused else ExperimentError(str(next(iter(absent.values()))))
     return cells, [f"{name}: not run: {error}" for name, error in absent.items()], [f"refused: {e}" for e in refused]
+
+
+def _absence(experiment: Experiment, name: str) -> dict[str, DatasetError]:
+    """Why the dataset cannot be had here, by its name; empty where it can."""
+    try:
+        load_dataset(experiment, "" if name == experiment.dataset else name)
+    except DatasetError as error:
+        return {name: error}
+    return {}
 
 
 def _named(scene: Scene) -> str:

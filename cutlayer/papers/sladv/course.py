@@ -1,0 +1,147 @@
+"""What the tables leave out: could the clients have noticed, the theory of section 4.3, and other readings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cutlayer.papers.sladv.setup import sladv
+from cutlayer.papers.sladv.tables import ALPHAS, DROPS, NOT_RUN, SEEN, alpha_cells, lines, of
+from cutlayer.record import Record
+from cutlayer.reproduction import plot
+from cutlayer.reproduction.block import Block, Figure, Table
+from cutlayer.reproduction.comparison import DASH, Number, comparison, spelled
+from cutlayer.reproduction.found import Found, Group, nearest
+from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.statistic import Interval, interval
+
+_CURVES = {
+    "task_gradient_norm": "norm of the task's gradient",
+    "returned_gradient_norm": "norm of the returned one",
+    "gradient_cosine": "cosine of the two",
+}
+
+
+def _by_alpha(found: Found, exhibit: Exhibit) -> list[tuple[str, float, Group]]:
+    groups = []
+    for column in (*SEEN, "digits"):
+        own = {"dataset": "digits"} if column == "digits" else of(column)
+        for alpha in ALPHAS:
+            group = nearest(found.groups(exhibit, {**own, "sladv.alpha": alpha}))
+            groups += [(column, alpha, group)] if group else []
+    return groups
+
+
+def _noticed(found: Found) -> list[Block]:
+    groups, rows = _by_alpha(found, GRADIENTS), []
+    panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
+    for column, alpha, group in groups:
+        means = [interval(_mean(record, name) for record in group.records) for name in _CURVES]
+        rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *(spelled(m, _three) for m in means)])
+        if column in {"cifar10", "digits"}:
+            for name, told in _CURVES.items():
+                courses = [record.attack.curves.get(name, []) for record in group.records]
+                points = [(float(place + 1), interval(at)) for place, at in enumerate(zip(*courses, strict=False))]
+                panels.setdefault(told, {})[f"alpha {alpha:g}"] = [(place, mean) for place, mean in points if mean]
+    if not rows:
+        return [NOT_RUN]
+    heads = ["alpha", "own images", "setting", "seeds", *_CURVES.values()]
+    caption = "The gradients that a client gets back, over the training (points spread evenly over its steps)."
+    drawn = [Figure("gradients", caption, plot.lines(panels, "point", ""))] if panels else []
+    return [*drawn, Table(heads, rows)]
+
+
+def _mean(record: Record, name: str) -> float | None:
+    found = interval(record.attack.curves.get(name, []))
+    return found.mean if found else None
+
+
+def _three(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3f}"
+
+
+GRADIENTS = Exhibit(
+    name="gradients",
+    title="Could the clients have noticed?",
+    text="""Means over the training. Who is returned a gradient sees only the sum; what honest training would return is
+the row of alpha = 0, and the task's own gradient in the same step. The paper says that clients cannot detect it.""",
+    cells=alpha_cells,
+    blocks=_noticed,
+)
+
+_THEORY = {
+    "loss_correlation": "rank correlation of similarity and loss",
+    "layer_distance": "largest distance d of the layers",
+    "slope_similarity": "similarity of their input gradients",
+}
+
+
+def _theory(found: Found) -> list[Block]:
+    groups, rows = _by_alpha(found, THEORY), []
+    panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
+    numbers = {name: Number(told, name, "evasion") for name, told in _THEORY.items()}
+    for column, alpha, group in groups:
+        told = []
+        for name, number in numbers.items():
+            ours, blind = number.measured(group.records)
+            told += [spelled(ours, number.spell), number.spell(blind.mean if blind else None)]
+            # On an axis of powers of ten there is no place for 0.
+            at = alpha or min(other for other in ALPHAS if other) / 10
+            if ours:
+                panels.setdefault(_THEORY[name], {}).setdefault(column, []).append((at, ours))
+        rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *told])
+    if not rows:
+        return [NOT_RUN]
+    heads = [
+        "alpha",
+        "own images",
+        "setting",
+        "seeds",
+        *(head for told in _THEORY.values() for head in (told, "blind")),
+    ]
+    caption = "The quantities of section 4.3 against alpha (alpha = 0 at the left end)."
+    drawn = [Figure("theory", caption, plot.lines(panels, "alpha", "", log=True))] if panels else []
+    return [*drawn, Table(heads, rows)]
+
+
+THEORY = Exhibit(
+    name="theory",
+    title="The theory of section 4.3, measured",
+    text="""Conclusion 1: the lower the cosine similarity of what the server's part gives, the higher the loss: a
+negative rank correlation over the targets; blind, the same for random signs. Conclusion 2: the similarity's loss brings
+true and shadow layers together (d, of single images; blind, a shadow that always gives the mean) and with them their
+input gradients (cosine; blind 0).""",
+    cells=alpha_cells,
+    blocks=_theory,
+)
+
+_READINGS: dict[str, dict[str, Any]] = {
+    "as in table 1": {},
+    "aligned at the server's output": {"align": "server_output"},
+    "L2 norm over the batch": {"distance": "norm"},
+    "in vanilla": {"protocol": "vanilla"},
+}
+
+
+def _readings_cells(scale: Scale) -> list[Cell]:
+    return [sladv(scale, **reading) for reading in _READINGS.values()]
+
+
+def _readings(found: Found) -> list[Block]:
+    made = []
+    for told, reading in _READINGS.items():
+        for scale in ("paper", "smoke"):
+            values = sladv(scale, **reading).values
+            wanted = {key: values[key] for key in ("dataset", "protocol", "sladv.align", "sladv.distance")}
+            made += lines(found, READINGS, wanted, (told, values["dataset"]), None)
+    return list(comparison(("reading", "dataset"), DROPS, made)) if made else [NOT_RUN]
+
+
+READINGS = Exhibit(
+    name="readings",
+    title="Aligned elsewhere, measured otherwise, and in vanilla",
+    text="""Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
+over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: the mean
+square is ours, the norm over a whole batch the other reading.""",
+    cells=_readings_cells,
+    blocks=_readings,
+)

@@ -1,0 +1,116 @@
+"""The paper's deployments and attacks as cells, and what is cut short at which scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cutlayer.papers.sladv.printed import COLUMNS
+from cutlayer.reproduction.paper import Cell, Scale
+
+BLOCKS = {
+    "resnet18": (0, 3, 5, 7),
+    "mobilenet_v2": (0, 5, 9, 13),
+    "densenet": (0, 2, 4, 6),
+    "efficientnet_b0": (0, 4, 7, 10),
+    "lenet": (1, 2, 4, 5),
+}
+"""By network: the client's last block at cuts 1 to 4."""
+LAST = {"resnet18": 10, "mobilenet_v2": 20, "densenet": 8, "efficientnet_b0": 18, "lenet": 9}
+"""The block before the client's last part, which is one linear layer."""
+MULTI = {
+    "resnet18": ("64", "32-64", "32-64-128@2", "32-64-128@2-256@2"),
+    "mobilenet_v2": ("32", "16-32@2", "16-32@2-64@2", "16-32-64@2-96@2"),
+    "densenet": ("24", "24-48@2", "24-48@2-96@2", "24-48@2-96@2-192@2"),
+    "efficientnet_b0": ("32", "32-24@2", "32@2-24@2-80@2", "32-24@2-80@2-112@2"),
+}
+"""Blocks of the shadow "multi" at cuts 1 to 4, as the authors' code has them."""
+FAR = "fashion_mnist"
+"""Images of quite another kind, which the paper does not have."""
+ALL_COLUMNS = (*COLUMNS, FAR)
+STANDIN = "lenet"
+"""The network of the scale ``smoke``, on the embedded digits."""
+EIGHT, SIXTEEN = "8/255", "16/255"
+_OFFERS = ["natural_inputs", "aux_inputs"]
+
+
+def deployment(scale: Scale, model: str = "resnet18", cut: int = 1, protocol: str = "u_shaped") -> dict[str, Any]:
+    """What is attacked: 3,000 iterations of batches of 128 are 9.4 epochs over ten clients with 4,000 images each."""
+    if scale == "smoke":
+        model = STANDIN
+    blocks = str(BLOCKS[model][cut - 1]) + (f":{LAST[model]}" if protocol == "u_shaped" else "")
+    values: dict[str, Any] = {
+        "dataset": "cifar10",
+        "model": model,
+        "protocol": protocol,
+        "cut": blocks,
+        "clients": 10,
+        "share": 0.2,
+        "turn": 1,
+        "optimizer_state": "carried",
+        "when": "after",
+        "epochs": 1 if scale == "quick" else 9,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "learning_rate": 0.01,
+        "train_rows": None,
+        "test_rows": None,
+        "budget": 0.3,
+        "budget_unit": "normalized",
+        "steps": "paper" if scale == "paper" else "quick",
+    }
+    if scale == "smoke":
+        values |= {"dataset": "digits", "clients": 2, "epochs": 1, "batch_size": 32, "budget_unit": "pixel"}
+        values |= {"train_rows": 200, "test_rows": 60}
+    return values
+
+
+def own_images(column: str, count: int, scale: Scale) -> dict[str, Any]:
+    """The server's own images; of the clients' dataset those that no client has."""
+    if scale == "smoke":
+        return {"aux": "share", "aux_rows": 30}
+    return {"aux": "share" if column == "cifar10" else column, "aux_rows": count}
+
+
+def sladv(
+    scale: Scale,
+    column: str = "cifar10",
+    count: int = 4096,
+    model: str = "resnet18",
+    cut: int = 1,
+    protocol: str = "u_shaped",
+    **options: Any,
+) -> Cell:
+    """One run of the attack, by default as in the paper's tables 1 to 4, on all test images."""
+    named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", "distance": "mean", **options}
+    values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
+    values |= {f"sladv.{name}": value for name, value in named.items()}
+    adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}
+    return Cell({**values, **_targets(scale, 10000)}, {"offers": _OFFERS, **adapt, **_how(scale)})
+
+
+def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any) -> Cell:
+    """A transfer attack on the honest victim, or on the one that SLADV has weakened (``attacked``)."""
+    values = deployment(scale) | own_images("cifar10", count, scale) | {"attack": attack}
+    under = {"under": "sladv", "sladv.alpha": 1.0} if victim == "attacked" else {"under": ""}
+    values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
+    white = options.get("network") == "victim"
+    if white:
+        # No proxy is trained, whatever the scale.
+        values[f"{attack}.epochs"] = 60
+    offers = [*_OFFERS, "aux_labels", "peer_architecture", *(["peer_weights"] if white else [])]
+    short: Mapping[str, Any] = {}
+    if scale == "smoke" and not white:
+        short = {f"{attack}.epochs": 1}
+    return Cell({**values, **_targets(scale, 512 if scale == "quick" else 10000)},
+                {"offers": offers, **short, **_how(scale)})  # fmt: skip
+
+
+def _targets(scale: Scale, count: int) -> dict[str, Any]:
+    return {"targets": 20 if scale == "smoke" else count}
+
+
+def _how(scale: Scale) -> dict[str, Any]:
+    # Where seconds count, the process that isolates a cell takes longest.
+    return {"pixel_budgets": [8, 16], **({"isolate": False} if scale == "smoke" else {})}

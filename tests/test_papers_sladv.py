@@ -1,0 +1,113 @@
+"""SLADV's reproduction: cells that fit the networks, shadows that fit the cuts, tables of made records, absent data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from cutlayer.commands import reproduce as command
+from cutlayer.commands.reproduce import Request, reproduce
+from cutlayer.dataset import Dataset, DatasetError
+from cutlayer.experiment import Experiment
+from cutlayer.model import blocks, split
+from cutlayer.papers.sladv import PAPER, printed
+from cutlayer.papers.sladv.setup import BLOCKS, LAST, MULTI
+from cutlayer.record import AttackRun, Cell, Record, Score, write_record
+from cutlayer.registry import module
+from cutlayer.reproduction.found import find
+from cutlayer.reproduction.page import write_markdown
+from cutlayer.reproduction.paper import SCALES
+from cutlayer.reproduction.plan import experiments
+from cutlayer.seating import make_attack
+from cutlayer.shadow import shadow
+
+
+def test_what_is_printed() -> None:
+    assert printed.TABLE_1["128"] == {
+        "svhn": 0.1407, "cifar10": 0.1631, "cifar100": 0.2031, "tiny_imagenet": pytest.approx(0.1547)
+    }  # fmt: skip
+    assert [len(table) for table in (printed.TABLE_1, printed.TABLE_3, printed.TABLE_4)] == [6, 6, 6]
+    # What the tables share: 4,096 images, alpha 1, cut 1, ResNet18.
+    for column in printed.COLUMNS:
+        same = {printed.TABLE_1["4096"][column], printed.TABLE_3["1"][column], printed.TABLE_6[column]["resnet18"]}
+        assert same == {printed.TABLE_5[form]["1"][column] for form in ("single", "multi")}
+    assert all(printed.TABLE_2["sladv"][n] == printed.TABLE_1[str(n)]["cifar10"] for n in (1024, 2048, 4096))
+
+
+@pytest.mark.parametrize("name", MULTI)
+def test_cuts_and_shadows_are_those_of_the_network(name: str) -> None:
+    found = module("models", name)
+    model = found.build().eval()
+    assert BLOCKS[name] == found.CUTS
+    assert blocks(model)[LAST[name]] == "pool"
+    for cut, layers in zip(found.CUTS, MULTI[name], strict=True):
+        with torch.no_grad():
+            sent = split(model, [cut])[0](torch.rand(2, 3, 32, 32))
+        assert shadow("multi", (3, 32, 32), tuple(sent.shape[1:]), layers)(torch.rand(2, 3, 32, 32)).shape == sent.shape
+
+
+def test_every_cell_of_every_scale_is_an_experiment_with_options_that_exist() -> None:
+    counts = {}
+    for scale in SCALES:
+        found = experiments("sladv", PAPER.exhibits, scale, 1, [])
+        counts[scale] = len(found)
+        assert {experiment.dataset for experiment in found} == {"digits" if scale == "smoke" else "cifar10"}
+        assert all(set(experiment.options) <= {experiment.attack, experiment.under} for experiment in found)
+        for name, options in {(n, str(o)): o for e in found for n, o in e.options.items()}.items():
+            make_attack(name[0], options)
+    assert counts["smoke"] < counts["quick"] < counts["paper"]
+    # Half of the quick ones' columns need data that may be absent; "about 20 victims" train here.
+    here = [e for e in experiments("sladv", PAPER.exhibits, "quick", 1, []) if e.attack == "sladv"]
+    assert 18 <= sum(experiment.aux not in {"svhn", "cifar100"} for experiment in here) <= 26
+
+
+def left(experiment: Experiment, folder: Path, drop: float) -> None:
+    """A record as the cell would leave it."""
+    attack = make_attack(experiment.attack, experiment.options[experiment.attack])
+    record = Record(
+        cell=Cell(attack=experiment.attack, dataset="cifar10", seed=1),
+        utility=0.8,
+        scores=(Score(goal="evasion", metric="accuracy_drop", value=drop, blind=0.02, best=0.8, decides=True),),
+        attack=AttackRun(options=vars(attack), curves={"task_gradient_norm": [0.1, 0.3], "gradient_cosine": [1.0]}),
+        experiment={**experiment.model_dump(mode="json"), "budget_unit": "normalized"},
+    )
+    write_record(folder, record, {})
+
+
+def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -> None:
+    asked = experiments("sladv", PAPER.exhibits[:1], "paper", 1, [])
+    (one,) = (e for e in asked if (e.aux, e.aux_rows) == ("tiny_imagenet", 4096))
+    left(one, tmp_path / "one", 0.3)
+    (far,) = (e for e in asked if e.aux == "fashion_mnist")
+    left(far, tmp_path / "far", 0.1)
+    write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
+    text = (tmp_path / "page.md").read_text()
+    first = text.partition("## Table 2")[0]
+    assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 2.0 % | 34.8 % | -4.8 % |" in first
+    assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | 2.0 % | - | - |" in first
+    assert "Not run: svhn, cifar10, cifar100." in first
+    assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | 78.0 % | +2.0% |" in text
+    assert "| 1 | tiny_imagenet | as published | 1 | 0.200 |" in text
+
+
+def test_a_column_whose_data_is_not_here_is_not_run_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(experiment: Experiment, name: str = "") -> Dataset | None:
+        if name == "svhn":
+            raise DatasetError("svhn: there is no folder svhn")
+        return None
+
+    settled: list[Experiment] = []
+    monkeypatch.setattr(command, "load_dataset", load)
+    monkeypatch.setattr(command, "scenes", lambda asked: settled.extend(asked) or [])
+    monkeypatch.setattr(command, "run_folder", lambda cells: tmp_path)
+    console: Any = Console(quiet=True)
+    request = Request("sladv", ["table 1"], "paper", 1, [f"out={tmp_path}"], 0, 1, "")
+    with pytest.raises(Exception, match="svhn: there is no folder svhn"):
+        reproduce(request, console)
+    assert {experiment.aux for experiment in settled} == {"share", "cifar100", "tiny_imagenet", "fashion_mnist"}
