@@ -28,8 +28,10 @@ from cutlayer.deployment import (
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
-from cutlayer.isolation import ProcessHost, Residence
+from cutlayer.isolation import ProcessHost
 from cutlayer.judge import Judgement, judge
+from cutlayer.lodging import Lodging
+from cutlayer.neighbor import Residence
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
@@ -135,6 +137,8 @@ def _seated(
         # A malicious client knows its own samples anyway.
         return honest_host(scene), seat_clients(told, outside, progress)
     if scene.experiment.isolate:
+        if scene.experiment.carrier == "grpc":
+            residence = Lodging()
         process = ProcessHost(told, outside, progress, residence)
         return process, process
     host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])

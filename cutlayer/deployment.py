@@ -21,7 +21,7 @@ from cutlayer.session import Change, Plan, Session
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 
-CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback}
+CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback, "grpc": Loopback}
 _CHUNK = 1000
 
 

@@ -109,7 +109,10 @@ class Experiment(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
     threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
-    carrier: Literal["direct", "loopback"] = Field("direct", description="messages in one process: copies, or bytes")
+    carrier: Literal["direct", "loopback", "grpc"] = Field(
+        "direct",
+        description="in one process: copies, or bytes; grpc: to the isolated one, under mutual TLS",
+    )
     isolate: bool = Field(True, description="run the attacked party in a process without the truth")
     link: str = Field("", description="say how long the messages would take on lan, wan, dsl, 4g, 100Mbit/20ms ...")
     leak: float = Field(0.25, gt=0, le=1, description="advantage from which the verdict is a leak")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 import torch
 from pydantic import TypeAdapter
-from safetensors.torch import load, save
 from torch import Tensor
 
 from cutlayer.attack import Guess
@@ -22,74 +18,14 @@ from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
 from cutlayer.host import Act, Findings, Host
+from cutlayer.lines import Line, Lines, Pipes
 from cutlayer.message import Message
+from cutlayer.neighbor import IsolatedError, Neighbor, Residence, pack, unpack
 from cutlayer.seating import Brief, Outside, seat_server
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row
 from cutlayer.wire import WireError
 
 _EXPECTED = {error.__name__: error for error in (NotOfferedError, WireError)}
-_CLOSING_SECONDS = 5
-
-
-class IsolatedError(RuntimeError):
-    """The other process failed; its own traceback is in the message."""
-
-
-class Residence:
-    """A process that waits to be told whom to host: started ahead of time, its imports cost nobody a wait."""
-
-    def __init__(self) -> None:
-        self.wire, their_wire = Pipe()
-        self.control, their_control = Pipe()
-        ends = (their_wire.fileno(), their_control.fileno())
-        # The attack's own prints must not mix with what the caller prints: they go to standard error.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "cutlayer.isolation", *map(str, ends)],
-            pass_fds=ends,
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            # Ctrl-C at the terminal is for the caller alone, which closes this process in order.
-            start_new_session=True,
-        )
-        their_wire.close()
-        their_control.close()
-
-    def tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
-        """Say something on the control pipe."""
-        self.control.send_bytes(_pack(verb, content, tensors or {}))
-
-    def close(self) -> None:
-        """End the process; it has a few seconds to end by itself."""
-        with contextlib.suppress(OSError):
-            self.tell("close")
-        try:
-            self.process.wait(_CLOSING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.wire.close()
-        self.control.close()
-
-
-class Ahead:
-    """At most one residence that waits for the next cell, so that nobody waits for it."""
-
-    def __init__(self) -> None:
-        self._spare: Residence | None = None
-
-    def take(self, isolate: bool, another: bool) -> Residence | None:
-        """One for a cell that is to be isolated; ``another``: more such cells follow it."""
-        taken = None
-        if isolate:
-            taken, self._spare = self._spare or Residence(), None
-        if another and self._spare is None:
-            self._spare = Residence()
-        return taken
-
-    def close(self) -> None:
-        """End the one that waits."""
-        if self._spare:
-            self._spare.close()
 
 
 class ProcessHost(Host):
@@ -104,8 +40,8 @@ class ProcessHost(Host):
     ) -> None:
         super().__init__()
         self._outside, self._progress = outside, progress
-        self._residence = residence or Residence()
-        self._wire, self._control, self._tell = self._residence.wire, self._residence.control, self._residence.tell
+        self._residence = residence or Neighbor()
+        self._lines, self._tell = self._residence.lines, self._residence.tell
         self._received: Mapping[str, Tensor] = {}
         self._tell("begin", dataclasses.asdict(brief))
 
@@ -116,7 +52,7 @@ class ProcessHost(Host):
     def answer(self, request: Message) -> Message:
         """One frame there, one back."""
         frame = encode(request)
-        self._wire.send_bytes(frame)
+        self._lines.send(Line.WIRE, frame)
         reply = self._until("", None)
         self.meter.count(request.kind, len(frame), len(reply))
         return decode(reply)
@@ -157,15 +93,15 @@ class ProcessHost(Host):
         """Serve the other process until it says ``verb`` on the control pipe, or (with "") answers on the wire."""
         while True:
             try:
-                if self._wire in wait([self._wire, self._control]) and not self._control.poll():
-                    frame = self._wire.recv_bytes()
+                if self._lines.next() is Line.WIRE:
+                    frame = self._lines.receive(Line.WIRE)
                     if peer is None:
                         return frame
                     reply = encode(peer(decode(frame)))
                     self.meter.count(decode(frame).kind, len(frame), len(reply))
-                    self._wire.send_bytes(reply)
+                    self._lines.send(Line.WIRE, reply)
                     continue
-                said, content, tensors = _unpack(self._control.recv_bytes())
+                said, content, tensors = unpack(self._lines.receive(Line.CONTROL))
             except (EOFError, ConnectionError):
                 code = self._residence.process.wait()
                 raise IsolatedError(f"the attacked party's process ended with exit code {code}") from None
@@ -183,11 +119,11 @@ class ProcessHost(Host):
 class _Resident:
     """The other process: serves frames and control until told to close."""
 
-    def __init__(self, wire: Connection, control: Connection) -> None:
-        self._wire, self._control = wire, control
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
         # Torch imports half of its compiler with the first optimizer: better now than when somebody waits.
         torch.optim.SGD([torch.zeros(1)])
-        verb, content, _ = _unpack(control.recv_bytes())
+        verb, content, _ = unpack(lines.receive(Line.CONTROL))
         assert verb == "begin"
         brief = TypeAdapter(Brief).validate_python(content)
         torch.set_num_threads(brief.threads)
@@ -197,13 +133,14 @@ class _Resident:
     def serve(self) -> None:
         """Until the caller closes."""
         while True:
-            if self._control in wait([self._wire, self._control]):
-                verb, content, tensors = _unpack(self._control.recv_bytes())
+            if self._lines.next() is Line.CONTROL:
+                verb, content, tensors = unpack(self._lines.receive(Line.CONTROL))
                 if verb == "close":
                     return
                 self._obey(verb, content, tensors)
             else:
-                self._wire.send_bytes(encode(self._host.answering(decode(self._wire.recv_bytes()))))
+                reply = self._host.answering(decode(self._lines.receive(Line.WIRE)))
+                self._lines.send(Line.WIRE, encode(reply))
 
     def _obey(self, verb: str, content: Any, tensors: Mapping[str, Tensor]) -> None:
         host = self._host
@@ -229,12 +166,12 @@ class _Resident:
         return {"guesses": fields, **dataclasses.asdict(findings)}, tensors
 
     def _across(self, request: Message) -> Message:
-        self._wire.send_bytes(encode(request))
-        return decode(self._wire.recv_bytes())
+        self._lines.send(Line.WIRE, encode(request))
+        return decode(self._lines.receive(Line.WIRE))
 
     def _ask_outside(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         self._tell("grant", what, tensors)
-        verb, _, granted = _unpack(self._control.recv_bytes())
+        verb, _, granted = unpack(self._lines.receive(Line.CONTROL))
         assert verb == "granted"
         return granted
 
@@ -242,19 +179,7 @@ class _Resident:
         self._tell("progress", [what, done, total])
 
     def _tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
-        self._control.send_bytes(_pack(verb, content, tensors or {}))
-
-
-def _pack(verb: str, content: Any, tensors: Mapping[str, Tensor]) -> bytes:
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    packed: bytes = save(whole, metadata={"verb": verb, "content": json.dumps(content)})
-    return packed
-
-
-def _unpack(packed: bytes) -> tuple[str, Any, dict[str, Tensor]]:
-    length = int.from_bytes(packed[:8], "little")
-    fields = json.loads(packed[8 : 8 + length])["__metadata__"]
-    return fields["verb"], json.loads(fields["content"]), load(packed)
+        self._lines.send(Line.CONTROL, pack(verb, content, tensors or {}))
 
 
 def _guess(fields: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]) -> Guess:
@@ -270,18 +195,18 @@ def _raise(failure: Mapping[str, str]) -> NoReturn:
     raise IsolatedError(f"the attack failed: {failure['type']}: {failure['text']}\n{failure['traceback']}")
 
 
-def main(wire: Connection, control: Connection) -> None:
+def main(lines: Lines) -> None:
     """Serve one caller; an error is told to it, and ends the process."""
     try:
-        _Resident(wire, control).serve()
+        _Resident(lines).serve()
     except (EOFError, ConnectionError, KeyboardInterrupt):
         return
     except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the caller must hear of it
         failure = {"type": type(error).__name__, "text": str(error), "traceback": traceback.format_exc()}
-        control.send_bytes(_pack("failed", failure, {}))
+        lines.send(Line.CONTROL, pack("failed", failure, {}))
         sys.exit(1)
 
 
 if __name__ == "__main__":
     ends = [Connection(int(number)) for number in sys.argv[1:3]]
-    main(*ends)
+    main(Pipes(*ends))

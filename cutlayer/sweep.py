@@ -18,7 +18,7 @@ from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_
 from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
 from cutlayer.grid import grid
-from cutlayer.isolation import Ahead, Residence
+from cutlayer.neighbor import Ahead, Residence, in_a_pipe
 from cutlayer.pool import Pool
 from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene
@@ -102,8 +102,8 @@ class Sweep:
                     return
                 scene = waiting[number]
                 watcher.begin(number)
-                another = any(waiting[later].experiment.isolate for later in numbers[place + 1 :])
-                residence = ahead.take(scene.experiment.isolate, another)
+                another = any(in_a_pipe(waiting[later].experiment) for later in numbers[place + 1 :])
+                residence = ahead.take(in_a_pipe(scene.experiment), another)
                 attempt(scene, self.run, self.command, partial(watcher.progress, number), residence)
                 yield number
         finally:
@@ -126,7 +126,7 @@ class Sweep:
                         training[number] = key
                     watcher.begin(number)
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
-                    another = any(other.experiment.isolate for other in left.values())
+                    another = any(in_a_pipe(other.experiment) for other in left.values())
                     pool.give(number, {**told, "command": self.command, "another": another})
                 if not pool.busy:
                     return

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cutlayer.experiment import make
-from cutlayer.isolation import Ahead
+from cutlayer.neighbor import Ahead, in_a_pipe
 from cutlayer.pool import Line
 from cutlayer.settle import settle
 from cutlayer.sweep import attempt
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         while task := line.task():
             (scene,) = settle(make(task["experiment"]))
-            residence = ahead.take(scene.experiment.isolate, task["another"])
+            residence = ahead.take(in_a_pipe(scene.experiment), task["another"])
             attempt(scene, Path(task["run"]), task["command"], Occasionally(line), residence)
             line.tell("done")
     finally:

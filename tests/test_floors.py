@@ -20,7 +20,7 @@ FLOORS = {
         0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"},
         1: {"codec", "wire", "seal"},
         2: {"recording", "channel", "party", "optimization", "duplex"},
-        3: {"tap", "rpc", "threat"},
+        3: {"tap", "rpc", "threat", "lines"},
         4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
         | {"perturbation", "proxy", "shadow"}
@@ -30,22 +30,11 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"}
         | {"defending"},
-        7: {
-            "replay",
-            "recorder",
-            "scene",
-            "settle",
-            "deployment",
-            "truth",
-            "residence",
-            "transfer",
-            "aftermath",
-            "victim",
-            "attacked",
-        }
-        | {"target", "traffic", "grants", "isolation", "estimate", "audit", "papers", "folder"}
-        | {"pool", "sweep", "worker", "terms", "settings", "place", "outcome", "roll"}
-        | {"conversation", "relay", "trustee", "coordinator", "member", "report", "display", "reproduction"},
+        7: {"replay", "recorder", "scene", "settle", "deployment", "truth", "residence", "transfer"}
+        | {"aftermath", "victim", "attacked", "target", "traffic", "grants", "isolation", "estimate"}
+        | {"audit", "papers", "folder", "pool", "sweep", "worker", "terms", "settings", "place", "outcome"}
+        | {"roll", "conversation", "relay", "trustee", "lodging", "neighbor", "coordinator", "member"}
+        | {"report", "display", "reproduction"},
         8: {"cli", "commands", "__main__"},
     }.items()
     for name in names

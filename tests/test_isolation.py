@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
@@ -14,7 +15,9 @@ from cutlayer.audit import Outcome, run_cell
 from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.isolation import Ahead, IsolatedError, ProcessHost
+from cutlayer.isolation import ProcessHost
+from cutlayer.lodging import Lodging
+from cutlayer.neighbor import Ahead, IsolatedError
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError
@@ -22,6 +25,8 @@ from tests.scenes import made, scene_of
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
+TAMPERING = {"protocol": "vanilla", "cut": "1", "epochs": 1}
+SMALL = {"width": 8, "blocks": 1, "level": 1}
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
 
 
@@ -80,6 +85,42 @@ def test_a_watching_attack_guesses_the_same_in_either_process(tmp_path: Path) ->
     assert torch.equal(*guesses)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"protocol": "u_shaped", "cut": "1:4"},
+        {"protocol": "label_only", "cut": "4"},
+        {"attack": "fsha", "options": {"fsha": SMALL}, "offers": ["aux_inputs"], **TAMPERING},
+        {"attack": "surrogate_client", **TAMPERING, "offers": ["peer_architecture", "aux_inputs", "aux_labels"]},
+    ],
+    ids=["passive, client drives", "passive, server drives", "tampering", "live party"],
+)
+def test_over_grpc_the_guess_is_that_of_one_process(tmp_path: Path, values: dict[str, Any]) -> None:
+    found = []
+    for how in ({"isolate": False}, {"isolate": True, "carrier": "grpc"}):
+        outcome = run_cell(scene_of(**{"epochs": 1, **values, **how}), tmp_path / str(len(found)), quiet)
+        assert outcome.record.isolated is how["isolate"]
+        assert outcome.record.scores, outcome.record.reason
+        found.append(outcome)
+    here, there = found
+    assert here.images.keys() == there.images.keys()
+    assert all(torch.equal(image, there.images[name]) for name, image in here.images.items())
+    assert here.record.scores == there.record.scores
+    assert here.record.attack.notes == there.record.attack.notes
+
+
+def test_a_process_at_the_other_end_of_grpc_that_dies_is_named() -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+    host = ProcessHost(brief(scene, attack=False), Outside(), quiet, Lodging())
+    try:
+        host.ready()
+        os.kill(host._residence.process.pid, signal.SIGKILL)
+        with pytest.raises(IsolatedError, match="exit code -9"):
+            host.checkpoint()
+    finally:
+        host.close()
+
+
 def test_what_the_attack_lacks_is_said_across_the_pipe() -> None:
     scene = scene_of(protocol="u_shaped", cut="1:4", attack="unsplit", offers=())
     host = ProcessHost(brief(scene, attack=True), Outside(), quiet)
@@ -110,7 +151,7 @@ def test_the_brief_holds_no_root_seed() -> None:
 def test_a_residence_that_waits_is_not_forgotten_over_a_cell_that_needs_none() -> None:
     ahead, started = Ahead(), []
     make = lambda: started.append(Mock()) or started[-1]  # noqa: E731
-    with patch("cutlayer.isolation.Residence", make):
+    with patch("cutlayer.neighbor.Neighbor", make):
         first = ahead.take(isolate=True, another=True)
         assert len(started) == 2
         assert ahead.take(isolate=False, another=True) is None
