@@ -1,4 +1,4 @@
-.PHONY: setup test test-all test-oracles audit bench lint
+.PHONY: setup test test-all test-oracles fuzz audit bench lint
 
 # ARGS goes to the command behind a target: make audit ARGS="dataset=mnist cut=1,2,3", make test ARGS="-k codec".
 ARGS ?=
@@ -14,6 +14,9 @@ test-all:
 
 test-oracles:
 	@scripts/test-oracles $(ARGS)
+
+fuzz:
+	@scripts/fuzz $(ARGS)
 
 audit:
 	@scripts/audit $(ARGS)

@@ -15,6 +15,9 @@ from cutlayer.message import Kind, Message
 MAX_FRAME = 1 << 30
 """Bytes; a longer frame is refused before it is parsed."""
 
+LONGEST_NAME = 255
+"""Characters of a sender's name: it is repeated in errors and logs."""
+
 _KINDS = frozenset(kind.value for kind in Kind)
 _HEADER_LENGTH = 8
 _METADATA = "__metadata__"
@@ -85,8 +88,8 @@ def decode(frame: bytes) -> Message:
         raise FrameError(f"the frame's kind is {kind!r}; it must be one of {', '.join(Kind)}")
     if not (step.isascii() and step.isdigit() and len(step) == _STEP_DIGITS):
         raise FrameError(f"the frame's step is {step!r}; it must have {_STEP_DIGITS} digits")
-    if not fields.get("sender"):
-        raise FrameError("the frame names no sender")
+    if not 0 < len(fields.get("sender", "")) <= LONGEST_NAME:
+        raise FrameError(f"the frame must name a sender, in 1 to {LONGEST_NAME} characters")
     return Message(Kind(kind), fields["sender"], int(step), tensors)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import torch
@@ -55,12 +56,40 @@ def take_over(party: Party, offered: Message, state: OptimizerState) -> None:
         raise WireError(f"hand-over from {offered.sender!r} to {party.name!r}: weight {name!r} {whose}")
     for name, tensor in weights.items():
         _same_form(f"hand-over from {offered.sender!r} to {party.name!r}: weight {name!r}", tensor, own[name])
+    if state is OptimizerState.CARRIED:
+        _check_optimizer(party, offered.sender, optimizer)
     party.parts.load_state_dict(weights)
     if state is OptimizerState.CARRIED:
         party.load_optimizer_state(optimizer)
     elif state is OptimizerState.RESET:
         party.load_optimizer_state({})
     party.step = offered.step
+
+
+def _check_optimizer(party: Party, sender: str, offered: Mapping[str, Tensor]) -> None:
+    """Refuse a state that the party's optimizer could not go on with: it would fail only in the next step."""
+    parameters = [parameter for group in party.optimizer.param_groups for parameter in group["params"]]
+    probe = torch.zeros(1, requires_grad=True)
+    probe.grad = torch.zeros(1)
+    # What one step leaves behind; other names or forms are no state of this optimizer.
+    trial = type(party.optimizer)([probe], **party.optimizer.defaults)
+    trial.step()
+    forms = {name: value.shape for name, value in trial.state[probe].items() if isinstance(value, Tensor)}
+    where = f"hand-over from {sender!r} to {party.name!r}: optimizer state"
+    found: dict[str, set[str]] = {}
+    for full, tensor in offered.items():
+        number, _, name = full.partition(".")
+        if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number) < len(parameters)):
+            raise WireError(f"{where} {full!r} belongs to none of its {len(parameters)} weights")
+        if name not in forms or str(int(number)) != number:
+            raise WireError(f"{where} {full!r} is unknown; it has {', '.join(forms) or 'none'}")
+        own = parameters[int(number)]
+        # One value for all of a weight, or one for each of its entries.
+        _same_form(f"{where} {full!r}", tensor, own.new_zeros(own.shape if forms[name] else ()))
+        found.setdefault(number, set()).add(name)
+    for number, names in found.items():
+        if names != forms.keys():
+            raise WireError(f"{where} of weight {number} lacks {', '.join(sorted(forms.keys() - names))}")
 
 
 def _same_form(where: str, tensor: Tensor, own: Tensor) -> None:
