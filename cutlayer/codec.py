@@ -88,8 +88,10 @@ def decode(frame: bytes) -> Message:
         raise FrameError(f"the frame's kind is {kind!r}; it must be one of {', '.join(Kind)}")
     if not (step.isascii() and step.isdigit() and len(step) == _STEP_DIGITS):
         raise FrameError(f"the frame's step is {step!r}; it must have {_STEP_DIGITS} digits")
-    if not 0 < len(fields.get("sender", "")) <= LONGEST_NAME:
-        raise FrameError(f"the frame must name a sender, in 1 to {LONGEST_NAME} characters")
+    if not fields.get("sender"):
+        raise FrameError("the frame names no sender")
+    if len(fields["sender"]) > LONGEST_NAME:
+        raise FrameError(f"the frame's sender has a name of more than {LONGEST_NAME} characters")
     return Message(Kind(kind), fields["sender"], int(step), tensors)
 
 

@@ -163,7 +163,7 @@ def _in_message(data: bytearray, draw: random.Random) -> bytearray:
     except FrameError:
         return _bytewise(data, draw)
     tensors = dict(message.tensors)
-    name = draw.choice([*tensors, "x"])
+    name = draw.choice([*sorted(tensors), "x"])
     tensor, way = tensors.pop(name, torch.zeros(2)), draw.randrange(9)
     kind, sender, step = message.kind, message.sender, message.step
     if way == 0:

@@ -224,3 +224,10 @@ def test_a_frame_over_the_limit_is_refused_unread(monkeypatch):
     assert decoded(FRAME) is not None
     with pytest.raises(FrameError, match="over the limit"):
         decode(FRAME + b"\0")
+
+
+def test_a_sender_s_name_has_a_bound():
+    for length in (1, module.LONGEST_NAME):
+        assert decode(encode(Message(Kind.TRAIN, "c" * length, 0, {}))).sender == "c" * length
+    with pytest.raises(FrameError, match="more than 255 characters"):
+        decode(encode(Message(Kind.TRAIN, "c" * 256, 0, {})))

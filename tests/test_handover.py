@@ -20,8 +20,7 @@ BATCH = Batch(torch.arange(4), torch.rand(4, 5), torch.arange(4) % 3)
 
 def client(optimize=None):
     model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
-    victim = pair("vanilla", model, (1,), (5,), **({"optimize": optimize} if optimize else {}))
-    return victim
+    return pair("vanilla", model, (1,), (5,), **({"optimize": optimize} if optimize else {}))
 
 
 def momentum(parameters):
