@@ -3,29 +3,30 @@
 Both sides take the same batches of the same data through the same network with the same fused Adam, in one process and
 in turns: plain, split, plain, split. A ratio compares two neighbors, so that what else runs on the machine hits both;
 printed is the median of the ratios and their range. ``same bits`` says whether both ended in the same weights: the
-plain loop is then the same training, with nothing left out. The line ``plain`` is the plain loop against itself and
+plain loop is then the same training, with nothing left out (ten clients have their samples in another order, and
+bf16 rounds at the cut). The line ``plain`` is the plain loop against itself and
 shows how much of a ratio is the machine's noise.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, relu
+from torch.nn.functional import cross_entropy
 
 from cutlayer.channel import Direct, Loopback
 from cutlayer.dataset import Dataset, Split
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost
-from cutlayer.models import unsplit_mnist
+from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
 from cutlayer.samples import Samples
 from cutlayer.seating import make_party, make_protocol
@@ -37,39 +38,6 @@ CARRIERS: dict[str, Carrier] = {"direct": Direct, "loopback": Loopback}
 OPTIMIZATION = Optimization()
 SEED = 0
 CLASSES = 10
-
-
-class Residual(nn.Module):
-    """ResNet's basic block: two 3x3 convolutions and a way around them."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(channels, out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(out),
-            nn.ReLU(),
-            nn.Conv2d(out, out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(out),
-        )
-        around = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-        self.around = nn.Identity() if (channels, stride) == (out, 1) else around
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """[n, channels, h, w] to [n, out, h / stride, w / stride]."""
-        return relu(self.main(inputs) + self.around(inputs))
-
-
-def resnet18() -> nn.Sequential:
-    """ResNet18 for 32x32 images: a 3x3 stem without pooling, then 64 to 512 channels (11.2 million parameters)."""
-    blocks: OrderedDict[str, nn.Module] = OrderedDict()
-    blocks["stem"] = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-    channels = 64
-    for number, out in enumerate((64, 64, 128, 128, 256, 256, 512, 512)):
-        blocks[f"block{number + 1}"] = Residual(channels, out, 1 if out == channels else 2)
-        channels = out
-    blocks["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    blocks["fc"] = nn.Linear(channels, CLASSES)
-    return nn.Sequential(blocks)
 
 
 @dataclass(frozen=True)
@@ -86,11 +54,28 @@ class Case:
     pairs: int
     """Measurements of each side."""
     threads: int = 1
+    clients: int = 1
+    """Who take turns of an epoch over equal parts of the data."""
+    autocast: str = ""
+    protocols: tuple[str, ...] = ("vanilla", "u_shaped")
 
 
 LENET = Case("LeNet on 28x28x1", unsplit_mnist.build, "relu1", (1, 28, 28), 64, steps=10, pairs=25)
-RESNET = Case("ResNet18 on 32x32x3", resnet18, "stem", (3, 32, 32), 16, steps=1, pairs=5)
-CASES = (LENET, replace(LENET, cut="pool1"), RESNET, replace(RESNET, threads=2))
+RESNET = Case("ResNet18 on 32x32x3", resnet18.build, "stem", (3, 32, 32), 16, steps=1, pairs=5)
+# Without matrix units for bf16 the type only costs time.
+QUICK = torch.cpu._is_amx_tile_supported()
+TEN = replace(
+    RESNET,
+    name="ResNet18 on 32x32x3, ten clients" + (", bf16" if QUICK else ""),
+    batch=128 if QUICK else 16,
+    steps=10,
+    pairs=3,
+    threads=os.cpu_count() or 1,
+    clients=10,
+    autocast="bfloat16" if QUICK else "",
+    protocols=("u_shaped",),
+)
+CASES = (LENET, replace(LENET, cut="pool1"), RESNET, replace(RESNET, threads=2), TEN)
 
 
 class Plain:
@@ -99,6 +84,10 @@ class Plain:
     def __init__(self, case: Case, data: Split) -> None:
         self.case, self.data, self.epoch = case, data, 0
         self.model = whole(case).train()
+        self.precision = contextlib.nullcontext()
+        if case.autocast:
+            self.model = self.model.to(memory_format=torch.channels_last)
+            self.precision = torch.autocast("cpu", getattr(torch, case.autocast))
         self.optimizer = OPTIMIZATION.make(self.model.parameters())
 
     def __call__(self) -> None:
@@ -108,7 +97,9 @@ class Plain:
         order = torch.randperm(len(self.data), generator=generator(SEED, "shuffle", 0, self.epoch))
         for rows in torch.split(order, self.case.batch):
             self.optimizer.zero_grad()
-            loss = cross_entropy(self.model(self.data.take(rows)), self.data.labels[rows])
+            with self.precision:
+                logits = self.model(self.data.take(rows))
+            loss = cross_entropy(logits.float(), self.data.labels[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             loss_sum += loss.item()
@@ -119,25 +110,35 @@ class Plain:
 
 
 class Parted:
-    """The same training as a session of one client and one server."""
+    """The same training as a session of one server and its clients."""
 
     def __init__(self, case: Case, data: Split, protocol_name: str, carrier: Carrier) -> None:
         protocol, model, self.epoch = make_protocol(protocol_name), whole(case), 0
-        held = protocol.deal(model, [case.cut])
-        client, server = (make_party(seat, held[seat], OPTIMIZATION, SEED, "cpu", "") for seat in Seat)
+        names = [*(f"{Seat.CLIENT}-{number}" for number in range(case.clients)), Seat.SERVER.value]
+        *clients, server = (
+            make_party(
+                name,
+                protocol.deal(model, [case.cut])[Seat(name.partition("-")[0])],
+                OPTIMIZATION,
+                SEED,
+                "cpu",
+                case.autocast,
+            )
+            for name in names
+        )
         agreement, keeper = protocol.agree(model, [case.cut], case.shape), Keeper("trusted_party")
         self.session = Session(
             protocol=protocol,
             agreement=agreement,
-            clients=[client],
-            shards=[torch.arange(len(data))],
+            clients=clients,
+            shards=list(torch.arange(len(data)).tensor_split(case.clients)),
             host=LocalHost(protocol, server, agreement, keeper, carrier),
             keeper=keeper,
             samples=Samples(Dataset("made", data, data, tuple(map(str, range(CLASSES))))),
             plan=Plan(SEED, case.batch),
             carrier=carrier,
         )
-        self.parts = [*client.parts, *server.parts]
+        self.parts = [*clients[-1].parts, *server.parts]
 
     def __call__(self) -> None:
         """One epoch."""
@@ -205,7 +206,7 @@ def main() -> None:
             f"{'':<20}{'time':>7}  {'min-max':<11}{'cpu time':>11}{'plain ms/step':>15}{'extra ms':>10}  same bits"
         )
         compare(case, "plain", Plain(case, data), Plain(case, data))
-        for protocol in ("vanilla", "u_shaped"):
+        for protocol in case.protocols:
             for carrier, kind in CARRIERS.items():
                 compare(case, f"{protocol} {carrier}", Plain(case, data), Parted(case, data, protocol, kind))
 

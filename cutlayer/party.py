@@ -60,7 +60,7 @@ class Party:
         module = self.parts[part]
         if module.training != training:
             module.train(training)
-        inputs = inputs.to(self.device)
+        inputs = self._laid(inputs.to(self.device))
         precision = torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext()
         if not training:
             with torch.no_grad(), precision:
@@ -83,7 +83,12 @@ class Party:
             self._fresh = False
         # A first part without weights has nothing to learn from its gradient.
         if output.requires_grad:
-            output.backward(None if grad is None else grad.to(output.device))  # type: ignore[no-untyped-call]
+            output.backward(None if grad is None else self._laid(grad.to(output.device)))  # type: ignore[no-untyped-call]
+
+    def _laid(self, tensor: Tensor) -> Tensor:
+        """``tensor`` as the parts' own layers lay it out: what crossed the boundary comes with channels outermost."""
+        innermost = self.autocast is not None and tensor.ndim == 4
+        return tensor.contiguous(memory_format=torch.channels_last) if innermost else tensor
 
     def apply(self) -> None:
         """One optimizer step on the gradients added since the last one; completes the training step."""

@@ -91,11 +91,17 @@ def make_codec(brief: Brief) -> Compression | None:
     return codec
 
 
+def placed(parts: Sequence[nn.Module], device: str, autocast: str) -> nn.ModuleList:
+    """``parts`` where they compute; where that is in bf16, with channels innermost, as convolutions are faster so."""
+    held = nn.ModuleList(parts).to(device)
+    return held.to(memory_format=torch.channels_last) if autocast else held  # type: ignore[call-overload]
+
+
 def make_party(
     name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, device: str, autocast: str
 ) -> Party:
     """A party that trains ``parts``."""
-    held = nn.ModuleList(parts).to(device)
+    held = placed(parts, device, autocast)
     return Party(
         name=name,
         parts=held,

@@ -24,6 +24,7 @@ from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
 from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene, own_files
+from cutlayer.seating import placed
 from cutlayer.session import Session
 from cutlayer.stream import drawing
 
@@ -129,7 +130,7 @@ def _shared(scene: Scene) -> bool:
 def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
     """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
     rows = scene.samples.train_rows[:_PROBED]
-    parts = nn.ModuleList(split(scene.model, cuts)).to(scene.device).train()
+    parts = placed(split(scene.model, cuts), scene.device, scene.autocast).train()
     precision = torch.autocast(scene.device, torch.bfloat16, enabled=bool(scene.autocast))
     value = scene.samples.inputs(rows).to(scene.device)
     with drawing(seed, torch.device(scene.device)):

@@ -36,7 +36,9 @@ class SLADV(TamperingAttack):
       first layer makes the shadow diverge within ten steps at the printed rate, and turns the sign of the client's
       normalization; ``distance="norm"`` is that norm, with the gradient of the shadow's weights clipped to norm 1.
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
-      whatever image was drawn beside it. That pulls both layers towards what all images have in common.
+      whatever image was drawn beside it. Over such pairs a shadow that always gives the mean of what is sent has the
+      least loss, and alpha pulls the client's layers there as well: the records' ``layer_distance`` (its blind value is
+      that constant's) and ``slope_similarity`` say how far the two layers become alike as functions.
     * A batch of the server's own images is as large as the client's, drawn without replacement until all were used.
     * Own images are normalized before the shadow, as the authors' code does with all data.
     * At the natural input the cosine similarity has its maximum and no slope, so that a start at zero, as printed, goes
