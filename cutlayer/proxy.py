@@ -41,7 +41,7 @@ class ProxyAttack(Attack):
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"epochs": 12},
+        "quick": {"epochs": 6},
         "rehearsal": {"epochs": 1},
     }
 

@@ -30,6 +30,7 @@ class SSA(ProxyAttack):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **ProxyAttack.presets,
+        "quick": {"epochs": 6, "spectra": 5},
         "rehearsal": {"epochs": 1, "iterations": 2, "spectra": 3},
     }
 

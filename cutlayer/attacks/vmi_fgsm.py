@@ -31,6 +31,7 @@ class VMIFGSM(ProxyAttack):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **ProxyAttack.presets,
+        "quick": {"epochs": 6, "neighbors": 5},
         "rehearsal": {"epochs": 1, "iterations": 2, "neighbors": 3},
     }
 

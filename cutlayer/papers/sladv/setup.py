@@ -87,7 +87,7 @@ def sladv(
     values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
     values |= {f"sladv.{name}": value for name, value in named.items()}
     adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}
-    return Cell({**values, **_targets(scale, 10000)}, {"offers": _OFFERS, **adapt, **_how(scale)})
+    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, 10000)})
 
 
 def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any) -> Cell:
@@ -103,14 +103,11 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any)
     short: Mapping[str, Any] = {}
     if scale == "smoke" and not white:
         short = {f"{attack}.epochs": 1}
-    return Cell({**values, **_targets(scale, 512 if scale == "quick" else 10000)},
-                {"offers": offers, **short, **_how(scale)})  # fmt: skip
+    count = 512 if scale == "quick" else 10000
+    return Cell(values, {"offers": offers, **short, **_how(scale, count, beside=white or scale != "quick")})
 
 
-def _targets(scale: Scale, count: int) -> dict[str, Any]:
-    return {"targets": 20 if scale == "smoke" else count}
-
-
-def _how(scale: Scale) -> dict[str, Any]:
-    # Where seconds count, the process that isolates a cell takes longest.
-    return {"pixel_budgets": [8, 16], **({"isolate": False} if scale == "smoke" else {})}
+def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
+    # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
+    how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
+    return {**how, "targets": 20, "isolate": False} if scale == "smoke" else how
