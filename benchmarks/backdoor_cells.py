@@ -3,8 +3,10 @@
 The plain loop is what one would write after the paper: honest and surrogate client, one server, Adam as it comes, one
 process whose tensors are spread over all cores. Ours are the sessions of a grid, one process of one thread on each
 core, with the attack at the server's seat. Both train LeNet or StripNet on noise of MNIST's form, batch 128, in turns
-(plain, ours, plain, ours), so that what else runs hits both. A cell counts the training steps of 25,000 samples and 90 epochs;
-evaluation is left out on both sides. The variants of the plain loop say what else was tried, on all cores, too.
+(plain, ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it
+than two processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000
+samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what else was tried, on
+all cores, too.
 """
 
 from __future__ import annotations

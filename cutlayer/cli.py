@@ -262,10 +262,11 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str | None:
     """What to print of an error of the user's making; ``None`` for a defect, whose traceback is worth more."""
+    from cutlayer.dataset import DatasetError
     from cutlayer.experiment import ExperimentError
     from cutlayer.registry import PluginError
 
-    if isinstance(error, ExperimentError | PluginError):
+    if isinstance(error, ExperimentError | PluginError | DatasetError):
         return " ".join(str(error).split())
     # Errors in the use of the command line; newer versions of typer bring a click of their own.
     said = getattr(error, "format_message", None)

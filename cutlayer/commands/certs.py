@@ -34,8 +34,9 @@ _CLIENT = """\
 # cutlayer join client.toml
 plan = "plan.toml"
 server = "{server}"
-# This party's own data: `cutlayer list` shows the datasets; data_dir is the folder with their files.
-dataset = "mnist"
+# This party's own data, here the embedded digits: `cutlayer list` shows the datasets; data_dir is the folder with their
+# files.
+dataset = "digits"
 {share}"""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
         try:
             server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings))
         except RuntimeError:
-            raise ExperimentError(f"listen = {settings.listen!r}: this address cannot be listened at") from None
+            reason = "it is in use, or no address of this machine"
+            raise ExperimentError(f"listen = {settings.listen!r}: {reason}") from None
         how = "mutual TLS" if identity else "in the clear"
         say(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
         try:
@@ -115,6 +117,12 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
         try:
             with _told():
                 member.run()
+        except ExperimentError:
+            if record is None and place.durable.party.step == 0:
+                # Whoever was refused corrects the plan, and nothing of the wrong one is worth keeping.
+                (settings.folder / RECORD).unlink(missing_ok=True)
+                shutil.rmtree(place.durable.shelf.folder)
+            raise
         finally:
             place.durable.shelf.close()
             lock.close()
