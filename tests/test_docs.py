@@ -207,6 +207,7 @@ def test_the_use_from_python_runs(folder: Path, capsys: pytest.CaptureFixture[st
         ("breast_cancer", 3),
         ("fsha_mnist", 1),
         ("inversion_mnist", 16),
+        ("sladv_cifar10", 5),
     ],
 )
 def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
@@ -220,7 +221,7 @@ def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
 
 
 def test_every_experiment_file_is_tested() -> None:
-    assert len(FILES) == 7
+    assert len(FILES) == 8
 
 
 def row(*cells: str) -> str:

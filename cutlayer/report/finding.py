@@ -207,7 +207,7 @@ def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
     said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
     return Row(
         one.goal, one.metric, one.guess, decides, value, blind, advantage,
-        _verdict(said, advantage, thresholds) if decides else None, said, _beats(value, blind, advantage, one.best),
+        _verdict(said, advantage, thresholds) if decides else None, said, _beats(value, blind, advantage, one),
     )  # fmt: skip
 
 
@@ -219,11 +219,13 @@ def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Threshol
     return thresholds.verdict(advantage.mean)
 
 
-def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None, best: float | None) -> bool | None:
+def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None, score: Score) -> bool | None:
     if advantage is not None:
         return advantage.mean > 0
     if value is None or blind is None:
         return None
-    # A metric without an advantage has no best value: it is PSNR, where more is better, or says otherwise itself.
-    up = best is None or best > blind.mean
+    if score.best is None and score.metric != "psnr":
+        # Shown to be read, not to be beaten: which way is better, if any, is not said.
+        return None
+    up = score.best is None or score.best > blind.mean
     return value.mean > blind.mean if up else value.mean < blind.mean

@@ -9,7 +9,10 @@ from tests.report.test_page import page_of
 
 def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_path: Path) -> None:
     made = made_record("unsplit", 1, 1, 0.8)
-    made["scores"] = [score("evasion", "accuracy_drop", 0.5, 0.02, 0.9, True)]
+    made["scores"] = [
+        score("evasion", "accuracy_drop", 0.5, 0.02, 0.9, True),
+        score("evasion", "loss_correlation", -0.4, -0.3, None, False),
+    ]
     made["budgets"] = {"": [0.06, 0.05]}
     made["experiment"] |= {"budget": 0.3, "budget_unit": "normalized"}
     save(tmp_path, made, made_pictures())
@@ -24,6 +27,9 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     assert "Budget: 0.3 in normalized units, that is 15.3/255 and 12.8/255 of the pixel range by channel." in page.text
     assert "accuracy drop 50.0 % where random noise of the same budget causes 2.0 %" in page.text
     assert (page.text.count("narwhal"), page.text.count("rebuilt")) == (9, 0)
+    # What is shown without a best value is to be read, not to be beaten.
+    assert "loss correlation" in page.text
+    assert "does not beat a blind guess" not in page.text
     record["scores"][0] |= {"value": 0.01, "advantage": -0.01, "verdict": "no leak"}
     record["experiment"]["budget_unit"] = "pixel"
     path.write_text(json.dumps(record))
