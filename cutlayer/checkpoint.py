@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,9 +113,9 @@ class Shelf:
                 self._drop(mark)
 
     def clear(self) -> None:
-        """Forget everything: the training is over."""
+        """Forget everything, the folder too: the training is over."""
         self.close()
-        self.keep_only(set())
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
         """Close the journal."""

@@ -75,12 +75,8 @@ class Coordinator:
         order = sorted(self._names, key=lambda name: last is not None and name == self._names[last])
         missing = [name for name in order if not self._dismiss(name)]
         if not missing or self._relay.route is Route.PEER:
-            trustee = self.roll.present(self._plan.terms.trusted_party)
-            if trustee:
-                self._talk.tell(trustee, "finish")
-                self._talk.hear(trustee, "done")
+            self._relay.forget()
             self._durable.shelf.clear()
-            self._relay.held.unlink(missing_ok=True)
         return missing
 
     def _note(self, key: str) -> Any:
@@ -178,6 +174,7 @@ class Coordinator:
             other = self.roll.present(name)
             if other and other is not present:
                 other.link.tell("wait", why=f"{present.name} trains, turn {turn.number} of {len(self.turns)}")
+        self.outcome.begin()
         self._talk.tell(present, "drive", step=present.step)
         if durable.drives:
             self._talk.hear(present, "ready")
@@ -204,8 +201,7 @@ class Coordinator:
 
     def _stepped(self) -> None:
         turn = self._durable.turn
-        name = self._names[turn.client]
-        what = f"epoch {turn.epoch} of {self._plan.experiment.epochs}, {name}"
+        what = f"epoch {turn.epoch} of {self._plan.experiment.epochs}, {self._names[turn.client]}"
         self.watch(what, self._durable.party.step - turn.start, turn.count)
 
     def _hand_over(self, at: Turn, taker: Present) -> bool:

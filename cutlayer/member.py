@@ -53,8 +53,8 @@ class Member:
         self._durable = self.place.durable
         self.outcome = Outcome(self.place)
 
-    def run(self) -> None:
-        """Take part until the training is over.
+    def run(self, once: bool = False) -> None:
+        """Take part until the training is over; with ``once`` only as long as the first connection lasts.
 
         A lost connection is tried again for as long as it takes. ``RefusedError`` when the server will not have this
         client, ``WireError``, ``FrameError`` or ``SealError`` when what it sends is not as agreed.
@@ -67,6 +67,8 @@ class Member:
                 self._talk(link)
                 return
             except DisconnectedError as error:
+                if once:
+                    return
                 self.watch(f"no connection ({error}); trying again", 0, 0)
                 self.outcome.interruptions += 1
                 pause = _FIRST_PAUSE if self._durable.party.step > before else min(pause * 2, _LONGEST_PAUSE)
@@ -131,7 +133,7 @@ class Member:
         if verb == "wait":
             self.watch(str(said.get("why", "waiting"))[:200], 0, 0)
         elif verb == "begin":
-            self._begin(_turn(said))
+            self._begin(read_turn(said))
             link.tell("ready", step=durable.party.step)
         elif verb == "take":
             self._offer(link, said)
@@ -143,9 +145,9 @@ class Member:
             self._end_turn()
             link.tell("done", step=durable.party.step)
         elif verb == "evaluate":
-            self._evaluate(link, channel, _number(said, "epoch"))
+            self._evaluate(link, channel, read_number(said, "epoch"))
         elif verb == "abandon":
-            durable.before(_number(said, "turn"))
+            durable.before(read_number(said, "turn"))
             self.outcome.load(durable.notes)
             self.watch(f"turn {said['turn']} was given to others: too long away", 0, 0)
             link.tell("ready", turn=durable.turn.number, step=durable.party.step)
@@ -157,7 +159,7 @@ class Member:
         self._taker, self._coming = None, Turn()
 
     def _offer(self, link: Duplex, said: dict[str, Any]) -> None:
-        self._coming, self._giver = _turn(said), str(said.get("giver"))
+        self._coming, self._giver = read_turn(said), str(said.get("giver"))
         self._taker = None
         if self.place.plan.experiment.handover is Route.SERVER:
             link.tell("offered")
@@ -179,16 +181,19 @@ class Member:
             raise SealError(f"the server asks for this client's part for {taker!r}, who is no other client of the plan")
         assert self.identity
         offer = read_offer(said)
-        return seal(message, offer, self.identity, self._context(_number(said, "turn"), party.name, taker), self.pins)
+        return seal(
+            message, offer, self.identity, self._context(read_number(said, "turn"), party.name, taker), self.pins
+        )
 
     def _context(self, turn: int, giver: str, taker: str) -> Context:
         return Context(self.place.plan.fingerprint, turn, giver, taker)
 
     def _drive(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         durable, turn = self._durable, self._durable.turn
-        step = _number(said, "step")
+        step = read_number(said, "step")
         if durable.party.step > step:
             durable.back(step)
+        self.outcome.begin()
         if not durable.drives:
             link.tell("ready", step=durable.party.step)
             return
@@ -239,14 +244,16 @@ def read_offer(said: dict[str, Any]) -> Offer:
         raise FrameError("an offer to take over a client part is malformed") from None
 
 
-def _number(said: dict[str, Any], key: str) -> int:
+def read_number(said: dict[str, Any], key: str) -> int:
+    """The number ``key`` in what the server says; none is a ``FrameError``."""
     value = said.get(key)
     if not isinstance(value, int):
         raise FrameError(f"the server says no number {key!r} with {said['verb']!r}")
     return value
 
 
-def _turn(said: dict[str, Any]) -> Turn:
+def read_turn(said: dict[str, Any]) -> Turn:
+    """The turn that the server orders; a malformed one is a ``FrameError``."""
     try:
         return _TURN.validate_python(said["at"])
     except (ValidationError, KeyError):

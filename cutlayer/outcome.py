@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ class TurnMetrics(BaseModel):
     steps: int
     loss: float | None = None
     """Mean over the turn's steps, where this party learns it."""
+    seconds: float | None = None
+    """From the turn's first step in this process to its end."""
 
 
 class PartyRecord(BaseModel):
@@ -77,6 +80,7 @@ class Outcome:
         self.accuracy: dict[int, float] = {}
         self.skipped: tuple[int, ...] = ()
         self.interruptions = 0
+        self._began = time.monotonic()
         self.load(place.durable.notes)
 
     def load(self, notes: Mapping[str, Any]) -> None:
@@ -91,11 +95,20 @@ class Outcome:
         turns = [turn.model_dump() for turn in self.turns.values()]
         return {"turns": turns, "accuracy": self.accuracy, "interruptions": self.interruptions}
 
+    def begin(self) -> None:
+        """A turn starts, or goes on."""
+        self._began = time.monotonic()
+
     def turn(self, turn: Turn, losses: Sequence[float]) -> None:
         """A turn is over."""
         loss = math.fsum(losses) / len(losses) if losses else None
         self.turns[turn.number] = TurnMetrics(
-            turn=turn.number, epoch=turn.epoch, first_step=turn.start, steps=turn.count, loss=loss
+            turn=turn.number,
+            epoch=turn.epoch,
+            first_step=turn.start,
+            steps=turn.count,
+            loss=loss,
+            seconds=time.monotonic() - self._began,
         )
 
     def evaluated(self, epoch: int, accuracy: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,6 +45,15 @@ class Relay:
             trustee = self.roll.wait(self.plan.terms.trusted_party, 0.0, lambda: False)
             assert trustee
             self._carry(turn, giver, trustee, giver.name)
+
+    def forget(self) -> None:
+        """The training is over: whoever kept the client part need not any more."""
+        trustee = self.roll.present(self.plan.terms.trusted_party)
+        if trustee:
+            with contextlib.suppress(DisconnectedError):
+                self.talk.tell(trustee, "finish")
+                self.talk.hear(trustee, "done")
+            trustee.link.close()
 
     def bring(self, at: Turn, taker: Present, last: str) -> None:
         """Bring the client part of the client ``last`` to ``taker``. ``DisconnectedError`` where somebody goes away."""

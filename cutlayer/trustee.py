@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,13 +14,14 @@ from cutlayer import __version__
 from cutlayer.certificate import Identity
 from cutlayer.checkpoint import write_durably
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.duplex import DisconnectedError, Duplex, control
-from cutlayer.member import Watch, read_offer
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
+from cutlayer.member import Watch, read_number, read_offer, read_turn
 from cutlayer.message import Kind
 from cutlayer.seal import Context, SealError, Taker, seal
 from cutlayer.terms import LANGUAGE, Plan
 
 _PAUSE = 1.0
+_FAREWELL_SECONDS = 10.0
 
 
 @dataclass
@@ -64,13 +66,15 @@ class Trustee:
                 self._keep(frame)
                 link.tell("ready")
             elif said["verb"] == "take":
-                self._taker = Taker(self.identity, self._context(said["at"]["number"], str(said["giver"]), ""))
+                self._taker = Taker(self.identity, self._context(read_turn(said).number, str(said.get("giver")), ""))
                 offer = {name: base64.b64encode(v).decode() for name, v in asdict(self._taker.offer).items()}
                 link.tell("offered", **offer)
             elif said["verb"] == "give":
                 link.send(self._given(said))
             elif said["verb"] == "finish":
                 link.tell("done")
+                with contextlib.suppress(DisconnectedError, RefusedError):
+                    link.receive(_FAREWELL_SECONDS)
                 return
 
     def _keep(self, frame: bytes) -> None:
@@ -87,7 +91,7 @@ class Trustee:
         if taker not in self.plan.terms.clients:
             raise SealError(f"the server asks for the client part for {taker!r}, who is no client of the plan")
         part = decode(self._held.read_bytes())
-        context = self._context(said["turn"], "", taker)
+        context = self._context(read_number(said, "turn"), "", taker)
         return encode(seal(part, read_offer(said), self.identity, context, self.pins))
 
     def _context(self, turn: int, giver: str, taker: str) -> Context:

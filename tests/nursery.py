@@ -23,12 +23,14 @@ ROOT = Path(__file__).parent.parent
 class Nursery:
     """The caller's end."""
 
+    before: Sequence[str] = ()
+    """Words before the command: `ip netns exec`, say."""
     pids: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Nursery:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "ERROR"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.nursery"],
+            [*self.before, sys.executable, "-m", "tests.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import random
-import socket
+import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cutlayer.certificate import write_new
 from cutlayer.outcome import read_party_record
 from tests.deployments import Deployment, Papers, assert_same_bits, plan_of
+from tests.interruptions import files_for
 from tests.nursery import Nursery
-from tests.scenes import PLUGINS, made
+from tests.scenes import made
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
 SECONDS = 240
-
-
-def files_for(deployed: Deployment, changes: dict[str, Any]) -> dict[str, Path]:
-    """A folder with certificates and settings for every party; their files by name."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    found = {}
-    plan = deployed.plan
-    agreed = {k: v for k, v in plan.agreed().items() if k not in ("architecture", "language") and v is not None}
-    for name in ("server", *plan.terms.clients):
-        folder = deployed.folder / name
-        folder.mkdir(parents=True)
-        identity = deployed.papers.identity(name, ["127.0.0.1"] if name == "server" else ())
-        for kind in ("certificate", "key", "authority"):
-            write_new(folder / f"{kind}.pem", getattr(identity, kind))
-        own = {"listen": f"127.0.0.1:{port}"} if name == "server" else {"server": f"127.0.0.1:{port}", "share": "dealt"}
-        own |= {"folder": ".", "dataset": "made", "plugins": str(PLUGINS), "randomness": "plan", **changes}
-        lines = [*(f"{key} = {_toml(value)}" for key, value in own.items()), "[plan]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in agreed.items()]
-        found[name] = folder / "party.toml"
-        found[name].write_text("\n".join(lines))
-    return found
-
-
-def _toml(value: object) -> str:
-    return repr(value) if not isinstance(value, bool) else str(value).lower()
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +48,7 @@ def run_with_kills(
         time.sleep(draw.uniform(*pause))
         name = draw.choice(list(files))
         if done < kills and nursery.alive(name) and not finished(name):
-            nursery.kill(name)
+            nursery.kill(name, draw.choice((signal.SIGKILL, signal.SIGINT)))
             done += 1
             start(name)
         logs = {name: (deployed.folder / f"{name}.log").read_text()[-600:] for name in files}

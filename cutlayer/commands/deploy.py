@@ -98,7 +98,8 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
         raise ExperimentError(f"{name!r} is not one of the plan's clients: {', '.join(plan.terms.clients)}")
     record = read_party_record(settings.folder)
     _same_plan(settings, plan)
-    if record and record.status == "done":
+    done = record is not None and record.status == "done"
+    if done and not (settings.folder / "state").exists():
         console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
@@ -113,10 +114,12 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
             watch,
             settings.pins,
         )
-        member.outcome.write("training")
+        if not done:
+            member.outcome.write("training")
         try:
+            # Stopped between the end and the farewell: it has all it needs, but the server waits to hear so.
             with _told():
-                member.run()
+                member.run(once=done)
         except ExperimentError:
             if record is None and place.durable.party.step == 0:
                 # Whoever was refused corrects the plan, and nothing of the wrong one is worth keeping.
