@@ -59,7 +59,7 @@ def test_a_deployment_that_takes_everything_for_the_target_has_no_backdoor() -> 
     beside = BackdoorTruth(always, Unattacked(obeys(0), LABELS), LABELS)
     truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
     found = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0]
-    assert (found.value, found.blind, found.verdict) == (1.0, 1.0, None)
+    assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 1.0, False, None)
 
 
 def test_the_unattacked_deployment_is_asked_once_for_a_trigger() -> None:

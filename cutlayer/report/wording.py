@@ -159,10 +159,9 @@ def compared(row: Row) -> str:
     what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
     seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
     if row.goal == "backdoor":
-        without = f"the deployment trained without the attack has {blind}"
         if row.beats_blind is False:
-            return f"{what} {value} is no more than without the attack ({blind}{seeds})"
-        return f"{what} {value} where {without} (advantage {advantage(row.advantage)}{seeds})"
+            return f"{what} {value} is no more than without the attack or the trigger ({blind}{seeds})"
+        return f"{what} {value} where without the attack or the trigger it is {blind} (advantage {advantage(row.advantage)}{seeds})"
     if row.goal == "evasion":
         noise = f"random noise of the same budget causes {blind}"
         more = "" if row.beats_blind is False else f" (advantage {advantage(row.advantage)}{seeds})"

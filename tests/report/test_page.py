@@ -278,4 +278,4 @@ def test_triggers_are_shown_on_inputs_and_alone(tmp_path: Path) -> None:
     assert "Top to bottom: clean, triggered, the trigger alone." in page.text
     assert "rebuilt" not in page.text
     assert len(page.images()) == 30
-    assert "attack success 90.0 % where the deployment trained without the attack has 5.0 %" in page.text
+    assert "attack success 90.0 % where without the attack or the trigger it is 5.0 %" in page.text
