@@ -90,7 +90,7 @@ class Conversation:
         self.tell(present, "evaluate", epoch=epoch)
         if durable.drives:
             assert samples
-            asked = durable.asked(self.listen(present))
+            asked = durable.guard(durable.asked(self.listen(present)))
             for rows in torch.split(samples.test_rows, PREDICTED_AT_ONCE):
                 durable.protocol.predict(durable.party, asked, Batch(rows, samples.inputs(rows)))
         self.hear(present, "done", kinds=() if durable.drives else (Kind.PREDICT,))

@@ -18,6 +18,7 @@ from cutlayer.defending import make_defenses
 from cutlayer.durable import Durable
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
+from cutlayer.keeping import recorder_of
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Limits
 from cutlayer.samples import Samples, batch_sizes, deal_rows
@@ -90,11 +91,15 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
     if any(isinstance(defense, Compression) for defense in defenses):
         raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
 
+    recorder = recorder_of(plan, settings, seat)
+
     def guard(handler: Handler) -> Handler:
+        if drives and recorder:
+            handler = wrap(handler, recorder)
         # As in a session: the last one wrapped is the first to see a request, and the last to see a reply.
         for defense in reversed(defenses) if drives else defenses:
             handler = wrap(handler, defense.tap(drives))
-        return handler
+        return wrap(handler, recorder) if recorder and not drives else handler
 
     def no_batch(turn: Turn, step: int) -> Batch:
         raise AssertionError("this party does not drive")

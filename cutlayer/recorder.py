@@ -17,28 +17,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from cutlayer import registry, victim
+from cutlayer.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.deployment import CARRIERS, accuracy, assemble, brief, measured, whole_model
-from cutlayer.experiment import Experiment, make
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
-from cutlayer.message import Kind, detached
+from cutlayer.message import detached
 from cutlayer.record import Epoch, write_atomically
-from cutlayer.recording import Recorder, RecordingError
+from cutlayer.recording import Recorder
 from cutlayer.scene import Scene
-from cutlayer.seating import Brief, seat_server
+from cutlayer.seating import seat_server
 from cutlayer.session import Session
 from cutlayer.target import send_targets
-from cutlayer.threat import Row, Seat
+from cutlayer.threat import Seat
 from cutlayer.victim import Progress
 
-TRAINING, ATTENDED = "training", "attended-"
-"""Segments: the training, and before the names of targets that are sent at its end to who was there all along."""
 FORMAT = 1
 _FOR_TRAINING = 0.9  # of the limit: targets come last and must find room
 
@@ -62,56 +59,6 @@ def shape_of(scene: Scene) -> Shape:
     setting, count = scene.attack.setting, len(scene.target_rows)
     size = scene.experiment.target_batch or setting.target_batch or count
     return Shape(setting.target_kind, count, min(size, count))
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One file of a recording."""
-
-    exchanges: int
-    bytes: int
-    complete: bool
-    """Whether all of it was recorded: nothing was left out at the limit."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A folder of recorded messages."""
-
-    folder: Path
-    brief: Brief
-    """What the server was told."""
-    segments: Mapping[str, Segment]
-    left_out: Mapping[str, str]
-    """Segments that this deployment cannot have, and why."""
-
-    @property
-    def truth(self) -> Path:
-        """Where the judge's side of it lies, if it is at hand."""
-        return self.folder.parent.parent / "truths" / self.folder.name
-
-    def file(self, segment: str) -> Path:
-        """Of the messages of a segment."""
-        return self.folder / f"{segment}.wire"
-
-    def own_state(self, segment: str, when: str) -> dict[str, Tensor]:
-        """The server party's own state ``before`` or ``after`` a segment."""
-        return load_file(self.folder / f"{segment}.{when}.safetensors")
-
-
-def open_recording(folder: Path) -> Recording:
-    """The recording in ``folder``; ``RecordingError`` where there is none, or one that was never finished."""
-    path = folder / "recording.json"
-    if not path.is_file():
-        there = ": it was broken off, `cutlayer record` begins it anew" if list(folder.glob("*.wire")) else ""
-        raise RecordingError(f"{folder} holds no recording{there}")
-    try:
-        kept = json.loads(path.read_bytes())
-        told = TypeAdapter(Brief).validate_python(kept["brief"])
-        segments = {name: Segment(**fields) for name, fields in kept["segments"].items()}
-    except (ValueError, TypeError, KeyError) as error:
-        raise RecordingError(f"{path} is not of this version of cutlayer: {error}") from None
-    return Recording(folder, told, segments, kept.get("left_out", {}))
 
 
 def recording_folder(scene: Scene, run: Path) -> Path:
@@ -240,34 +187,6 @@ class _Work:
 
     def _done(self, name: str, recorder: Recorder) -> None:
         self.segments[name] = Segment(recorder.exchanges, recorder.bytes, not recorder.full)
-
-
-def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:
-    """The experiment behind a recording, and how its training went; ``RecordingError`` without the judge's side."""
-    path = recording.truth / "truth.json"
-    if not path.is_file():
-        raise RecordingError(f"{recording.truth} is not there")
-    kept = json.loads(path.read_bytes())
-    return make(kept["experiment"]), [Epoch(**epoch) for epoch in kept["history"]]
-
-
-def targets_kept(recording: Recording, segment: str) -> list[Row]:
-    """The targets of a segment by their places on the wire."""
-    return [
-        Row(Kind(kind), step, row)
-        for kind, step, row in json.loads((recording.folder / f"{segment}.targets.json").read_bytes())
-    ]
-
-
-def rows_kept(recording: Recording, segment: str) -> dict[Row, int]:
-    """The judge's: which sample each target was."""
-    kept = json.loads((recording.truth / segment / "rows.json").read_bytes())
-    return {Row(Kind(kind), step, row): number for kind, step, row, number in kept}
-
-
-def states_kept(recording: Recording, segment: str) -> dict[str, dict[str, Tensor]]:
-    """The judge's: every party's state after a segment."""
-    return {path.stem: load_file(path) for path in (recording.truth / segment).glob("*.safetensors")}
 
 
 def _shapes(scene: Scene) -> dict[Shape, Scene]:

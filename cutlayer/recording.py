@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,11 +17,20 @@ from cutlayer.message import Message
 logger = logging.getLogger("cutlayer")
 MAGIC = b"cutlayer wire 1\n"
 _LENGTH, _CHECK = 8, 4
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _HEAD = 2 * _LENGTH + _CHECK
 
 
 class RecordingError(ValueError):
     """A file that is no recording, or a recording that does not hold what is asked of it."""
+
+
+def bytes_of(text: str) -> int:
+    """The number that a size such as ``500MB`` means; anything else is a ``RecordingError``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMG]?)B?", text.strip())
+    if not match or not float(match[1]):
+        raise RecordingError("no size: a number with kB, MB or GB, such as 500MB")
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +57,11 @@ class Recorder:
         self.exchanges, self.bytes, self.full, self.limit = len(self._seen), max(tape.whole, len(MAGIC)), False, limit
         if tape.cut_off:
             logger.warning("%s", tape.told())
-        self._file = file.open("r+b" if file.exists() else "w+b")
-        self._file.truncate(tape.whole)
-        if not tape.whole:
-            self._file.write(MAGIC)
-        self._file.seek(0, os.SEEK_END)
-        self._file.flush()
+        self.file = file
+        with file.open("ab") as opened:
+            opened.truncate(tape.whole)
+            if not tape.whole:
+                opened.write(MAGIC)
 
     def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
         """Pass ``request`` on, and keep it with its reply."""
@@ -70,23 +79,21 @@ class Recorder:
             return
         if self.bytes + size > self.limit:
             self.full = True
-            logger.warning("%s is full at its limit of %d bytes: nothing more is recorded", self._file.name, self.limit)
+            logger.warning("%s is full at its limit of %d bytes: nothing more is recorded", self.file, self.limit)
             return
         lengths = len(request).to_bytes(_LENGTH, "little") + len(reply).to_bytes(_LENGTH, "little")
         check = _checksum(lengths, request, reply).to_bytes(_CHECK, "little")
         # One write: what a kill leaves of it is a part of one exchange, at the end of the file.
-        self._file.write(b"".join([lengths, check, request, reply]))
-        self._file.flush()
+        with self.file.open("ab", buffering=0) as opened:
+            opened.write(b"".join([lengths, check, request, reply]))
         self._seen.add(digest)
         self.bytes += size
         self.exchanges += 1
 
     def close(self) -> None:
-        """Flush to the disk and let go of the file."""
-        if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+        """See that what was written has reached the disk."""
+        with self.file.open("ab") as opened:
+            os.fsync(opened.fileno())
 
 
 class Tape:

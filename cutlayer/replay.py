@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import torch
 
 from cutlayer import audit
+from cutlayer.archive import ATTENDED, TRAINING, Recording, rows_kept, states_kept, targets_kept, truth_kept
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.audit import Outcome, attends_training, outline
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
@@ -18,7 +19,7 @@ from cutlayer.host import Host
 from cutlayer.isolation import ProcessHost
 from cutlayer.judge import judge
 from cutlayer.record import Record
-from cutlayer.recorder import ATTENDED, TRAINING, Recording, rows_kept, shape_of, states_kept, targets_kept, truth_kept
+from cutlayer.recorder import shape_of
 from cutlayer.recording import RecordingError, Tape
 from cutlayer.scene import Scene
 from cutlayer.seating import Brief, seat_server

@@ -38,6 +38,7 @@ class Settings(BaseModel):
     checkpoint_every: int = Field(100, ge=1, description="training steps between two checkpoints")
     ping_seconds: float = Field(20.0, gt=0, description="a connection without a sign of life for twice as long is dead")
     wait_seconds: float = Field(600.0, gt=0, description="seconds to wait for a party whose turn it is to answer")
+    record: str = Field("", description="keep this party's messages, at most so much (500MB); empty: keep none")
     dataset: str = Field("", description="a dataset plug-in: this party's own data")
     data_dir: Path | None = Field(None, description="folder with the data's files; without it, the Hugging Face hub")
     train_rows: int | None = Field(None, ge=1, description="use only so many training rows")

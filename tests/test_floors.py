@@ -30,7 +30,19 @@ FLOORS = {
         6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
         | {"evasion"}
         | {"defending"},
-        7: {"replay", "recorder", "scene", "settle", "deployment", "truth", "residence", "transfer"}
+        7: {
+            "replay",
+            "recorder",
+            "keeping",
+            "unjudged",
+            "archive",
+            "scene",
+            "settle",
+            "deployment",
+            "truth",
+            "residence",
+            "transfer",
+        }
         | {"aftermath", "victim", "attacked", "target", "traffic", "grants", "isolation", "estimate"}
         | {"audit", "papers", "folder", "pool", "sweep", "worker", "terms", "settings", "place", "outcome"}
         | {"roll", "conversation", "relay", "trustee", "lodging", "neighbor", "coordinator", "member"}

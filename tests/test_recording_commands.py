@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cutlayer.commands.record import bytes_of, record_all, replay_all
+from cutlayer.commands.record import record_all, replay_all
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
+from cutlayer.recording import bytes_of
 from cutlayer.sweep import audit
 
 SMALL = ("train_rows=64", "test_rows=40", "epochs=1", "isolate=false", "cut=1", "protocol=vanilla")
@@ -53,4 +54,4 @@ def test_sizes_are_read(text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["5x", "", "MB", "-1MB", "0GB", "1TB"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(ExperimentError, match="such as 500MB"):
-        bytes_of(text)
+        record_all(None, [], text, True, console())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,36 +13,32 @@ from typing import Any
 from rich.console import Console
 
 from cutlayer import registry
-from cutlayer.commands.audit import title
+from cutlayer.archive import Recording, open_recording, truth_kept
+from cutlayer.commands import audit
 from cutlayer.commands.train import _deployments, _title
 from cutlayer.display import Display
 from cutlayer.estimate import attack_pace, training_seconds
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.folder import cell_folder, run_folder
 from cutlayer.grid import override
+from cutlayer.keeping import SESSION
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
-from cutlayer.recorder import Recording, open_recording, record, truth_kept
-from cutlayer.recording import RecordingError
+from cutlayer.recorder import record
+from cutlayer.recording import RecordingError, bytes_of
 from cutlayer.replay import KEYS, refusal, replay_cell
 from cutlayer.report import summary_table, write_report
 from cutlayer.settle import settle
-
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-
-
-def bytes_of(text: str) -> int:
-    """The number that a size such as ``500MB`` means; anything else is an ``ExperimentError``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) *([kMG]?)B?", text.strip())
-    if not match or not float(match[1]):
-        raise ExperimentError(f"--limit {text!r} is no size: a number with kB, MB or GB, such as 500MB")
-    return int(float(match[1]) * _UNITS[match[2]])
+from cutlayer.unjudged import guess
 
 
 def record_all(
     file: Path | None, overrides: Sequence[str], limit: str, training: bool, console: Console
 ) -> list[Recording]:
     """Record every deployment that is asked for."""
-    room = bytes_of(limit)
+    try:
+        room = bytes_of(limit)
+    except RecordingError as error:
+        raise ExperimentError(f"--limit {limit!r}: {error}") from None
     with contextlib.redirect_stdout(sys.stderr):
         cells = _deployments(file, overrides)
         run = run_folder(cells)
@@ -71,6 +66,8 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
     """Show a recording to every attack that is asked for; the records, and the report on them."""
     try:
         recording = open_recording(folder)
+        if SESSION in recording.segments:
+            return [], _unjudged(recording, overrides, console)
         experiment, _ = truth_kept(recording)
     except RecordingError as error:
         raise ExperimentError(str(error)) from None
@@ -79,7 +76,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         run = folder.parent.parent / "replays" / folder.name
         seconds = [0.0 if refusal(scene) else attack_pace(scene).seconds(scene) for scene in scenes]
         records = []
-        with Display(console, [title(scene) for scene in scenes], seconds) as display:
+        with Display(console, [audit.title(scene) for scene in scenes], seconds) as display:
             for number, scene in enumerate(scenes):
                 display.begin(number)
                 try:
@@ -96,6 +93,27 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         if one.status == NOT_APPLICABLE:
             console.print(f"{one.cell.attack}: {one.reason}", highlight=False, soft_wrap=True, markup=False)
     return records, report
+
+
+def _unjudged(recording: Recording, overrides: Sequence[str], console: Console) -> Path:
+    """Guesses about a real deployment; where they lie."""
+    given = dict(override(text) for text in overrides)
+    attack, targets = str(given.pop("attack", "unsplit")), given.pop("targets", None)
+    options = {key.removeprefix(f"{attack}."): value for key, value in given.items() if key.startswith(f"{attack}.")}
+    left = [key for key in given if not key.startswith(f"{attack}.")]
+    if left or not (targets is None or (isinstance(targets, int) and targets > 0)):
+        wrong = left[0] if left else f"targets = {targets!r}"
+        raise ExperimentError(f"{wrong}: without a truth a replay takes attack, targets (a number), {attack}.OPTION")
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        Display(console, [f"{attack} on {recording.folder}"], [0.0]) as display,
+    ):
+        display.begin(0)
+        found = guess(recording, attack, options, targets, partial(display.progress, 0))
+        display.end(0)
+    for path in found.files:
+        console.print(f"{path}: a guess that nobody here can judge", highlight=False, soft_wrap=True)
+    return recording.folder.parent / "guesses"
 
 
 def _experiments(base: Experiment, overrides: Sequence[str]) -> Iterator[Experiment]:

@@ -1,0 +1,110 @@
+"""Recordings as they lie in a folder: what a party kept of its wire, and beside it what only the judge may read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cutlayer.experiment import Experiment, make
+from cutlayer.message import Kind
+from cutlayer.record import Epoch
+from cutlayer.recording import RecordingError, Tape
+from cutlayer.seating import Brief
+from cutlayer.threat import Row, Seat
+
+TRAINING, ATTENDED = "training", "attended-"
+"""Segments: the training, and before the names of targets that are sent at its end to who was there all along."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file of a recording."""
+
+    exchanges: int
+    bytes: int
+    complete: bool
+    """Whether all of it was recorded: nothing was left out at the limit."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A folder of recorded messages."""
+
+    folder: Path
+    brief: Brief
+    """What the server was told."""
+    segments: Mapping[str, Segment]
+    left_out: Mapping[str, str]
+    """Segments that this deployment cannot have, and why."""
+    seat: Seat = Seat.SERVER
+
+    @property
+    def truth(self) -> Path:
+        """Where the judge's side of it lies, if it is at hand."""
+        return self.folder.parent.parent / "truths" / self.folder.name
+
+    def file(self, segment: str) -> Path:
+        """Of the messages of a segment."""
+        return self.folder / f"{segment}.wire"
+
+    def own_state(self, segment: str, when: str) -> dict[str, Tensor]:
+        """The server party's own state ``before`` or ``after`` a segment."""
+        return load_file(self.folder / f"{segment}.{when}.safetensors")
+
+
+def open_recording(folder: Path) -> Recording:
+    """The recording in ``folder``; ``RecordingError`` where there is none, or one that was never finished."""
+    path = folder / "recording.json"
+    if not path.is_file():
+        there = ": it was broken off, `cutlayer record` begins it anew" if list(folder.glob("*.wire")) else ""
+        raise RecordingError(f"{folder} holds no recording{there}")
+    try:
+        kept = json.loads(path.read_bytes())
+        told = TypeAdapter(Brief).validate_python(kept["brief"])
+        # A party of a deployment does not know when its recording ends: its file says what it holds.
+        files = {name: folder / f"{name}.wire" for name in kept["segments"]}
+        segments = {n: Segment(**found) if found else _counted(files[n]) for n, found in kept["segments"].items()}
+        seat = Seat(kept["seat"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordingError(f"{path} is not of this version of cutlayer: {error}") from None
+    return Recording(folder, told, segments, kept.get("left_out", {}), seat)
+
+
+def _counted(file: Path) -> Segment:
+    tape = Tape(file)
+    count = sum(1 for _ in tape.frames())
+    return Segment(count, tape.whole, True)
+
+
+def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:
+    """The experiment behind a recording, and how its training went; ``RecordingError`` without the judge's side."""
+    path = recording.truth / "truth.json"
+    if not path.is_file():
+        raise RecordingError(f"{recording.truth} is not there")
+    kept = json.loads(path.read_bytes())
+    return make(kept["experiment"]), [Epoch(**epoch) for epoch in kept["history"]]
+
+
+def targets_kept(recording: Recording, segment: str) -> list[Row]:
+    """The targets of a segment by their places on the wire."""
+    return [
+        Row(Kind(kind), step, row)
+        for kind, step, row in json.loads((recording.folder / f"{segment}.targets.json").read_bytes())
+    ]
+
+
+def rows_kept(recording: Recording, segment: str) -> dict[Row, int]:
+    """The judge's: which sample each target was."""
+    kept = json.loads((recording.truth / segment / "rows.json").read_bytes())
+    return {Row(Kind(kind), step, row): number for kind, step, row, number in kept}
+
+
+def states_kept(recording: Recording, segment: str) -> dict[str, dict[str, Tensor]]:
+    """The judge's: every party's state after a segment."""
+    return {path.stem: load_file(path) for path in (recording.truth / segment).glob("*.safetensors")}
