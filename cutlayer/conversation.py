@@ -15,6 +15,7 @@ from cutlayer.duplex import DisconnectedError, RefusedError, control
 from cutlayer.durable import Durable
 from cutlayer.message import Kind
 from cutlayer.outcome import Outcome
+from cutlayer.pipeline import predictions
 from cutlayer.place import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
 from cutlayer.roll import Present
@@ -91,8 +92,10 @@ class Conversation:
         if durable.drives:
             assert samples
             asked = durable.guard(durable.asked(self.listen(present)))
-            for rows in torch.split(samples.test_rows, PREDICTED_AT_ONCE):
-                durable.protocol.predict(durable.party, asked, Batch(rows, samples.inputs(rows)))
+            chunks = torch.split(samples.test_rows, PREDICTED_AT_ONCE)
+            batches = (Batch(rows, samples.inputs(rows)) for rows in chunks)
+            for _ in predictions(durable.protocol, durable.party, asked, batches):
+                pass
         self.hear(present, "done", kinds=() if durable.drives else (Kind.PREDICT,))
 
     def listen(self, present: Present) -> Grpc:

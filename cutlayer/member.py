@@ -21,6 +21,7 @@ from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.outcome import Outcome
+from cutlayer.pipeline import predictions
 from cutlayer.place import PREDICTED_AT_ONCE, Place
 from cutlayer.rpc import Grpc
 from cutlayer.seal import Context, Offer, SealError, Taker, seal
@@ -220,15 +221,17 @@ class Member:
         right, protocol = 0, self.place.plan.protocol
         asked = durable.guard(durable.asked(channel))
         chunks = torch.split(samples.test_rows, PREDICTED_AT_ONCE)
+        batches = (Batch(rows, samples.inputs(rows)) for rows in chunks)
+        # Driving, it makes its next question while the server works on the last one.
+        driven = predictions(protocol, durable.party, asked, batches) if durable.drives else None
         for number, rows in enumerate(chunks):
-            labels = samples.labels(rows)
-            if durable.drives:
-                protocol.predict(durable.party, asked, Batch(rows, samples.inputs(rows), labels))
+            if driven:
+                next(driven)
                 durable.party.ledger.clear()
             else:
                 link.send(durable.answer(link.receive(self.place.settings.wait_seconds)))
             assert durable.party.predicted is not None
-            right += int((durable.party.predicted.cpu().argmax(1) == labels).sum())
+            right += int((durable.party.predicted.cpu().argmax(1) == samples.labels(rows)).sum())
             self.watch(f"evaluating after epoch {epoch}", number + 1, len(chunks))
         self.outcome.evaluated(epoch, right / len(samples.test_rows))
         durable.notes = {"outcome": self.outcome.dump()}

@@ -46,8 +46,18 @@ class Protocol(ABC):
         """The peer's half of each exchange; ``request`` has been checked."""
 
     @abstractmethod
+    def question(self, driver: Party, batch: Batch, number: int) -> Message:
+        """The driver's first half of its prediction ``number``, in evaluation mode: what it asks its peer."""
+
+    @abstractmethod
+    def conclude(self, driver: Party, reply: Message) -> None:
+        """The driver's second half; predictions end at the client, in ``Party.predicted``."""
+
+    @final
     def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
-        """Predictions for ``batch.inputs`` in evaluation mode; they end at the client, in ``Party.predicted``."""
+        """A whole prediction."""
+        self.conclude(driver, peer(self.question(driver, batch, driver.queries)))
+        driver.queries += 1
 
     @final
     def cuts(self, model: nn.Sequential, given: Sequence[int | str]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ FLOORS = {
         1: {"codec", "wire", "seal"},
         2: {"recording", "channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat", "lines"},
-        4: {"protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
+        4: {"pipeline", "protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
         | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
         | {"perturbation", "proxy", "shadow"}
         | {"compression"}

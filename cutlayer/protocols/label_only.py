@@ -53,11 +53,13 @@ class LabelOnly(Protocol):
         assert smashed.grad is not None
         return request.reply(party.name, grad=smashed.grad)
 
-    def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
-        """The predictions stay with the client."""
+    def question(self, driver: Party, batch: Batch, number: int) -> Message:
+        """Server forward."""
         smashed = driver.forward(batch.inputs, training=False)
-        peer(Message(Kind.PREDICT, driver.name, driver.queries, {"smashed": smashed, "rows": batch.rows}))
-        driver.queries += 1
+        return Message(Kind.PREDICT, driver.name, number, {"smashed": smashed, "rows": batch.rows})
+
+    def conclude(self, driver: Party, reply: Message) -> None:
+        """Nothing: the predictions stay with the client."""
 
     def _labels(self, party: Party, rows: Tensor) -> Tensor:
         if party.labels is None or int(rows.max()) >= len(party.labels) or int(party.labels[rows].min()) < 0:

@@ -64,10 +64,11 @@ class UShaped(Protocol):
         assert waiting.inputs.grad is not None
         return request.reply(party.name, grad=waiting.inputs.grad)
 
-    def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
+    def question(self, driver: Party, batch: Batch, number: int) -> Message:
+        """Client forward, first part."""
+        driver.ledger[Kind.PREDICT, number] = batch.rows
+        return Message(Kind.PREDICT, driver.name, number, {"smashed": driver.forward(batch.inputs, training=False)})
+
+    def conclude(self, driver: Party, reply: Message) -> None:
         """The client gets features back and finishes the prediction itself."""
-        driver.ledger[Kind.PREDICT, driver.queries] = batch.rows
-        smashed = driver.forward(batch.inputs, training=False)
-        reply = peer(Message(Kind.PREDICT, driver.name, driver.queries, {"smashed": smashed}))
-        driver.queries += 1
         driver.predicted = driver.forward(reply["features"], part=1, training=False)

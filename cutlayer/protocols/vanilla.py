@@ -49,10 +49,11 @@ class Vanilla(Protocol):
         assert smashed.grad is not None
         return request.reply(party.name, grad=smashed.grad, loss=loss)
 
-    def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
+    def question(self, driver: Party, batch: Batch, number: int) -> Message:
+        """Client forward."""
+        driver.ledger[Kind.PREDICT, number] = batch.rows
+        return Message(Kind.PREDICT, driver.name, number, {"smashed": driver.forward(batch.inputs, training=False)})
+
+    def conclude(self, driver: Party, reply: Message) -> None:
         """The client gets the logits back."""
-        driver.ledger[Kind.PREDICT, driver.queries] = batch.rows
-        smashed = driver.forward(batch.inputs, training=False)
-        reply = peer(Message(Kind.PREDICT, driver.name, driver.queries, {"smashed": smashed}))
-        driver.queries += 1
         driver.predicted = reply["logits"]
