@@ -161,7 +161,8 @@ def compared(row: Row) -> str:
     if row.goal == "backdoor":
         if row.beats_blind is False:
             return f"{what} {value} is no more than without the attack or the trigger ({blind}{seeds})"
-        return f"{what} {value} where without the attack or the trigger it is {blind} (advantage {advantage(row.advantage)}{seeds})"
+        gain = f"advantage {advantage(row.advantage)}{seeds}"
+        return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
         noise = f"random noise of the same budget causes {blind}"
         more = "" if row.beats_blind is False else f" (advantage {advantage(row.advantage)}{seeds})"
