@@ -9,7 +9,7 @@ from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table, Text
 from cutlayer.reproduction.comparison import DASH, spelled
-from cutlayer.reproduction.found import Found, nearest
+from cutlayer.reproduction.found import Found, Group, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import Interval, Quartiles, interval, quartiles
 
@@ -29,27 +29,38 @@ def _figure_2(found: Found) -> list[Block]:
     series: dict[str, list[tuple[float, Interval]]] = {}
     rows = []
     for dataset in DEPTHS:
-        for epochs in _EPOCHS:
-            wanted: dict[str, Any] = {"dataset": dataset, "when": "after" if epochs else "before"}
-            wanted |= {"epochs": epochs} if epochs else {}
-            depths = {
-                depth: {group.told: group for group in found.groups(FIGURE_2, {**wanted, "cut": str(depth)})}
-                for depth in DEPTHS[dataset]
-            }
-            # A mean over other depths, or over runs of other settings, would draw a course that is none.
-            common = [told for told in next(iter(depths.values())) if all(told in groups for groups in depths.values())]
-            for told in common[-1:]:
-                values = [interval(map(mse, groups[told].records)) for groups in depths.values()]
-                over_depths = interval(value.mean for value in values if value)
-                if over_depths:
-                    series.setdefault(dataset, []).append((epochs, Interval(over_depths.mean, None, 1)))
-                    seeds = min(len(groups[told].runs) for groups in depths.values())
-                    rows.append([dataset, str(epochs), told, str(seeds), f"{over_depths.mean:.3f}"])
+        told, course = _course(found, dataset)
+        for epochs, groups in course.items():
+            values = [interval(map(mse, group.records)) for group in groups]
+            over_depths = interval(value.mean for value in values if value)
+            if over_depths:
+                series.setdefault(dataset, []).append((epochs, Interval(over_depths.mean, None, 1)))
+                seeds = min(len(group.runs) for group in groups)
+                rows.append([dataset, str(epochs), told, str(seeds), f"{over_depths.mean:.3f}"])
     if not rows:
         return [Text("Not run at every depth of any dataset.")]
     data = plot.lines({"mean over the depths": series}, "epoch", "MSE")
     caption = "MSE of UnSplit after each epoch of the victim's training, mean over all depths."
     return [Figure("figure-2", caption, data), Table(["dataset", "epoch", "setting", "seeds", "MSE"], rows)]
+
+
+def _course(found: Found, dataset: str) -> tuple[str, dict[int, list[Group]]]:
+    """The setting with which most epochs were attacked at every depth, and its groups of all depths by epoch.
+
+    A mean over other depths, or over runs of other settings, would draw a course that is none.
+    """
+    courses: dict[str, dict[int, list[Group]]] = {}
+    for epochs in _EPOCHS:
+        wanted: dict[str, Any] = {"dataset": dataset, "when": "after" if epochs else "before"}
+        wanted |= {"epochs": epochs} if epochs else {}
+        depths = [
+            {group.told: group for group in found.groups(FIGURE_2, {**wanted, "cut": str(depth)})}
+            for depth in DEPTHS[dataset]
+        ]
+        for told in depths[0]:
+            if all(told in groups for groups in depths):
+                courses.setdefault(told, {})[epochs] = [groups[told] for groups in depths]
+    return max(courses.items(), key=lambda course: len(course[1]), default=("", {}))
 
 
 FIGURE_2 = Exhibit(
