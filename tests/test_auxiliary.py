@@ -159,3 +159,22 @@ def test_outside_gives_what_there_is() -> None:
 
 def test_the_plugins_of_the_tests_are_where_they_are_looked_for() -> None:
     assert (Path(PLUGINS) / "attacks" / "well_informed.py").is_file()
+
+
+def test_another_number_of_channels_is_adapted_only_where_that_is_asked_for() -> None:
+    gray, color = made("own"), made("other", (3, 8, 8))
+    with pytest.raises(DatasetError, match=r"its inputs are \[3, 8, 8\], .* in channels only with aux_adapt=true"):
+        auxiliary(gray, "other", torch.tensor([0]), None, color)
+    with pytest.raises(ExperimentError, match="in channels only with aux_adapt=true"):
+        settled(aux="color")
+    for victim, other in ((gray, color), (color, gray)):
+        found = auxiliary(victim, "other", torch.tensor([0]), None, other, adapt=True)
+        assert found.inputs().shape == (40, *victim.input_shape)
+        # Each image is as bright as it was, in every channel.
+        assert brightness(found) == list(range(40))
+        assert found.inputs().amax(1).sub(found.inputs().amin(1)).max() < 1e-6
+    table = Split(torch.rand(4, 3), torch.tensor([0, 1, 0, 1]))
+    rows = Dataset("rows", table, table, ("a", "b"), features=("x", "y", "z"))
+    with pytest.raises(DatasetError, match="tables not at all"):
+        auxiliary(gray, "rows", torch.tensor([0]), None, rows, adapt=True)
+    assert settled(aux="color", aux_adapt=True)[0].auxiliary is not None
