@@ -96,11 +96,24 @@ def _pump_reply(call: Any, link: Duplex) -> None:
         link.lost(DisconnectedError("the server has ended the connection"))
     except grpc.RpcError as error:
         told = str(error.details() or error.code())
-        refused = error.code() in _FOR_GOOD
-        link.lost(RefusedError(told) if refused else DisconnectedError(told))
+        link.lost(_meaning(told, error.code() in _FOR_GOOD))
     except ValueError as error:
         # The channel was closed under the call.
         link.lost(DisconnectedError(str(error)))
+
+
+def _meaning(told: str, refused: bool) -> Exception:
+    """What a failed call means to whoever made it; what another attempt would not change is a refusal."""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        return RefusedError("the server's certificate is not vouched for by this party's `authority`, or has expired")
+    if "Hostname Verification" in told:
+        return RefusedError("the server's certificate is not for this address: `server_name` says another name")
+    if refused:
+        return RefusedError(told)
+    if "Socket closed" in told:
+        # A server that does not accept a certificate hangs up, and so does one that was stopped.
+        told += "; if this goes on, the server's log says whether it accepts this certificate"
+    return DisconnectedError(told)
 
 
 def serve(

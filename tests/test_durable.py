@@ -21,7 +21,7 @@ from tests.scenes import made
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
-TURN = Turn(1, epoch=1, client=0, first=0, count=5, start=0, epoch_steps=5)
+TURN = Turn(1, epoch=1, client=0, first=0, count=4, start=0, epoch_steps=5)
 
 
 class Cut(ConnectionError):
@@ -219,7 +219,7 @@ def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, protocol):
 def test_a_turn_that_is_given_up_leaves_the_state_before_it(tmp_path):
     pair = Pair(tmp_path, "vanilla")
     before = pair.driver.party.checkpoint()
-    for _ in range(4):
+    for _ in range(3):
         pair.driver.drive(pair.wire, lambda: pair.wire.answered)
     pair.driver.before(TURN.number)
     same(pair.driver.party.checkpoint(), before)

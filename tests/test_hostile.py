@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -51,7 +52,7 @@ def ends(link: Duplex) -> Exception:
 @pytest.mark.parametrize(
     "identity",
     [
-        lambda papers: Papers().identity("c1"),
+        lambda papers: replace(Papers().identity("c1"), authority=papers.authority),
         lambda papers: papers.identity("c1", days=-0.01),
         lambda papers: papers.identity("server", ["localhost"]),
         lambda papers: None,
@@ -60,6 +61,15 @@ def ends(link: Duplex) -> Exception:
 )
 def test_certificates_that_prove_nothing_do_not_get_in(beside, identity):
     assert isinstance(ends(stranger(beside, identity(beside.papers))), DisconnectedError)
+
+
+def test_a_server_that_proves_nothing_is_not_talked_to(beside):
+    own = beside.papers.identity("c1")
+    other = ends(stranger(beside, replace(own, authority=Papers().authority)))
+    assert isinstance(other, RefusedError)
+    assert "not vouched for" in str(other)
+    elsewhere = connect(f"localhost:{beside.port}", own, "elsewhere.example.org", Limits())
+    assert "not for this address" in str(ends(elsewhere))
 
 
 def test_a_name_that_is_not_in_the_plan_is_refused_and_logged(beside, caplog):
