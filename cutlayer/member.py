@@ -69,6 +69,7 @@ class Member:
                 return
             except DisconnectedError as error:
                 if once:
+                    self._durable.shelf.clear()
                     return
                 self.watch(f"no connection ({error}); trying again", 0, 0)
                 self.outcome.interruptions += 1

@@ -59,13 +59,19 @@ def run_with_kills(
     while any(nursery.alive(name) for name in files):
         assert time.monotonic() < end
         time.sleep(0.02)
+    for name in files:
+        start(name)
+    while any(nursery.alive(name) for name in files):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert all("done already" in (deployed.folder / f"{name}.log").read_text() for name in files)
     return done
 
 
 @pytest.mark.parametrize("protocol", ["vanilla", "u_shaped", "label_only"])
 def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol):
-    deployed = Deployment(plan_of(2, protocol=protocol, epochs=8), tmp_path, Papers())
-    assert run_with_kills(nursery, deployed, 2, 1, (0.2, 0.6)) == 2
+    deployed = Deployment(plan_of(2, protocol=protocol, epochs=16), tmp_path, Papers())
+    assert run_with_kills(nursery, deployed, 2, 1, (0.05, 0.4)) == 2
     assert_same_bits(deployed)
 
 
@@ -73,5 +79,5 @@ def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol):
 @pytest.mark.parametrize(("protocol", "clients"), [("vanilla", 3), ("u_shaped", 2), ("label_only", 2)])
 def test_many_kills_change_no_bit(nursery, tmp_path, protocol, clients):
     deployed = Deployment(plan_of(clients, protocol=protocol, turn=2, epochs=100), tmp_path, Papers())
-    assert run_with_kills(nursery, deployed, 20, 2, (0.05, 1.2)) == 20
+    assert run_with_kills(nursery, deployed, 20, 2, (0.02, 0.8)) == 20
     assert_same_bits(deployed)

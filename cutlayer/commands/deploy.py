@@ -51,10 +51,10 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     lock = locked(settings.folder)
     _same_plan(settings, plan)
     record = read_party_record(settings.folder)
-    place = take_place(plan, settings, Seat.SERVER)
-    if record and record.status == "done" and not place.durable.shelf.marks():
+    if record and record.status == "done" and not (settings.folder / "state").exists():
         console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
         return record
+    place = take_place(plan, settings, Seat.SERVER)
     with _watching(console) as (watch, say):
         roll = Roll(plan, identity is not None, say)
         coordinator = Coordinator(place, roll, watch, say)
