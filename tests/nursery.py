@@ -106,6 +106,8 @@ def _serve(orders: Any) -> None:
         os.dup2(log, 1)
         os.dup2(log, 2)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What runs in the background of a script has been told to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         one = serve_one if order["command"] == "serve" else join_one
         code = 1
         try:
