@@ -5,8 +5,8 @@ process whose tensors are spread over all cores. Ours are the sessions of a grid
 core, with the attack at the server's seat. Both train LeNet or StripNet on noise of MNIST's form, batch 128, in turns
 (plain, ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it
 than two processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000
-samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what else was tried, on
-all cores, too.
+samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was tried, on all
+cores, too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct
+from cutlayer.computing import Computing
 from cutlayer.handover import Keeper
 from cutlayer.host import Act, LocalHost, perform
 from cutlayer.model import split
@@ -36,6 +37,8 @@ from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Knows, Seat, View
 
 SHAPE, CLASSES, BATCH, ALPHA = (1, 28, 28), 10, 128, 0.09
+HOW = Computing(channels_last=True)
+"""As `cutlayer reproduce backdoor` has it."""
 STEPS_IN_A_CELL = 90 * -(-25000 // BATCH)
 CORES = os.cpu_count() or 1
 VARIANTS = ("plain", "channels_last", "bf16", "bf16, channels_last")
@@ -85,7 +88,7 @@ def ours(model: str) -> Callable[[], None]:
     protocol, whole, cut = make_protocol("vanilla"), network(model), cut_of(model)
     held = protocol.deal(whole, [cut])
     optimization = Optimization(amsgrad=False, weight_decay=1e-4)
-    client, server = (make_party(seat, held[seat], optimization, 1, "cpu", "") for seat in (Seat.CLIENT, Seat.SERVER))
+    client, server = (make_party(seat, held[seat], optimization, 1, HOW) for seat in (Seat.CLIENT, Seat.SERVER))
     agreement = protocol.agree(whole, [cut], SHAPE)
     own, wanted = samples()
     grants = {

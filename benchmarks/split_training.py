@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer.channel import Direct, Loopback
+from cutlayer.computing import Computing
 from cutlayer.dataset import Dataset, Split
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost
@@ -121,8 +122,7 @@ class Parted:
                 protocol.deal(model, [case.cut])[Seat(name.partition("-")[0])],
                 OPTIMIZATION,
                 SEED,
-                "cpu",
-                case.autocast,
+                Computing("cpu", case.autocast, channels_last=bool(case.autocast)),
             )
             for name in names
         )

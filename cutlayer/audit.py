@@ -114,7 +114,7 @@ def outline(scene: Scene) -> Record:
             fraction=steps / published if published else None,
         ),
         code=code(),
-        environment=environment(experiment.device, experiment.precision, experiment.threads),
+        environment=environment(experiment.device, experiment.precision, experiment.memory_format, experiment.threads),
         budgets={budget.name: budget.reach for budget in scene.budgets},
         experiment=experiment.model_dump(mode="json"),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

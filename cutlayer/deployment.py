@@ -51,8 +51,7 @@ def brief(scene: Scene, attack: bool) -> Brief:
         plugins=str(experiment.plugins or ""),
         codec=codec,
         codec_options=experiment.options.get(codec, {}),
-        device=experiment.device,
-        autocast=scene.autocast,
+        computing=scene.computing,
         threads=experiment.threads,
     )
 
@@ -68,16 +67,14 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
     source = weights or scene.model
     server = scene.protocol.deal(source, scene.cuts)[Seat.SERVER]
     seed = derive(experiment.seed, "party", Seat.SERVER.value)
-    host.restore(
-        make_party(Seat.SERVER.value, server, scene.optimization, seed, scene.device, scene.autocast).checkpoint()
-    )
+    host.restore(make_party(Seat.SERVER.value, server, scene.optimization, seed, scene.computing).checkpoint())
     shards = scene.deal()
     clients = []
     for number, shard in enumerate(shards):
         name = f"{Seat.CLIENT}-{number}"
         parts = scene.protocol.deal(source, scene.cuts)[Seat.CLIENT]
         seed = derive(experiment.seed, "party", name)
-        client = make_party(name, parts, scene.optimization, seed, scene.device, scene.autocast)
+        client = make_party(name, parts, scene.optimization, seed, scene.computing)
         if scene.protocol.labels_at is Seat.CLIENT:
             client.labels = torch.full((len(samples),), -1)
             for rows in filter(len, (shard, samples.validation_rows, samples.test_rows)):

@@ -108,6 +108,11 @@ class Experiment(BaseModel):
     decay: float = Field(0.1, gt=0, le=1)
     device: Literal["auto", "cpu", "cuda"] = Field("auto")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto",
+        description="of images in the training: channels_last is faster for most convolutional networks; it differs by "
+        "rounding, and in what dropout of channels draws; auto: only in bf16",
+    )
     threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
     carrier: Literal["direct", "loopback", "grpc"] = Field(
         "direct",

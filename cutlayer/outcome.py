@@ -143,7 +143,7 @@ class Outcome:
             round_trips={kind.value: number for kind, number in durable.meter.round_trips.items()},
             encrypted=not settings.insecure,
             code=code(),
-            environment=environment(settings.device, settings.precision, settings.threads),
+            environment=environment(settings.device, settings.precision, settings.memory_format, settings.threads),
             written=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
         write_durably(settings.folder / RECORD, record.model_dump_json(indent=1).encode() + b"\n")

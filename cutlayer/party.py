@@ -40,6 +40,8 @@ class Party:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: torch.dtype | None = None
     """Compute forward passes in this type; what crosses the boundary stays float32."""
+    channels_last: bool = False
+    """Whether kernels and images lie in memory with their channels innermost."""
     labels: Tensor | None = None
     """int64 by row number, where this party looks labels up itself (it answers and holds them)."""
     step: int = 0
@@ -87,7 +89,7 @@ class Party:
 
     def _laid(self, tensor: Tensor) -> Tensor:
         """``tensor`` as the parts' own layers lay it out: what crossed the boundary comes with channels outermost."""
-        innermost = self.autocast is not None and tensor.ndim == 4
+        innermost = self.channels_last and tensor.ndim == 4
         return tensor.contiguous(memory_format=torch.channels_last) if innermost else tensor
 
     def apply(self) -> None:

@@ -14,6 +14,7 @@ from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.checkpoint import Shelf, write_durably
 from cutlayer.compression import Compression
+from cutlayer.computing import computing
 from cutlayer.defending import make_defenses
 from cutlayer.durable import Durable
 from cutlayer.experiment import Experiment, ExperimentError, make
@@ -33,7 +34,10 @@ from cutlayer.turn import Turn
 
 PREDICTED_AT_ONCE = 250
 """Samples in one message of an evaluation."""
-_LOCAL = ("dataset", "data_dir", "train_rows", "test_rows", "plugins", "defense", "device", "precision", "threads")
+_LOCAL = (
+    *("dataset", "data_dir", "train_rows", "test_rows", "plugins", "defense"),
+    *("device", "precision", "memory_format", "threads"),
+)
 
 
 @dataclass
@@ -74,8 +78,7 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
         plan.protocol.deal(plan.build(derive(root, "model")), plan.cuts)[seat],
         experiment.optimization(0),
         derive(root, "party", label),
-        settings.device,
-        "bfloat16" if settings.precision == "bf16" else "",
+        computing(settings.device, settings.precision, settings.memory_format),
     )
     rows = torch.zeros(0, dtype=torch.int64)
     if samples and seat is Seat.CLIENT:

@@ -23,7 +23,7 @@ def code() -> dict[str, Any]:
     return {"version": __version__, "commit": commit, "dirty": dirty}
 
 
-def environment(device: str, precision: str, threads: int) -> dict[str, Any]:
+def environment(device: str, precision: str, memory_format: str, threads: int) -> dict[str, Any]:
     """What numbers can depend on beside code, data and seed."""
     return {
         "python": platform.python_version(),
@@ -34,6 +34,7 @@ def environment(device: str, precision: str, threads: int) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
         "device": device,
         "precision": precision,
+        "memory_format": memory_format,
         "threads": threads,
     }
 

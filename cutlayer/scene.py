@@ -15,6 +15,7 @@ from cutlayer import network, registry
 from cutlayer.attack import Attack
 from cutlayer.auxiliary import SHARE, Auxiliary
 from cutlayer.budget import Budget
+from cutlayer.computing import Computing, computing
 from cutlayer.dataset import Dataset
 from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
@@ -96,14 +97,10 @@ class Scene:
         return self.attack.work(len(self.target_rows), len(self.auxiliary or ()))
 
     @property
-    def device(self) -> str:
-        """Where parties compute."""
-        return self.experiment.device
-
-    @property
-    def autocast(self) -> str:
-        """The type of autocast in training, empty for none."""
-        return "bfloat16" if self.experiment.precision == "bf16" else ""
+    def computing(self) -> Computing:
+        """How parties compute."""
+        experiment = self.experiment
+        return computing(experiment.device, experiment.precision, experiment.memory_format)
 
 
 def load_dataset(experiment: Experiment, name: str = "") -> Dataset:

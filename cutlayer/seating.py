@@ -16,6 +16,7 @@ from cutlayer.attack import Adversary, Attack
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
 from cutlayer.compression import Compression, Line
+from cutlayer.computing import Computing
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost, Occupant
@@ -60,8 +61,7 @@ class Brief:
     codec: str = ""
     """The defense that is the agreed wire codec; empty: tensors cross as they are."""
     codec_options: Mapping[str, Any] = field(default_factory=dict)
-    device: str = "cpu"
-    autocast: str = ""
+    computing: Computing = field(default_factory=Computing)
     threads: int = 1
 
     @property
@@ -91,25 +91,26 @@ def make_codec(brief: Brief) -> Compression | None:
     return codec
 
 
-def placed(parts: Sequence[nn.Module], device: str, autocast: str) -> nn.ModuleList:
-    """``parts`` where they compute; where that is in bf16, with channels innermost, as convolutions are faster so."""
-    held = nn.ModuleList(parts).to(device)
-    return held.to(memory_format=torch.channels_last) if autocast else held  # type: ignore[call-overload]
+def placed(parts: Sequence[nn.Module], computing: Computing) -> nn.ModuleList:
+    """``parts`` where they compute, their kernels laid out as they compute."""
+    held = nn.ModuleList(parts).to(computing.device)
+    return held.to(memory_format=torch.channels_last) if computing.channels_last else held  # type: ignore[call-overload]
 
 
 def make_party(
-    name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, device: str, autocast: str
+    name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, computing: Computing
 ) -> Party:
     """A party that trains ``parts``."""
-    held = placed(parts, device, autocast)
+    held = placed(parts, computing)
     return Party(
         name=name,
         parts=held,
         optimizer=optimization.make(held.parameters()),
         schedule=optimization.rate,
         seed=seed,
-        device=torch.device(device),
-        autocast=getattr(torch, autocast) if autocast else None,
+        device=torch.device(computing.device),
+        autocast=getattr(torch, computing.autocast) if computing.autocast else None,
+        channels_last=computing.channels_last,
     )
 
 
@@ -128,9 +129,7 @@ def seat_server(
     protocol = make_protocol(brief.protocol, brief.plugin_folder)
     model = _network(brief, derive(brief.party_seed, "init"))
     parts = protocol.deal(model, brief.cuts)
-    party = make_party(
-        Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.device, brief.autocast
-    )
+    party = make_party(Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.computing)
     agreement = protocol.agree(model, brief.cuts, brief.input_shape)
     codec = make_codec(brief)
     line = Line(codec, protocol.wire, agreement) if codec else None

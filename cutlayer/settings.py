@@ -47,6 +47,7 @@ class Settings(BaseModel):
     defense: str = Field("none", description="a client's defense plug-ins, joined by +, or none")
     device: Literal["cpu", "cuda"] = Field("cpu")
     precision: Literal["fp32", "bf16"] = Field("fp32")
+    memory_format: Literal["contiguous", "channels_last"] = Field("contiguous")
     threads: int = Field(1, ge=1, description="CPU threads; runs that are to end in equal bits use equally many")
     options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, as tables")
 

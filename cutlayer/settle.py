@@ -78,6 +78,9 @@ def _settle(experiment: Experiment) -> list[Scene]:
         threads=experiment.threads or ((os.cpu_count() or 1) if large else 1),
         precision=_precision(experiment.precision, experiment.device, large),
     )
+    if experiment.memory_format == AUTO:
+        innermost = experiment.precision == "bf16"
+        experiment = experiment.with_values(memory_format="channels_last" if innermost else "contiguous")
     protocol = make_protocol(experiment.protocol, experiment.plugins)
     experiment, reaches = _budgets(experiment, attack, model, dataset)
     scenes = []

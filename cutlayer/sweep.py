@@ -168,7 +168,7 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
 
 def sensible_jobs(cells: Sequence[Scene]) -> int:
     """How many of ``cells`` to run at once on this machine: as many as have a core for each of their threads."""
-    if any(scene.device != "cpu" for scene in cells):
+    if any(scene.experiment.device != "cpu" for scene in cells):
         return 1
     threads = max(scene.experiment.threads for scene in cells)
     return max(1, (os.cpu_count() or 1) // threads)

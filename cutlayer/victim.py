@@ -34,7 +34,7 @@ _TRAINED_BY = (
     *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
     *("model", "input_mean", "input_std", "weights", "seed", "clients", "skew", "turn"),
     *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
-    *("momentum", "weight_decay", "milestones", "decay", "defense", "device", "precision", "threads"),
+    *("momentum", "weight_decay", "milestones", "decay", "defense", "device", "precision", "memory_format", "threads"),
 )
 
 
@@ -129,11 +129,11 @@ def _shared(scene: Scene) -> bool:
 
 def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
     """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
-    rows = scene.samples.train_rows[:_PROBED]
-    parts = placed(split(scene.model, cuts), scene.device, scene.autocast).train()
-    precision = torch.autocast(scene.device, torch.bfloat16, enabled=bool(scene.autocast))
-    value = scene.samples.inputs(rows).to(scene.device)
-    with drawing(seed, torch.device(scene.device)):
+    rows, computing = scene.samples.train_rows[:_PROBED], scene.computing
+    parts = placed(split(scene.model, cuts), computing).train()
+    precision = torch.autocast(computing.device, torch.bfloat16, enabled=bool(computing.autocast))
+    value = scene.samples.inputs(rows).to(computing.device)
+    with drawing(seed, torch.device(computing.device)):
         for part in parts:
             with precision:
                 value = part(value)

@@ -17,7 +17,8 @@ FLOORS = {
     # A module of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"},
+        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"}
+        | {"computing"},
         1: {"codec", "wire", "seal"},
         2: {"recording", "channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat", "lines"},

@@ -151,7 +151,8 @@ class SurrogateClient(TamperingAttack):
         labels[chosen] = self.target
         self._inputs, self._labels = inputs, labels
         self._order = torch.zeros(0, dtype=torch.int64)
-        self._surrogate = architecture.build(0).to(device).train()
+        laid = torch.channels_last if self._party.channels_last else torch.preserve_format
+        self._surrogate = architecture.build(0).to(device).to(memory_format=laid).train()  # type: ignore[call-overload]
         self._optimizer = torch.optim.Adam(
             [*self._surrogate.parameters()], self.learning_rate, weight_decay=self.weight_decay
         )

@@ -16,6 +16,7 @@ from cutlayer.reproduction.paper import SCALES, Cell, Exhibit
 
 _DEFAULTS = make({}).model_dump(mode="json")
 _ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers"} | {
+    "memory_format",  # rounding, and other draws of the same kind
     *("steps", "leak", "partial", "options", "protocol", "model", "cut", "when"),  # shown elsewhere, or matched
 }
 # What an open value is settled to where nothing is out of the ordinary.

@@ -54,6 +54,7 @@ def deployment(scale: Scale, model: str = "resnet18", cut: int = 1, protocol: st
         "optimizer": "sgd",
         "momentum": 0.9,
         "learning_rate": 0.01,
+        "memory_format": "channels_last",  # faster on every processor that was tried
         "train_rows": None,
         "test_rows": None,
         "budget": 0.3,
