@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -104,7 +104,9 @@ class Experiment(BaseModel):
     epsilon: float = Field(1e-8, gt=0, description="adam only")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
     weight_decay: float = Field(0.0, ge=0)
-    milestones: tuple[int, ...] = Field((), description="epochs after which the learning rate is multiplied by decay")
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="epochs after which the learning rate is multiplied by decay"
+    )
     decay: float = Field(0.1, gt=0, le=1)
     device: Literal["auto", "cpu", "cuda"] = Field("auto")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")

@@ -127,6 +127,7 @@ def test_grids_stand_on_what_the_file_shares(tmp_path: Path) -> None:
         ("unsplit.=3", "unknown key 'unsplit.'"),
         ("seed=-1", "seed = -1: must be greater than or equal to 0"),
         ("seed=1.5", "seed = 1.5: must be a valid integer"),
+        ("milestones=3,0", "milestones = 0: must be greater than or equal to 1"),
         ("seed=", "seed = '': must be a valid integer"),
         ("seed=[]", "seed = []: there is no value to run"),
         ("seed=" + "1" * 5000, "exceeded maximum size"),
