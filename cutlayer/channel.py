@@ -43,16 +43,21 @@ class Channel(ABC):
         self.meter = meter or Meter()
 
     @final
-    def __call__(self, request: Message) -> Message:
-        """Carry ``request`` to the other side and bring its reply back."""
+    def __call__(self, request: Message, meanwhile: Callable[[], None] | None = None) -> Message:
+        """Carry ``request`` to the other side and bring its reply back; ``meanwhile`` is done before it is read."""
         frame = encode(request)
-        answer = self.carry(frame)
+        answer = self.carry_while(frame, meanwhile) if meanwhile else self.carry(frame)
         self.meter.count(request.kind, len(frame), len(answer))
         return decode(answer)
 
     @abstractmethod
     def carry(self, frame: bytes) -> bytes:
         """Bring ``frame`` to the other side and return the frame it answers with: all that a transport may do."""
+
+    def carry_while(self, frame: bytes, meanwhile: Callable[[], None]) -> bytes:
+        """``carry``, and ``meanwhile``: where a transport waits for the other side, it does it while it waits."""
+        meanwhile()
+        return self.carry(frame)
 
 
 @final

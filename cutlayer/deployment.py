@@ -83,7 +83,12 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
     defenses = make_defenses(experiment)
     codec = compression_of(defenses)
     plan = Plan(
-        experiment.seed, experiment.batch_size, experiment.turn, experiment.handover, experiment.optimizer_state
+        seed=experiment.seed,
+        batch_size=experiment.batch_size,
+        turn=experiment.turn,
+        route=experiment.handover,
+        optimizer_state=experiment.optimizer_state,
+        pipelined=experiment.pipelined,
     )
     return Session(
         protocol=scene.protocol,

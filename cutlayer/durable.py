@@ -22,6 +22,7 @@ from cutlayer.codec import decode, encode
 from cutlayer.compression import Line
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
+from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import TRAINING, Protocol
 from cutlayer.tap import wrap
 from cutlayer.turn import Turn
@@ -57,6 +58,8 @@ class Durable:
     """The wire with its codec, where the plan has one."""
     every: int = 100
     """Training steps between two checkpoints."""
+    pipelined: bool = False
+    """Whether the party that drives makes its next step's first forward pass while it waits for this one's answer."""
     rate: Callable[[int], Callable[[int], float]] | None = None
     """The learning rate by step, given the steps in an epoch; without it the party's own schedule."""
     turn: Turn = field(default_factory=Turn)
@@ -71,6 +74,7 @@ class Durable:
 
     def __post_init__(self) -> None:
         self._handler = self.protocol.handler(self.party, self.agreement)
+        self._ahead = Lookahead(self.protocol, self.party)
         if not self.drives:
             self._handler = self.guard(self._handler)
             if self.line:
@@ -78,7 +82,11 @@ class Durable:
 
     def asked(self, channel: Channel) -> Handler:
         """The way to the party that answers over ``channel``: unpacked where a codec is agreed on, and checked."""
-        return self.protocol.checked(wrap(channel, self.line.asking) if self.line else channel, self.agreement)
+
+        def carry(request: Message) -> Message:
+            return channel(request, self._ahead.due(request.kind))
+
+        return self.protocol.checked(wrap(carry, self.line.asking) if self.line else carry, self.agreement)
 
     def recover(self) -> bool:
         """Stand where the last process stopped; whether there was one."""
@@ -212,7 +220,10 @@ class Durable:
             self.save()
 
     def _step(self, peer: Handler) -> None:
-        self.protocol.step(self.party, self.guard(peer), self.batch(self.turn, self.party.step))
+        turn, step = self.turn, self.party.step
+        more = self.pipelined and step + 1 < turn.end
+        self._ahead.upcoming = (lambda: self.batch(turn, step + 1)) if more else None
+        self.protocol.step(self.party, self.guard(peer), self.batch(turn, step))
         self.party.ledger.clear()
 
     def _stand(self, mark: Mark, until: int | None = None) -> None:

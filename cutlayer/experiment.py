@@ -96,6 +96,11 @@ class Experiment(BaseModel):
     epochs: int = Field(10, ge=0, description="training epochs")
     patience: int = Field(0, ge=0, description="epochs without a lower validation loss that end it; 0: none do")
     batch_size: int = Field(64, ge=1, description="samples in a training step")
+    pipelined: bool = Field(
+        False,
+        description="the driving party makes a step's first forward pass while the step before is answered, with "
+        "weights one update old: training no longer equals that of the unsplit model",
+    )
     transfer: str = Field("", description="a dataset to take a backdoored network over to: its last layer is retrained")
     transfer_epochs: int = Field(5, ge=1, description="epochs of that")
     optimizer: Literal["adam", "sgd"] = Field("adam")
@@ -203,7 +208,9 @@ class Experiment(BaseModel):
 
     def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out", "link")) -> str:
         """16 hex digits that two experiments share when they ask for the same thing."""
-        content = self.model_dump(mode="json", include=set(only) or None, exclude=set(drop))
+        # Left out where it is off, so that what was run before there was this key keeps its identity.
+        also_dropped = () if self.pipelined else ("pipelined",)
+        content = self.model_dump(mode="json", include=set(only) or None, exclude={*drop, *also_dropped})
         return hashlib.sha256(json.dumps([content, *also], sort_keys=True).encode()).hexdigest()[:16]
 
     def with_values(self, **values: Any) -> Experiment:

@@ -15,6 +15,7 @@ from cutlayer.channel import Direct, Handler, Loopback, Meter
 from cutlayer.compression import Line
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
+from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Knows, Note, Row
@@ -83,8 +84,11 @@ class Host(ABC):
         """Carry ``request`` from a client to the server's party and bring the reply back."""
 
     @abstractmethod
-    def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
-        """Let the server's party drive; ``peer`` is ``client``, who answers."""
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler, upcoming: Batch | None = None) -> None:
+        """Let the server's party drive; ``peer`` is ``client``, who answers.
+
+        ``upcoming``: the batch of the turn's next step, whose first forward pass is made ahead.
+        """
 
     @abstractmethod
     def checkpoint(self) -> Mapping[str, Tensor]:
@@ -132,15 +136,17 @@ class LocalHost(Host):
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
         self._clients: dict[str, Handler] = {}
+        self._ahead = Lookahead(protocol, party)
 
     def answer(self, request: Message) -> Message:
         """Through the carrier, past the adversary, to the party."""
         return self._carried(request)
 
-    def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler, upcoming: Batch | None = None) -> None:
         """The party drives; the adversary stands at its end of the carrier."""
+        self._ahead.upcoming = (lambda: upcoming) if upcoming else None
         if client not in self._clients:
-            carried: Handler = self._carrier(peer, self.meter)
+            carried: Handler = wrap(self._carrier(peer, self.meter), self._ahead)
             carried = wrap(carried, self._line.asking) if self._line else carried
             self._clients[client] = self._watched(self._protocol.checked(carried, self._agreement))
         perform(act, self._protocol, self.party, self._clients[client], batch)

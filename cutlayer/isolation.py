@@ -57,9 +57,12 @@ class ProcessHost(Host):
         self.meter.count(request.kind, len(frame), len(reply))
         return decode(reply)
 
-    def drive(self, act: Act, batch: Batch, client: str, peer: Handler) -> None:
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler, upcoming: Batch | None = None) -> None:
         """Hand the server its own inputs and answer the frames it sends."""
-        self._tell("drive", {"act": act, "client": client}, {"rows": batch.rows, "inputs": batch.inputs})
+        tensors = {"rows": batch.rows, "inputs": batch.inputs}
+        if upcoming:
+            tensors |= {"upcoming.rows": upcoming.rows, "upcoming.inputs": upcoming.inputs}
+        self._tell("drive", {"act": act, "client": client}, tensors)
         self._until("done", peer)
 
     def checkpoint(self) -> Mapping[str, Tensor]:
@@ -145,8 +148,10 @@ class _Resident:
     def _obey(self, verb: str, content: Any, tensors: Mapping[str, Tensor]) -> None:
         host = self._host
         if verb == "drive":
-            batch = Batch(tensors["rows"], tensors["inputs"])
-            host.drive(Act(content["act"]), batch, content["client"], self._across)
+            batch, upcoming = Batch(tensors["rows"], tensors["inputs"]), None
+            if "upcoming.rows" in tensors:
+                upcoming = Batch(tensors["upcoming.rows"], tensors["upcoming.inputs"])
+            host.drive(Act(content["act"]), batch, content["client"], self._across, upcoming)
         elif verb == "restore":
             host.restore(tensors)
         elif verb == "announce":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cutlayer.message import Kind, detached
+from cutlayer.stash import Stash, stashed
 from cutlayer.stream import derive, drawing
 
 
@@ -56,24 +57,52 @@ class Party:
     ledger: dict[tuple[Kind, int], Tensor] = field(default_factory=dict)
     """Which rows really went into which message; only the judge's side reads it."""
     _fresh: bool = True
+    _ahead: Stash | None = None
+    """A forward pass made, or to be made, with the weights of one step ago."""
+    _used: Stash | None = None
+    """The one that this step's backward pass goes through."""
 
     def forward(self, inputs: Tensor, part: int = 0, training: bool = True) -> Tensor:
         """The output of one part. In training it draws from (seed, step, part) and keeps what backward needs."""
         module = self.parts[part]
         if module.training != training:
             module.train(training)
-        inputs = self._laid(inputs.to(self.device))
-        precision = torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext()
         if not training:
-            with torch.no_grad(), precision:
-                output: Tensor = module(inputs)
+            with torch.no_grad(), self._precision():
+                output: Tensor = module(self._laid(inputs.to(self.device)))
             return output.float()
         if part == 0:
             # A step that broke off may have left gradients behind.
             self._fresh = True
-        with drawing(derive(self.seed, "train", self.step, part), self.device), precision:
-            output = module(inputs)
-        return output.float()
+            self._used, self._ahead = self._ahead, None
+            if self._used and self._used.step == self.step:
+                return self._made(self._used, inputs)
+            self._used = None
+        return self._drawn(module, inputs, self.step, part)
+
+    def look_ahead(self, inputs: Tensor) -> None:
+        """Make the first part's training forward pass of the next step now, before this step's update.
+
+        That step's ``forward`` then gives its output whatever the weights are by then, and its gradient, that of the
+        weights as they are now, is applied to the weights of then.
+        """
+        if not self.parts[0].training:
+            self.parts[0].train()
+        self._ahead = stashed(self.parts[0], self.step + 1)
+        self._made(self._ahead, inputs)
+
+    def _made(self, ahead: Stash, inputs: Tensor) -> Tensor:
+        if ahead.output is None:
+            ahead.output = self._drawn(lambda inputs: ahead.run(self.parts[0], inputs), inputs, ahead.step, 0)
+        return ahead.output
+
+    def _drawn(self, compute: Callable[[Tensor], Tensor], inputs: Tensor, step: int, part: int) -> Tensor:
+        inputs = self._laid(inputs.to(self.device))
+        with drawing(derive(self.seed, "train", step, part), self.device), self._precision():
+            return compute(inputs).float()
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        return torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext()
 
     def backward(self, output: Tensor, grad: Tensor | None = None) -> None:
         """Add the gradients of one backward pass; ``grad`` is the gradient at ``output``, or ``None`` at a loss."""
@@ -86,6 +115,8 @@ class Party:
         # A first part without weights has nothing to learn from its gradient.
         if output.requires_grad:
             output.backward(None if grad is None else self._laid(grad.to(output.device)))  # type: ignore[no-untyped-call]
+        if self._used:
+            self._used.settle(self.parts[0])
 
     def _laid(self, tensor: Tensor) -> Tensor:
         """``tensor`` as the parts' own layers lay it out: what crossed the boundary comes with channels outermost."""
@@ -99,7 +130,7 @@ class Party:
             group["lr"] = rate
         self.optimizer.step()
         self.step += 1
-        self.pending = None
+        self.pending = self._used = None
         self._fresh = True
 
     def update(self, output: Tensor, grad: Tensor | None = None) -> None:
@@ -134,21 +165,31 @@ class Party:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
     def checkpoint(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, as tensors for a safetensors file."""
+        """Everything that the next step depends on, as tensors for a safetensors file.
+
+        Of a forward pass made ahead it holds what it was made from: ``restore`` lets it be made again.
+        """
+        weights, stash = self.weights(), {}
+        if self._ahead:
+            stash = {f"stash.{name}": detached(weight) for name, weight in self._ahead.weights.items()}
+            buffers = {f"0.{name}": detached(buffer) for name, buffer in self._ahead.buffers.items()}
+            weights |= {name: buffer for name, buffer in buffers.items() if name in weights}
         return {
-            **{f"weights.{name}": tensor for name, tensor in self.weights().items()},
+            **{f"weights.{name}": tensor for name, tensor in weights.items()},
             **{f"optimizer.{name}": tensor for name, tensor in self.optimizer_state().items()},
+            **stash,
             "step": torch.tensor([self.step, self.queries]),
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Stand where ``checkpoint`` was taken. Missing or unknown weights are a ``RuntimeError`` from torch."""
-        kinds = ("weights", "optimizer")
-        weights, optimizer = (
+        kinds = ("weights", "optimizer", "stash")
+        weights, optimizer, stash = (
             {n.removeprefix(f"{k}."): t for n, t in tensors.items() if n.startswith(f"{k}.")} for k in kinds
         )
         self.parts.load_state_dict(weights)
         self.load_optimizer_state(optimizer)
         self.step, self.queries = (int(number) for number in tensors["step"])
-        self.pending = None
+        self.pending = self._used = None
+        self._ahead = stashed(self.parts[0], self.step, stash) if stash else None
         self._fresh = True

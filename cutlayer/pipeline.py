@@ -1,21 +1,29 @@
-"""Predictions over a channel where neither side waits idly: the next question is made while the last one is answered.
+"""Channels where neither side waits idly: the driver makes its next message while the last one is answered.
 
 A prediction changes no weight, so its first half does not depend on any earlier answer, and the results are those of
-one prediction after another, to the bit. A training step is another matter: in every protocol the driver's next forward
-pass needs the weights that the peer's answer updates, so nothing of it can be done ahead without training on stale
-weights. That is not offered.
+one prediction after another, to the bit. A training step is another matter: the driver's next forward pass needs the
+weights that the peer's answer updates. Made while that answer is worked on, it is made with weights that are one update
+old, and the training is no longer that of the unsplit model. That is an option of the plan, ``pipelined``; what it
+computes is as exactly defined, and the same in one process and in two:
+
+* Within a turn, step t+1's first forward pass is made between the updates of steps t-1 and t: while the peer works on
+  the last exchange of step t. All else of a step, and the first step of a turn, is as without the option.
+* Its gradient is that of the weights it was made with, and is applied to those of its time by the optimizer (with
+  momentum, weight decay and learning rate of its own step), as with the stashed weights of PipeDream (Narayanan et al.,
+  SOSP 2019).
+* Dropout draws what it would draw in any case; running statistics take in every batch once, in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
-from cutlayer.message import Message
+from cutlayer.message import Kind, Message
 from cutlayer.party import Party
-from cutlayer.protocol import Protocol
+from cutlayer.protocol import TRAINING, Protocol
 
 
 def predictions(protocol: Protocol, driver: Party, peer: Handler, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -42,3 +50,30 @@ def predictions(protocol: Protocol, driver: Party, peer: Handler, batches: Itera
     finally:
         # Whoever breaks off closes the channel as well, which ends a wait for an answer.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Lookahead:
+    """What a driver does while its peer works on the last exchange of a training step."""
+
+    def __init__(self, protocol: Protocol, driver: Party) -> None:
+        self._driver = driver
+        # The kinds of ``wire`` stand in the order in which they are exchanged.
+        self._last = [kind for kind in protocol.wire if kind in TRAINING][-1]
+        self.upcoming: Callable[[], Batch] | None = None
+        """The batch of the turn's next step; ``None`` where nothing is made ahead: none follows, or none is agreed."""
+
+    def __call__(self, request: Message, handler: Handler) -> Message:
+        """The tap that stands nearest to the peer, where nothing is really won: the work comes before the answer."""
+        work = self.due(request.kind)
+        if work:
+            work()
+        return handler(request)
+
+    def due(self, kind: Kind) -> Callable[[], None] | None:
+        """What is to be done while a request of ``kind`` is answered."""
+        return self._look if self.upcoming and kind is self._last else None
+
+    def _look(self) -> None:
+        assert self.upcoming
+        self._driver.look_ahead(self.upcoming().inputs)
+        self.upcoming = None

@@ -117,6 +117,7 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
         guard=guard,
         line=plan.line,
         every=settings.checkpoint_every,
+        pipelined=plan.experiment.pipelined,
         rate=lambda epoch_steps: experiment.optimization(epoch_steps).rate,
     )
     place = Place(plan, settings, seat, number, durable, samples, rows)

@@ -38,7 +38,12 @@ class Grpc(Channel):
 
     def carry(self, frame: bytes) -> bytes:
         """Send and wait; ``DisconnectedError`` where no answer comes in time."""
+        return self.carry_while(frame, lambda: None)
+
+    def carry_while(self, frame: bytes, meanwhile: Callable[[], None]) -> bytes:
+        """The same, with ``meanwhile`` between sending and waiting."""
         self.link.send(frame)
+        meanwhile()
         self.answered = self.link.receive(self._seconds)
         return self.answered
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
 from cutlayer.party import Party
+from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.samples import Samples, batch_sizes
 from cutlayer.stream import generator
@@ -40,6 +42,8 @@ class Plan:
     """Batches in a client's turn; 0: an epoch over its data."""
     route: Route = Route.PEER
     optimizer_state: OptimizerState = OptimizerState.OWN
+    pipelined: bool = False
+    """Whether a step's first forward pass is made before the update of the step before it."""
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Session:
     last: int | None = None
     """The client whose turn was last."""
     peers: dict[str, Handler] = field(default_factory=dict)
+    _coming: tuple[Tensor, Batch] | None = None
+    """The rows of the turn's next step, and its batch."""
 
     def train_epoch(self, epoch: int, progress: Callable[[], None] = lambda: None) -> float:
         """Train on every client's rows once, in turns; the mean loss. ``progress`` is called after every step."""
@@ -72,8 +78,8 @@ class Session:
             client.losses.clear()
         for number, batches in self._turns(epoch):
             self.take_turn(number)
-            for rows in batches:
-                self.exchange(Act.STEP, number, rows)
+            for rows, upcoming in zip_longest(batches, batches[1:]):
+                self.exchange(Act.STEP, number, rows, upcoming=upcoming)
                 progress()
         losses = [loss for client in self.clients for loss in client.losses]
         return math.fsum(losses) / len(losses)
@@ -95,30 +101,50 @@ class Session:
         self.last = number
 
     def exchange(
-        self, act: Act, number: int, rows: Tensor, host: Host | None = None, change: Change | None = None
+        self,
+        act: Act,
+        number: int,
+        rows: Tensor,
+        host: Host | None = None,
+        change: Change | None = None,
+        upcoming: Tensor | None = None,
     ) -> None:
         """One training step or prediction of client ``number`` on ``rows``, with the server at ``host``.
 
-        ``change`` is done to the inputs first.
+        ``change`` is done to the inputs first. ``upcoming``: the rows of the same turn's next step, where one follows.
         """
         client, host = self.clients[number], host or self.host
         adversary = self.adversaries.get(number) if act is Act.STEP else None
-        inputs = self.samples.inputs(rows)
-        if change:
-            inputs = change(inputs)
+        batch = self._coming[1] if self._coming and self._coming[0] is rows else self._batch(rows, adversary, change)
+        self._coming = None
+        if self.plan.pipelined and upcoming is not None:
+            # Asked for before the step: an adversary's own batches come in their order, and not inside of its messages.
+            self._coming = upcoming, self._batch(upcoming, adversary)
+        coming = self._coming and self._coming[1]
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
                 defended = self._defended(self.protocol.handler(client, self.agreement), drives=False)
                 self.peers[client.name] = wrap(defended, self.line.answering) if self.line else defended
-            batch = Batch(rows, inputs)
-            host.drive(act, batch, client.name, self.peers[client.name])
+            host.drive(act, batch, client.name, self.peers[client.name], coming)
             return
-        answer = wrap(host.answer, self.line.asking) if self.line else host.answer
+        ahead = Lookahead(self.protocol, client)
+        ahead.upcoming = (lambda: coming) if coming else None
+        answer = wrap(host.answer, ahead)
+        answer = wrap(answer, self.line.asking) if self.line else answer
         peer = self._defended(self.protocol.checked(answer, self.agreement), drives=True)
-        batch = Batch(rows, inputs, self.samples.labels(rows))
         if adversary:
-            peer, batch = wrap(peer, adversary), adversary.own_batch(batch)
+            peer = wrap(peer, adversary)
         perform(act, self.protocol, client, peer, batch)
+
+    def _batch(self, rows: Tensor, adversary: Adversary | None, change: Change | None = None) -> Batch:
+        """What the party that drives computes on."""
+        inputs = self.samples.inputs(rows)
+        if change:
+            inputs = change(inputs)
+        if self.protocol.driver is Seat.SERVER:
+            return Batch(rows, inputs)
+        batch = Batch(rows, inputs, self.samples.labels(rows))
+        return adversary.own_batch(batch) if adversary else batch
 
     def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = CHUNK) -> Tensor:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import torch
+
+_DEFAULT = threading.RLock()
+# Torch's default generators are one for all threads: two parties in one process would draw from each other's stream.
 
 
 def derive(seed: int, *keys: str | int) -> int:
@@ -24,8 +28,15 @@ def generator(seed: int, *keys: str | int) -> torch.Generator:
 def drawing(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Inside the block torch's default generators stand at the start of ``seed``; afterwards they stand where they did.
 
-    Layers such as dropout draw from the default generator; this lends them a party's own stream for one call.
+    Layers such as dropout draw from the default generator; this lends them a party's own stream for one call. Another
+    thread that wants to lend it out waits.
     """
+    with _DEFAULT, _lent(seed, device):
+        yield
+
+
+@contextlib.contextmanager
+def _lent(seed: int, device: torch.device | None) -> Iterator[None]:
     own = torch.default_generator
     before = own.get_state()
     gpu = device if device is not None and device.type == "cuda" else None

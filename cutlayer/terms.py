@@ -45,6 +45,7 @@ TRAINING_KEYS = (
         "optimizer_state",
         "epochs",
         "batch_size",
+        "pipelined",
     ),
     *("optimizer", "learning_rate", "amsgrad", "epsilon", "momentum", "weight_decay", "milestones", "decay"),
 )

@@ -34,7 +34,8 @@ _TRAINED_BY = (
     *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
     *("model", "input_mean", "input_std", "weights", "seed", "clients", "skew", "turn"),
     *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
-    *("momentum", "weight_decay", "milestones", "decay", "defense", "device", "precision", "memory_format", "threads"),
+    *("momentum", "weight_decay", "milestones", "decay", "pipelined", "defense"),
+    *("device", "precision", "memory_format", "threads"),
 )
 
 
@@ -121,7 +122,7 @@ def _shared(scene: Scene) -> bool:
 
     Layers that draw prevent it, and so can bf16: what crosses a cut is float32 there.
     """
-    if scene.experiment.clients > 1 or scene.experiment.defenses:
+    if scene.experiment.clients > 1 or scene.experiment.defenses or scene.experiment.pipelined:
         return False
     alike = zip(_step(scene, (), 1), _step(scene, scene.cuts, 2), strict=True)
     return all(torch.equal(whole, split) for whole, split in alike)

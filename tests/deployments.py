@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,9 @@ def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> tuple[Sc
     for turn in plan.turns([len(shard) for shard in session.shards]) if skipped else ():
         if turn.number not in skipped:
             session.take_turn(turn.client)
-            for step in range(turn.count):
-                session.exchange(Act.STEP, turn.client, batches(turn, step).rows)
+            rows = [batches(turn, step).rows for step in range(turn.count)]
+            for own, upcoming in zip_longest(rows, rows[1:]):
+                session.exchange(Act.STEP, turn.client, own, upcoming=upcoming)
     return scene, session, found
 
 

@@ -12,6 +12,7 @@ from cutlayer.channel import Channel
 from cutlayer.codec import decode, encode
 from cutlayer.durable import Durable
 from cutlayer.message import Kind
+from cutlayer.party import Party
 from cutlayer.place import Batches
 from cutlayer.threat import Seat
 from cutlayer.turn import Turn, common_step
@@ -21,6 +22,7 @@ from tests.scenes import made
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
+WAYS = [*CUTS, *(f"{protocol} pipelined" for protocol in CUTS)]
 TURN = Turn(1, epoch=1, client=0, first=0, count=4, start=0, epoch_steps=5)
 
 
@@ -49,8 +51,9 @@ class Wire(Channel):
 class Pair:
     """Both sides of one turn, each with a folder; either can be lost and rebuilt from it."""
 
-    def __init__(self, folder: Path, protocol: str) -> None:
-        self._deployed = Deployment(plan_of(protocol=protocol), folder)
+    def __init__(self, folder: Path, way: str) -> None:
+        protocol, _, pipelined = way.partition(" ")
+        self._deployed = Deployment(plan_of(protocol=protocol, pipelined=bool(pipelined)), folder)
         self._names = ("server", "c0") if protocol == "label_only" else ("c0", "server")
         self.lose("driver")
         self.lose("answerer")
@@ -111,14 +114,20 @@ def drive_on(pair: Pair) -> None:
         pair.driver.drive(pair.wire, lambda: pair.wire.answered)
 
 
-@pytest.mark.parametrize("protocol", CUTS)
-@pytest.mark.parametrize("lost", [(), ("driver",), ("answerer",), ("driver", "answerer")])
-def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path, undisturbed, protocol, lost):
-    expected = undisturbed(protocol)
-    exchanges = TURN.count * (2 if protocol == "u_shaped" else 1)
+@pytest.mark.parametrize(
+    ("way", "lost"),
+    [
+        *((way, lost) for way in CUTS for lost in ((), ("driver",), ("answerer",), ("driver", "answerer"))),
+        # The party that answers does nothing ahead.
+        *((way, lost) for way in WAYS[len(CUTS) :] for lost in ((), ("driver",))),
+    ],
+)
+def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path, undisturbed, way, lost):
+    expected = undisturbed(way)
+    exchanges = TURN.count * (2 if way.startswith("u_shaped") else 1)
     for number in range(exchanges):
         for where in ("before", "after"):
-            pair = Pair(tmp_path / f"{number}{where}", protocol)
+            pair = Pair(tmp_path / f"{number}{where}", way)
             pair.wire.cuts = {(number, where)}
             with pytest.raises(Cut):
                 drive_on(pair)
@@ -128,12 +137,12 @@ def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path
             same(pair.weights(), expected)
 
 
-@pytest.mark.parametrize("protocol", CUTS)
-def test_a_journal_that_lost_its_end_is_made_good_by_the_other_side(tmp_path, undisturbed, protocol):
-    expected = undisturbed(protocol)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_journal_that_lost_its_end_is_made_good_by_the_other_side(tmp_path, undisturbed, way):
+    expected = undisturbed(way)
     for who in ("driver", "answerer"):
         for share in (0.0, 0.3, 0.7, 0.99):
-            pair = Pair(tmp_path / f"{who}{share}", protocol)
+            pair = Pair(tmp_path / f"{who}{share}", way)
             for _ in range(2):
                 pair.driver.drive(pair.wire, lambda pair=pair: pair.wire.answered)
             folder = (pair.driver if who == "driver" else pair.answerer).shelf.folder
@@ -202,9 +211,9 @@ def test_another_request_for_a_step_that_is_done_is_refused_and_changes_nothing(
     same(pair.answerer.party.checkpoint(), before)
 
 
-@pytest.mark.parametrize("protocol", CUTS)
-def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, protocol):
-    pair = Pair(tmp_path, protocol)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, way):
+    pair = Pair(tmp_path, way)
     states = [pair.weights()]
     for _ in range(TURN.count):
         pair.driver.drive(pair.wire, lambda: pair.wire.answered)
@@ -214,6 +223,32 @@ def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, protocol):
             durable.back(step)
             found = {f"{who}.{name}": tensor for name, tensor in durable.party.checkpoint().items()}
             same(found, {name: tensor for name, tensor in states[step].items() if name.startswith(who)})
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_the_next_pass_is_made_while_the_last_exchange_is_under_way(tmp_path, monkeypatch, undisturbed, protocol):
+    """Once for every step but the turn's first, within the wait; replies that come from the journal wait for nobody."""
+    pair = Pair(tmp_path, f"{protocol} pipelined")
+    made, look_ahead = [], Party.look_ahead
+
+    class Waiting(Wire):
+        def carry_while(self, frame, meanwhile):
+            before = len(made)
+            meanwhile()
+            assert made[before:] == [decode(frame).step]
+            return self.carry(frame)
+
+    def noting(party, inputs):
+        made.append(party.step)
+        look_ahead(party, inputs)
+
+    monkeypatch.setattr(Party, "look_ahead", noting)
+    pair.wire = Waiting(lambda: pair.answerer)
+    pair.train()
+    assert made == list(range(TURN.count - 1))
+    same(pair.weights(), undisturbed(f"{protocol} pipelined"))
+    with pytest.raises(AssertionError):
+        same(pair.weights(), undisturbed(protocol))
 
 
 def test_a_turn_that_is_given_up_leaves_the_state_before_it(tmp_path):

@@ -68,17 +68,30 @@ def run_with_kills(
     return done
 
 
-@pytest.mark.parametrize("protocol", ["vanilla", "u_shaped", "label_only"])
-def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol):
+@pytest.mark.parametrize(
+    ("protocol", "pipelined"),
+    [("vanilla", False), ("u_shaped", False), ("label_only", False), ("u_shaped", True)],
+)
+def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol, pipelined):
     # Long enough for two kills on a fast machine that does nothing else.
-    deployed = Deployment(plan_of(2, protocol=protocol, epochs=30), tmp_path, Papers())
+    deployed = Deployment(plan_of(2, protocol=protocol, epochs=30, pipelined=pipelined), tmp_path, Papers())
     assert run_with_kills(nursery, deployed, 2, 1, (0.02, 0.15)) == 2
     assert_same_bits(deployed)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("protocol", "clients"), [("vanilla", 3), ("u_shaped", 2), ("label_only", 2)])
-def test_many_kills_change_no_bit(nursery, tmp_path, protocol, clients):
-    deployed = Deployment(plan_of(clients, protocol=protocol, turn=2, epochs=100), tmp_path, Papers())
+@pytest.mark.parametrize(
+    ("protocol", "clients", "values"),
+    [
+        ("vanilla", 3, {"turn": 2}),
+        ("u_shaped", 2, {"turn": 2}),
+        ("label_only", 2, {"turn": 2}),
+        ("vanilla", 2, {"pipelined": True}),
+        ("u_shaped", 2, {"pipelined": True}),
+        ("label_only", 2, {"pipelined": True}),
+    ],
+)
+def test_many_kills_change_no_bit(nursery, tmp_path, protocol, clients, values):
+    deployed = Deployment(plan_of(clients, protocol=protocol, epochs=100, **values), tmp_path, Papers())
     assert run_with_kills(nursery, deployed, 20, 2, (0.02, 0.4)) == 20
     assert_same_bits(deployed)

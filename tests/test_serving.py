@@ -11,6 +11,7 @@ from cutlayer.codec import decode
 from cutlayer.conversation import Conversation
 from cutlayer.experiment import ExperimentError
 from cutlayer.member import Member
+from cutlayer.recording import Tape
 from cutlayer.terms import differences
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
 from tests.scenes import made, made_dataset
@@ -19,22 +20,24 @@ __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
 
 
-@pytest.mark.parametrize("clients", [1, 3])
+@pytest.mark.parametrize(("clients", "pipelined"), [(1, False), (3, False), (2, True)])
 @pytest.mark.parametrize("protocol", CUTS)
-def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, clients):
-    deployed = Deployment(plan_of(clients, protocol=protocol, turn=2), tmp_path)
+def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, clients, pipelined):
+    deployed = Deployment(plan_of(clients, protocol=protocol, turn=2, pipelined=pipelined), tmp_path)
     deployed.run()
     assert deployed.missing == []
     assert_same_bits(deployed)
 
 
-def test_rates_scaling_and_a_carried_optimizer_are_those_of_a_session(tmp_path):
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_rates_scaling_and_a_carried_optimizer_are_those_of_a_session(tmp_path, pipelined):
     values = {
         "optimizer": "sgd",
         "momentum": 0.9,
         "learning_rate": 0.05,
         "milestones": [1],
         "optimizer_state": "carried",
+        "pipelined": pipelined,
     }
     plan = plan_of(2, epochs=3, input_mean=[0.3], input_std=[0.4], **values)
     deployed = Deployment(plan, tmp_path)
@@ -80,9 +83,10 @@ def run_without(deployed, name, watch):
     return [server, *(deployed.join(c, watch if c == name else nothing) for c in deployed.plan.terms.clients)]
 
 
-@pytest.mark.parametrize("protocol", CUTS)
-def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol):
-    deployed = Deployment(plan_of(3, protocol=protocol, epochs=3), tmp_path, settings={"wait_seconds": 0.5})
+@pytest.mark.parametrize(("protocol", "pipelined"), [*((protocol, False) for protocol in CUTS), ("label_only", True)])
+def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol, pipelined):
+    plan = plan_of(3, protocol=protocol, pipelined=pipelined, epochs=3)
+    deployed = Deployment(plan, tmp_path, settings={"wait_seconds": 0.5})
     threads = run_without(deployed, "c1", leaving(2, 1))
     threads[2].join()
     assert isinstance(deployed.errors.pop(), Gone)
@@ -134,9 +138,9 @@ def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):
     assert_same_bits(deployed, without=(1, 4), missing=["c0"])
 
 
-@pytest.mark.parametrize("protocol", CUTS)
-def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol):
-    deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=4), tmp_path)
+@pytest.mark.parametrize(("protocol", "pipelined"), [*((protocol, False) for protocol in CUTS), ("u_shaped", True)])
+def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol, pipelined):
+    deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=4, pipelined=pipelined), tmp_path)
     count = iter(range(10_000))
 
     def cut(what, done, total):
@@ -177,7 +181,7 @@ def test_only_where_the_plan_says_so_the_server_sees_a_client_part(tmp_path, mon
 def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
     deployed = Deployment(plan_of(), tmp_path)
     deployed.serve()
-    deployed.plan = plan_of(batch_size=4, learning_rate=0.01)
+    deployed.plan = plan_of(batch_size=4, learning_rate=0.01, pipelined=True)
     thread = deployed.join("c0")
     try:
         thread.join()
@@ -186,6 +190,7 @@ def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
     said = str(deployed.errors.pop())
     assert "batch_size is 8 at the server, 4 at c0" in said
     assert "learning_rate is 0.001 at the server, 0.01 at c0" in said
+    assert "pipelined is false at the server, true at c0" in said
     assert "epochs" not in said
 
 
@@ -207,6 +212,23 @@ def test_a_clients_defense_acts_as_in_a_session(tmp_path, protocol):
     deployed = Deployment(plan_of(protocol=protocol, epochs=1), tmp_path, own=own)
     deployed.run()
     assert_same_bits(deployed, **own)
+
+
+def test_defense_and_recorder_see_the_messages_of_a_pipelined_plan_in_order(tmp_path):
+    own = {"defense": "gaussian_noise", "options": {"gaussian_noise": {"sigma": 0.2}}}
+    plan = plan_of(protocol="u_shaped", pipelined=True, epochs=1)
+    deployed = Deployment(plan, tmp_path, own={**own, "record": "10MB"})
+    deployed.run()
+    assert_same_bits(deployed, **own)
+    seen = [(e.request.kind, e.request.step) for e in Tape(tmp_path / "c0" / "recording" / "session.wire")]
+    steps = deployed.record("c0").steps
+    assert seen[: 2 * steps] == [(kind, step) for step in range(steps) for kind in ("forward", "backward")]
+
+
+def test_an_agreed_codec_and_a_pipelined_plan_are_those_of_a_session(tmp_path):
+    deployed = Deployment(plan_of(codec="int8_quantization", pipelined=True), tmp_path)
+    deployed.run()
+    assert_same_bits(deployed)
 
 
 def test_a_codec_of_one_side_alone_is_refused(tmp_path):

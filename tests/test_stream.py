@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -84,3 +86,24 @@ def test_streams_nest():
         with Stream(2).taken_up(), drawing(3):
             torch.rand(5)
         assert torch.equal(torch.cat([first, torch.rand(2)]), alone)
+
+
+def test_two_threads_lend_the_default_generator_one_after_the_other():
+    with drawing(1):
+        alone = torch.rand(4)
+    found, inside = [], threading.Event()
+
+    def draw():
+        with drawing(1):
+            inside.set()
+            found.append(torch.rand(4))
+
+    other = threading.Thread(target=draw)
+    with drawing(2):
+        expected = torch.rand(4)
+    with drawing(2):
+        other.start()
+        assert not inside.wait(0.1), "both draw from one generator at once"
+        assert torch.equal(torch.rand(4), expected)
+    other.join()
+    assert torch.equal(found[0], alone)

@@ -30,6 +30,7 @@ def test_two_equal_plans_share_a_fingerprint_and_differ_in_nothing():
         ("momentum", 0.5),
         ("handover", "server"),
         ("turn", 5),
+        ("pipelined", True),
         ("protocol", "u_shaped"),
     ],
 )
