@@ -234,6 +234,7 @@ def test_the_next_pass_is_made_while_the_last_exchange_is_under_way(tmp_path, mo
     class Waiting(Wire):
         def carry_while(self, frame, meanwhile):
             before = len(made)
+            assert decode(frame).kind is (Kind.BACKWARD if protocol == "u_shaped" else Kind.TRAIN)
             meanwhile()
             assert made[before:] == [decode(frame).step]
             return self.carry(frame)

@@ -191,6 +191,8 @@ def test_victims_are_those_of_their_protocol_and_cut_and_shared_by_passive_attac
         key_of(protocol="vanilla", cut="1", pipelined=True, attack=name) for name in ("unsplit", "inversion_white_box")
     ]
     assert alike[0] == alike[1]
+    # Layers that draw: protocol and cut are in the key in any case.
+    assert key(pipelined("vanilla")) != key(pipelined("vanilla", pipelined=False))
 
 
 def test_a_victim_and_its_session_are_one_and_the_same(tmp_path: Path) -> None:
