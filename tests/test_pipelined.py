@@ -137,11 +137,11 @@ def test_it_is_another_training_unless_nothing_moves_or_nothing_follows(protocol
     assert not same(ends[0, True, True], state(session_of(pipelined(protocol, clients=2))))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("values", [{}, {"precision": "bf16"}, {"memory_format": "channels_last"}])
 @pytest.mark.parametrize("protocol", CUTS)
-def test_a_checkpoint_amid_a_turn_holds_what_was_made_ahead(protocol: str, precision: str) -> None:
+def test_a_checkpoint_amid_a_turn_holds_what_was_made_ahead(protocol: str, values: dict[str, Any]) -> None:
     """After every step everybody is replaced by somebody who knows the checkpoint alone."""
-    scene = pipelined(protocol, precision=precision)
+    scene = pipelined(protocol, **values)
     through, seen = trained(scene, epochs=1), []
     session = session_of(scene)
     assert isinstance(session.host, seating.LocalHost)
