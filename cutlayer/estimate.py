@@ -29,6 +29,7 @@ from cutlayer.threat import NotOfferedError, Seat
 from cutlayer.victim import steps_to_train
 
 _REHEARSED_STEPS = 3
+_REHEARSED_TARGETS = 200
 _OVERHEAD = 2.0  # seconds a cell takes beside training and attack
 
 
@@ -99,7 +100,8 @@ def attack_pace(scene: Scene) -> Pace:
     """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
     experiment = scene.experiment
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
-    number, steps = len(scene.target_rows), _watched_steps(scene)
+    # Of many targets a part is rehearsed: the attack's own count of steps says how many more there are.
+    number, steps = min(len(scene.target_rows), _REHEARSED_TARGETS), _watched_steps(scene)
     # A step of the training is not shortened by any option: it is rehearsed as it is.
     options = {**scene.options, **({} if steps else kind.presets.get("rehearsal", {}))}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
@@ -107,6 +109,7 @@ def attack_pace(scene: Scene) -> Pace:
     rows = torch.arange(len(noise.test))
     scene = replace(
         scene,
+        experiment=experiment.with_values(targets=number),
         samples=Samples(noise),
         attack=rehearsed,
         auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),

@@ -32,7 +32,7 @@ from cutlayer.recording import Recorder
 from cutlayer.scene import Scene
 from cutlayer.seating import seat_server
 from cutlayer.session import Session
-from cutlayer.target import send_targets
+from cutlayer.target import at_once, send_targets
 from cutlayer.threat import Seat
 from cutlayer.victim import Progress
 
@@ -57,8 +57,7 @@ class Shape:
 def shape_of(scene: Scene) -> Shape:
     """What the scene's attack wants to be sent."""
     setting, count = scene.attack.setting, len(scene.target_rows)
-    size = scene.experiment.target_batch or setting.target_batch or count
-    return Shape(setting.target_kind, count, min(size, count))
+    return Shape(setting.target_kind, count, at_once(scene))
 
 
 def recording_folder(scene: Scene, run: Path) -> Path:

@@ -9,15 +9,21 @@ import torch
 from cutlayer.host import Act
 from cutlayer.message import Kind
 from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.session import CHUNK, Session
 from cutlayer.threat import Row
+
+
+def at_once(scene: Scene) -> int:
+    """How many targets go into one message: as asked for, as in the attack's paper, or all, in bounds."""
+    given = scene.experiment.target_batch or scene.attack.setting.target_batch or CHUNK
+    return min(given, len(scene.target_rows))
 
 
 def send_targets(scene: Scene, session: Session) -> Mapping[Row, int]:
     """Let the client whose turn it is send the targets, one way or the other; their rows by their place on the wire."""
     act = Act.STEP if scene.attack.setting.target_kind == "train" else Act.PREDICT
     rows = scene.target_rows
-    size = scene.experiment.target_batch or scene.attack.setting.target_batch or len(rows)
+    size = at_once(scene)
     number = session.last or 0
     ledger = session.clients[number].ledger
     sent: dict[Row, int] = {}

@@ -132,7 +132,8 @@ def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
         return None
     if guess.goal is not Goal.MODEL:
         if score.best is None:
-            return None
+            # Nothing was decided, as where a deployment takes everything for the target: it must not beat blind then.
+            return 0.0 if score.value <= score.blind else None
         # Where a blind guess is perfect there is nothing to gain.
         return (score.value - score.blind) / (score.best - score.blind) if score.best != score.blind else 0.0
     assert truth is not None

@@ -258,7 +258,11 @@ def test_a_file_is_run_from_the_command_line(call: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_at_a_terminal_ends_in_order(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from cutlayer.cli import main; main()", "audit", "attack=unsplit", "epochs=500"]
+    # A process that a script has started in the background ignores SIGINT, and so do those that it starts.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cutlayer.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "audit", "attack=unsplit", "epochs=500"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.display import duration
-from cutlayer.estimate import estimates, training_seconds
+from cutlayer.estimate import attack_pace, estimates, training_seconds
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 
@@ -48,3 +48,12 @@ def test_a_training_under_attack_is_part_of_the_attack(tmp_path: Path) -> None:
     values = {"attack": "well_informed", "offers": ("aux_inputs", "aux_labels"), "protocol": "vanilla", "cut": "1"}
     short, long = (estimates([scene_of(**values, epochs=epochs)], tmp_path)[0] for epochs in (1, 2000))
     assert long > short + 10 * (short - 2) > short > 2
+
+
+@pytest.mark.usefixtures("made")
+def test_of_many_targets_a_part_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rehearsed and real work are in the proportion of what is rehearsed to all."""
+    monkeypatch.setattr("cutlayer.estimate._REHEARSED_TARGETS", 3)
+    monkeypatch.setattr("cutlayer.attacks.unsplit.UnSplit.work", lambda self, targets, auxiliary: 10 * targets)
+    few, many = (scene_of(attack="unsplit", protocol="vanilla", cut="1", targets=targets) for targets in (2, 12))
+    assert (attack_pace(few).work, attack_pace(many).work, many.work) == (20, 30, 120)

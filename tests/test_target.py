@@ -1,0 +1,31 @@
+"""Targets on their way over the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cutlayer import target
+from cutlayer.deployment import assemble, honest_host
+from cutlayer.handover import Keeper
+from cutlayer.target import at_once, send_targets
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+pytestmark = pytest.mark.usefixtures("made")
+
+
+@pytest.mark.parametrize(
+    ("asked", "largest"), [({}, 5), ({"target_batch": 4}, 4), ({"target_batch": 40}, 11), ({"targets": 2}, 2)]
+)
+def test_one_message_holds_a_bounded_number_of_targets(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], largest: int
+) -> None:
+    monkeypatch.setattr(target, "CHUNK", 5)
+    scene = scene_of(**{"protocol": "vanilla", "cut": "1", "targets": 11, **asked})
+    keeper = Keeper("trusted_party")
+    sent = send_targets(scene, assemble(scene, honest_host(scene, keeper), keeper))
+    assert at_once(scene) == largest
+    assert max(row.row for row in sent) == largest - 1
+    assert list(sent.values()) == scene.target_rows.tolist()
