@@ -6,7 +6,7 @@ from typing import Any
 
 from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.figures import CLEAN, NOT_RUN, SUCCESS
-from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, deployment, noise_range, server_cell
+from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, HOW, deployment, noise_range, server_cell
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.comparison import Line, comparison
 from cutlayer.reproduction.found import Found
@@ -149,7 +149,7 @@ def _client_cells(scale: Scale) -> list[Cell]:
         steps = "paper" if scale == "paper" else "quick"
         for trigger in _TRIGGERS[: 1 if scale == "smoke" else 3]:
             attack = {"attack": "client_backdoor", "steps": steps, "client_backdoor.trigger": trigger}
-            cells.append(Cell({**values, **attack}))
+            cells.append(Cell({**values, **attack}, HOW))
     return cells
 
 

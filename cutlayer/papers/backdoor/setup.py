@@ -10,6 +10,8 @@ ALPHAS = (0.5, 0.2, 0.09, 0.06, 0.04)
 CLIENTS = (1, 3, 5, 7)
 BLOCKS = {"lenet": (1, 2, 4), "stripnet": (1, 2, 4), "resnet9": (0, 1, 2)}
 """By model: the client's last block at cuts 1 to 3."""
+HOW = {"memory_format": "channels_last"}
+"""The faster one, see benchmarks/backdoor_cells.py."""
 _SCALING = {
     "fashion_mnist": ((0.5,), (0.5,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
@@ -46,7 +48,6 @@ def deployment(dataset: str, model: str, clients: int, cut: int, scale: Scale) -
         "input_mean": mean,
         "input_std": std,
         "train_rows": None,
-        "memory_format": "channels_last",  # the faster one, see benchmarks/backdoor_cells.py
     }
     if scale == "smoke":
         values |= {"train_rows": 600, "test_rows": 100, "validation_rows": 50}
@@ -58,7 +59,7 @@ def server_cell(values: dict[str, Any], attack: str, scale: Scale, **options: An
     named = {f"{attack}.{name}": value for name, value in options.items()}
     offers = {"offers": ["peer_architecture", "aux_inputs", "aux_labels"]}
     steps = "paper" if scale == "paper" else "quick"
-    how: dict[str, Any] = {**offers, "isolate": False} if scale == "smoke" else offers
+    how: dict[str, Any] = {**HOW, **offers, **({"isolate": False} if scale == "smoke" else {})}
     return Cell({**values, "attack": attack, "aux": "share", "steps": steps, **named}, how)
 
 

@@ -54,7 +54,6 @@ def deployment(scale: Scale, model: str = "resnet18", cut: int = 1, protocol: st
         "optimizer": "sgd",
         "momentum": 0.9,
         "learning_rate": 0.01,
-        "memory_format": "channels_last",  # faster on every processor that was tried
         "train_rows": None,
         "test_rows": None,
         "budget": 0.3,
@@ -110,5 +109,9 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any)
 
 def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
     # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
-    how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
+    how: dict[str, Any] = {
+        "memory_format": "channels_last",
+        "targets": targets,
+        "pixel_budgets": [8, 16] if beside else [],
+    }
     return {**how, "targets": 20, "isolate": False} if scale == "smoke" else how
