@@ -109,9 +109,6 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any)
 
 def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
     # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
-    how: dict[str, Any] = {
-        "memory_format": "channels_last",
-        "targets": targets,
-        "pixel_budgets": [8, 16] if beside else [],
-    }
+    how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
+    how |= {"memory_format": "channels_last"}  # the faster one
     return {**how, "targets": 20, "isolate": False} if scale == "smoke" else how
