@@ -5,6 +5,10 @@ long its turn took, hand-overs and evaluation apart); printed are milliseconds a
 tensors as they lie in memory, frames as the codec makes them, and what a relay between the two processes counts on the
 socket: HTTP/2, TLS records and keepalive included, TCP and IP headers not. ``checkpoint`` says how often state is
 flushed to the disk; journals are written at every step in all of them. The data is noise: time does not depend on it.
+
+``link`` is the deployment in the clear with a relay that holds everything back for so long, each way, at any bandwidth.
+``pipelined`` is the same plan with the client's next forward pass made while the server and the link are at work: what
+that wins is at most the pass itself, and nothing where both processes share one core without a wait on the link.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import shutil
 import socket
 import subprocess
@@ -68,10 +73,10 @@ CASES = [
 
 
 class Relay:
-    """Stands between client and server, passes everything on and counts it."""
+    """Stands between client and server, passes everything on, after ``latency`` seconds, and counts it."""
 
-    def __init__(self, port: int) -> None:
-        self._to, self.counted = port, 0
+    def __init__(self, port: int, latency: float = 0.0) -> None:
+        self._to, self._latency, self.counted = port, latency, 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -89,10 +94,19 @@ class Relay:
                 threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        on_the_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        threading.Thread(target=self._arrive, args=(on_the_way, sink), daemon=True).start()
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self.counted += len(data)
-                sink.sendall(data)
+                on_the_way.put((time.monotonic() + self._latency, data))
+        on_the_way.put((0.0, b""))
+
+    def _arrive(self, on_the_way: queue.SimpleQueue[tuple[float, bytes]], sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while (sent := on_the_way.get())[1]:
+                time.sleep(max(0.0, sent[0] - time.monotonic()))
+                sink.sendall(sent[1])
         sink.close()
 
 
@@ -118,8 +132,13 @@ def plain(case: Case) -> float:
     return (time.perf_counter() - begun) / case.steps
 
 
-def deployed(case: Case, secure: bool, every: int, counted: bool = False) -> tuple[float, int, PartyRecord]:
-    """Seconds a step of two processes, bytes on the socket where they are ``counted``, and the client's record."""
+def deployed(
+    case: Case, secure: bool, every: int, latency: float | None = None, pipelined: bool = False
+) -> tuple[float, int, PartyRecord]:
+    """Seconds a step of two processes, bytes on the socket, and the client's record.
+
+    With a ``latency`` in seconds, 0 or more, they are connected by a relay, which counts the bytes.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cutlayer-bench-"))
     cutlayer = [sys.executable, "-c", "from cutlayer.cli import main; main()"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -131,8 +150,9 @@ def deployed(case: Case, secure: bool, every: int, counted: bool = False) -> tup
         (folder / "datasets" / "noise.py").write_text(DATA)
         shape = "x".join(map(str, case.shape))
         plan = {"model": case.model, "cut": case.cut, "inputs": list(case.shape), "batch_size": case.batch, "epochs": 1}
+        plan["pipelined"] = pipelined
         port = free_port()
-        relay = Relay(port) if counted else None
+        relay = None if latency is None else Relay(port, latency)
         common = {"plugins": folder, "checkpoint_every": every, "insecure": not secure, **_dotted("plan", plan)}
         own = {"dataset": "noise", "noise.shape": shape, "noise.rows": case.batch * case.steps, "name": "alice"}
         at = f"127.0.0.1:{relay.port if relay else port}"
@@ -183,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="runs of each way, of which the median is printed")
     parser.add_argument("--models", default="lenet,resnet18")
+    parser.add_argument("--links", type=float, nargs="*", default=[20], help="latencies in ms, one way")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'network':<10}{'cut':>4}  {'way':<34}{'ms/step':>9}{'x plain':>9}")
@@ -191,13 +212,19 @@ def main() -> None:
             continue
         base = median(plain(case) for _ in range(arguments.runs))
         print(f"{case.model:<10}{case.cut:>4}  {'plain loop':<34}{base * 1e3:>9.2f}{1:>9.2f}", flush=True)
-        ways = [("in the clear, checkpoint 100", False, 100), ("TLS, checkpoint 100", True, 100)]
-        ways += [("TLS, checkpoint 1", True, 1)] if case.model == "lenet" else []
-        for name, secure, every in ways:
-            spent = median(deployed(case, secure, every)[0] for _ in range(arguments.runs))
+        ways: list[tuple[str, tuple[Any, ...]]]
+        ways = [("in the clear, checkpoint 100", (False, 100)), ("TLS, checkpoint 100", (True, 100))]
+        ways += [("TLS, checkpoint 1", (True, 1))] if case.model == "lenet" else []
+        ways += [("in the clear, pipelined", (False, 100, None, True))]
+        for milliseconds in arguments.links:
+            for pipelined in (False, True):
+                name = f"link {milliseconds:g} ms" + (", pipelined" if pipelined else "")
+                ways.append((name, (False, 100, milliseconds / 1e3, pipelined)))
+        for name, way in ways:
+            spent = median(deployed(case, *way)[0] for _ in range(arguments.runs))
             print(f"{case.model:<10}{case.cut:>4}  {name:<34}{spent * 1e3:>9.2f}{spent / base:>9.2f}", flush=True)
         for name, secure in (("clear", False), ("TLS", True)):
-            _, sent, record = deployed(case, secure, 100, counted=True)
+            _, sent, record = deployed(case, secure, 100, latency=0.0)
             frames, tensors = record.bytes_sent + record.bytes_received, tensor_bytes(case) * case.steps
             print(
                 f"{case.model:<10}{case.cut:>4}  bytes, {name}: tensors {tensors:,}, "
