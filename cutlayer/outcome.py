@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save
 
 from cutlayer.checkpoint import write_durably
+from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
 from cutlayer.place import Place
 from cutlayer.provenance import code, environment
@@ -61,7 +62,7 @@ class PartyRecord(BaseModel):
     interruptions: int = 0
     """Connections lost, and processes that went on where another had stopped."""
     bytes_sent: int = 0
-    """Frames of requests from the party that drives; hand-overs are not counted."""
+    """Frames of this party's own messages, requests or replies; hand-overs are not counted."""
     bytes_received: int = 0
     round_trips: dict[str, int] = Field(default_factory=dict)
     encrypted: bool = True
@@ -82,6 +83,9 @@ class Outcome:
         self.interruptions = 0
         self._began = time.monotonic()
         self.load(place.durable.notes)
+        former = read_party_record(place.settings.folder)
+        if former and former.status == "training":
+            self.interruptions = max(self.interruptions, former.interruptions) + 1
 
     def load(self, notes: Mapping[str, Any]) -> None:
         """Stand where the notes of a checkpoint were taken."""
@@ -125,6 +129,8 @@ class Outcome:
     def write(self, status: str) -> PartyRecord:
         """Write the record."""
         place, durable, settings = self._place, self._place.durable, self._place.settings
+        requests, replies = durable.meter.sent, durable.meter.received
+        sent, received = (requests, replies) if durable.drives else (replies, requests)
         record = PartyRecord(
             party=durable.party.name,
             seat=place.seat.value,
@@ -138,8 +144,8 @@ class Outcome:
             accuracy=self.accuracy,
             skipped=self.skipped,
             interruptions=self.interruptions,
-            bytes_sent=durable.meter.sent,
-            bytes_received=durable.meter.received,
+            bytes_sent=sent,
+            bytes_received=received,
             round_trips={kind.value: number for kind, number in durable.meter.round_trips.items()},
             encrypted=not settings.insecure,
             code=code(),
@@ -151,6 +157,9 @@ class Outcome:
 
 
 def read_party_record(place_folder: Any) -> PartyRecord | None:
-    """The record in a party's folder; ``None`` where there is none."""
+    """The record in a party's folder; ``None`` where there is none, an ``ExperimentError`` for another file."""
     path = place_folder / RECORD
-    return PartyRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        return PartyRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
+        raise ExperimentError(f"{path} is not a party's record: choose another `folder`") from None

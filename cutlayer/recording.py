@@ -58,7 +58,8 @@ class Recorder:
         if tape.cut_off:
             logger.warning("%s", tape.told())
         self.file = file
-        with file.open("ab") as opened:
+        # What a party was sent is nobody else's on its machine.
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as opened:
             opened.truncate(tape.whole)
             if not tape.whole:
                 opened.write(MAGIC)

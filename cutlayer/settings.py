@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cutlayer.certificate import CertificateError, Identity, read_identity
 from cutlayer.duplex import RefusedError
@@ -17,6 +18,18 @@ from cutlayer.rpc import only_loopback
 from cutlayer.terms import Plan, make_plan, validated
 
 _PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    # gRPC takes a port from 65536 on for another one, and a host without a port for one with its own.
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _PORTS:
+        raise ValueError(f"must be host:port with a port up to {_PORTS}, such as 127.0.0.1:7443")
+    return text
+
+
+_PORTS = 65535
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class Settings(BaseModel):
@@ -55,13 +68,13 @@ class Settings(BaseModel):
 class ServerSettings(Settings):
     """The file behind `cutlayer serve`."""
 
-    listen: str = Field("127.0.0.1:7443", description="host:port to listen at; 0.0.0.0:7443 for every network")
+    listen: Address = Field("127.0.0.1:7443", description="host:port to listen at; 0.0.0.0:7443 for every network")
 
 
 class ClientSettings(Settings):
     """The file behind `cutlayer join`."""
 
-    server: str = Field(description="host:port of the server")
+    server: Address = Field(description="host:port of the server")
     server_name: str = Field("", description="the name in the server's certificate, where it is not the host")
     name: str = Field("", description="this client's name; the certificate's where there is one")
     share: Literal["all", "dealt"] = Field(

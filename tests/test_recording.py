@@ -99,6 +99,10 @@ def test_a_file_cut_anywhere_keeps_its_whole_exchanges_and_is_gone_on_with(tmp_p
     assert file.read_bytes() == whole
 
 
+def test_only_its_owner_can_read_a_recording(tmp_path):
+    assert Recorder(tmp_path / "wire", 1 << 20).file.stat().st_mode & 0o077 == 0
+
+
 def test_what_was_dropped_is_told(tmp_path, caplog):
     file = tmp_path / "a.wire"
     recorded(file, range(3))

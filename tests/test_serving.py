@@ -204,6 +204,8 @@ def test_an_agreed_codec_makes_frames_smaller_and_changes_what_it_changes_in_a_s
         deployed.run()
         assert_same_bits(deployed)
     assert packed.record("server").bytes_sent < plain.record("server").bytes_sent
+    server, client = plain.record("server"), plain.record("c0")
+    assert (server.bytes_sent, server.bytes_received) == (client.bytes_received, client.bytes_sent)
 
 
 @pytest.mark.parametrize("protocol", CUTS)

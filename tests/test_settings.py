@@ -38,6 +38,10 @@ def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file,
         (["plan.epoch=1"], "did you mean 'epochs'"),
         (["nonsense"], "not of the form key=value"),
         (["plan=none.toml"], "there is no such file"),
+        (["server=there"], "server = 'there': must be host:port"),
+        (["server=there:https"], "server = 'there:https': must be host:port"),
+        (["server=there:65536"], "with a port up to 65535"),
+        (["server=:7443"], "server = ':7443'"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(file, changes, message):
@@ -49,6 +53,11 @@ def test_what_is_missing_is_named_with_what_it_is(file):
     file.write_text('plan = "plan.toml"\n')
     with pytest.raises(ExperimentError, match="server is missing: host:port of the server"):
         read_settings(ClientSettings, file)
+
+
+@pytest.mark.parametrize("address", ["[::1]:7443", "there.example.org:65535", "127.0.0.1:0"])
+def test_an_address_is_a_host_and_a_port(file, address):
+    assert read_settings(ClientSettings, file, [f'server="{address}"']).server == address
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):

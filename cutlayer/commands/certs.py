@@ -55,6 +55,11 @@ def make_certs(
         local = ["localhost", "127.0.0.1", "::1"]
         names = [*hosts, *(host for host in local if host not in hosts)]
         plan = _PLAN.format(clients=", ".join(f'"{name}"' for name in clients))
+        agreed = folder / SERVER / "plan.toml"
+        if agreed.exists():
+            plan = agreed.read_text(encoding="utf-8")
+            told = f"{agreed}: copied to the new parties; who is not in it yet has to be named in every copy"
+            console.print(told, highlight=False, soft_wrap=True)
         if not (folder / SERVER).exists():
             listen = f"{'0.0.0.0' if hosts else '127.0.0.1'}:{port}"
             _party(
@@ -82,7 +87,8 @@ def make_certs(
 def _authority(folder: Path, days: int, console: Console) -> tuple[bytes, bytes]:
     certificate, key = folder / "authority.pem", folder / "key.pem"
     if certificate.exists() and key.exists():
-        console.print(f"{folder}: this authority is there already and signs the new certificates", highlight=False)
+        told = f"{folder}: this authority is there already and signs the new certificates"
+        console.print(told, highlight=False, soft_wrap=True)
         return certificate.read_bytes(), key.read_bytes()
     _private(folder)
     made = make_authority("cutlayer trial", days)

@@ -57,16 +57,19 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     place = take_place(plan, settings, Seat.SERVER)
     with _watching(console) as (watch, say):
         roll = Roll(plan, identity is not None, say)
-        coordinator = Coordinator(place, roll, watch, say)
-        coordinator.outcome.write("training")
         try:
             server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings))
         except RuntimeError:
+            place.durable.shelf.close()
+            lock.close()
             reason = "it is in use, or no address of this machine"
             raise ExperimentError(f"listen = {settings.listen!r}: {reason}") from None
         how = "mutual TLS" if identity else "in the clear"
         say(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
         try:
+            # Only now: a server that could not listen leaves nothing that a corrected plan would not fit.
+            coordinator = Coordinator(place, roll, watch, say)
+            coordinator.outcome.write("training")
             missing = coordinator.run()
         finally:
             server.stop(1).wait()
@@ -176,7 +179,8 @@ def _same_plan(settings: Settings, plan: Plan) -> None:
     if difference:
         raise ExperimentError(
             f"folder = {str(settings.folder)!r} holds a training by another plan: "
-            f"{difference.replace('at the server', 'now').replace('at the folder', 'there')}; choose another folder"
+            f"{difference.replace('at the server', 'now').replace('at the folder', 'there')}; choose another folder, "
+            "or remove this one if nothing in it is wanted"
         )
 
 

@@ -1,0 +1,34 @@
+"""A party's own record: what it says of earlier processes, and what it makes of a file that is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from cutlayer.experiment import ExperimentError
+from cutlayer.outcome import RECORD, Outcome, read_party_record
+from tests.deployments import Deployment, made_here, plan_of
+from tests.scenes import made
+
+__all__ = ["made", "made_here"]
+pytestmark = pytest.mark.usefixtures("made", "made_here")
+
+
+@pytest.mark.parametrize("name", ["server", "c0"])
+def test_a_process_that_goes_on_counts_as_an_interruption_and_one_behind_the_end_does_not(tmp_path, name):
+    deployed = Deployment(plan_of(), tmp_path)
+    for expected in (0, 1, 2):
+        place = deployed.place(name)
+        assert Outcome(place).write("training").interruptions == expected
+        place.durable.shelf.close()
+    place = deployed.place(name)
+    found = Outcome(place)
+    found.finish()
+    assert found.interruptions == 3
+    assert Outcome(place).interruptions == 0
+    place.durable.shelf.close()
+
+
+def test_another_file_in_its_place_is_told(tmp_path):
+    (tmp_path / RECORD).write_text('{"cell": 1}')
+    with pytest.raises(ExperimentError, match="is not a party's record: choose another `folder`"):
+        read_party_record(tmp_path)
