@@ -57,8 +57,7 @@ class Lookahead:
 
     def __init__(self, protocol: Protocol, driver: Party) -> None:
         self._driver = driver
-        # The kinds of ``wire`` stand in the order in which they are exchanged.
-        self._last = [kind for kind in protocol.wire if kind in TRAINING][-1]
+        self._last = next((kind for kind in reversed([*protocol.wire]) if kind in TRAINING), None)
         self.upcoming: Callable[[], Batch] | None = None
         """The batch of the turn's next step; ``None`` where nothing is made ahead: none follows, or none is agreed."""
 

@@ -35,7 +35,7 @@ class Protocol(ABC):
     labels_at: ClassVar[Seat]
     """The seat that computes the loss."""
     wire: ClassVar[Mapping[Kind, Frame]]
-    """The tensors each message may carry; enforced on both sides."""
+    """The tensors each message may carry, enforced on both sides; a step's kinds in the order of its exchanges."""
 
     @abstractmethod
     def step(self, driver: Party, peer: Handler, batch: Batch) -> None:

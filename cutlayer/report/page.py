@@ -55,6 +55,7 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "hero": exhibit.strongest(found),
         "started": min((record.started for record in records if record.started), default=""),
         "threats": _threats(found),
+        "pipelined": any(record.experiment.get("pipelined") for record in finished),
         "crossings": crossing.crossings(finished),
         "experiment": recipe.experiment(records),
         "codes": recipe.distinct(records, "code"),

@@ -99,6 +99,14 @@ def test_seeds_are_averaged_and_the_range_is_shown_never_the_best(tmp_path: Path
     assert "0.259 to 0.844" in text
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_training_that_is_not_that_of_the_unsplit_model_is_said_to_be_none(tmp_path: Path, pipelined: bool) -> None:
+    record = made_record("unsplit", 3, 1, 0.5)
+    record["experiment"]["pipelined"] = pipelined
+    save(tmp_path, record)
+    assert ("one update old" in page_of(tmp_path).text) == pipelined
+
+
 def test_only_deciding_metrics_make_a_verdict(tmp_path: Path) -> None:
     record = made_record("unsplit", 1, 1, 0.0)
     record["scores"][1] = score("inputs", "mse", 0.001, 0.078, 0.0, False)
