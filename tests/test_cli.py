@@ -115,6 +115,13 @@ def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> Non
     assert call(*arguments, "--fail-on", "leak")[0] == 1
 
 
+@pytest.mark.usefixtures("made")
+def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
+    arguments = ("audit", "attack=unsplit", "protocol=vanilla", "cut=0,1", "offers=class_prior", "epochs=1", MODEL)
+    _, _, err = call(*arguments)
+    assert err.count("no verdict: unsplit: the experiment does not offer peer_architecture (key offers)\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -14,7 +14,7 @@ from cutlayer.display import Display, duration
 from cutlayer.estimate import estimates
 from cutlayer.folder import finished, run_folder
 from cutlayer.grid import grid
-from cutlayer.record import FAILED, Record
+from cutlayer.record import FAILED, NOT_APPLICABLE, Record
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
 from cutlayer.sweep import Sweep, scenes, sensible_jobs
@@ -53,6 +53,9 @@ def _audit(
     for record in records:
         if record.status == FAILED:
             console.print(f"failed: cut {record.cell.cut}, {record.cell.attack}: {record.reason}", style="red")
+    open_ones = (record for record in records if record.verdict == NOT_APPLICABLE)
+    for attack, reason in dict.fromkeys((record.cell.attack, record.reason) for record in open_ones):
+        console.print(f"no verdict: {attack}: {reason}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     return records
 

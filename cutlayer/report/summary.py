@@ -37,7 +37,8 @@ def headline(found: Sequence[Finding], severe: str) -> str:
 def no_leak(found: Sequence[Finding]) -> str:
     """What to say where nothing reached a verdict of leak or partial leak."""
     if not any(f.deciding for f in found):
-        return "Nothing could be judged."
+        why = wording.join(dict.fromkeys(f.first.reason for f in found if f.first.reason))
+        return f"Nothing could be judged: {why}." if why else "Nothing could be judged."
     if any(row.beats_blind for f in found for row in f.deciding):
         return "No attack beat a blind guess by enough to count as a leak."
     return "No attack did better than a blind guess."
@@ -88,7 +89,8 @@ def audited(finished: Sequence[Record]) -> str:
     names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
     ran = seeds(finished)
     utility = spread(record.utility for record in finished)
-    accurate = f"; the trained model is {wording.mean(utility, 'accuracy')} accurate on test data" if utility else ""
+    trained = "model trained under attack" if all(r.threat.tampers for r in finished) else "trained model"
+    accurate = f"; the {trained} is {wording.mean(utility, 'accuracy')} accurate on test data" if utility else ""
     return (
         f"{names['model']} was trained on {names['dataset']} by split learning ({names['protocol']}), "
         f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
@@ -127,11 +129,21 @@ def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
     sent, took = finding.number("bytes_per_sample"), finding.number("attack_seconds")
     client += [f"{wording.size(sent.mean)} a sample on the wire"] if sent else []
     attacker = [wording.seconds(took.mean)] if took else []
+    # A backdoor in a model that is of no use any more is another finding than one that nobody notices.
+    kept = [
+        (
+            "clean inputs",
+            f"{wording.mean(r.value, r.metric)} right, {wording.mean(r.blind, r.metric)} without the attack",
+        )
+        for r in finding.rows
+        if (r.goal, r.metric) == ("backdoor", "clean_accuracy")
+    ]
     return (
         ("to whom", f"a {wording.who(record)}"),
         ("knowing", wording.knowledge(record)),
         ("client's cost", wording.join(client) or wording.DASH),
         ("attacker's cost", wording.join([*attacker, wording.data(record)])),
+        *kept,
     )
 
 

@@ -37,7 +37,8 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
     for before, finding in zip([None, *found], found, strict=False):
         if before and (before.panel, before.cut) != (finding.panel, finding.cut):
             table.add_section()
-        for row in finding.rows if every_metric else finding.deciding:
+        # A cell where nothing decides would else not be there at all.
+        for row in finding.rows if every_metric else finding.deciding or finding.rows:
             first = finding.first
             times = [wording.seconds(first.link_seconds if link == first.link else None) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")

@@ -50,6 +50,12 @@ def test_the_table_shows_markup_as_text() -> None:
     assert "[red]x[/]" in printed([read(record)])
 
 
+def test_a_cell_where_nothing_decides_is_shown_all_the_same() -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    record["scores"] = [one | {"decides": False, "verdict": None} for one in record["scores"]]
+    assert "PSNR" in printed([read(record)])
+
+
 def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
     traffic = {"train": {"round_trips": 1000, "bytes_up": 5_890_000, "bytes_down": 5_880_000}}
     records = [read(made_record("unsplit", cut, 1, 0.5, traffic=traffic)).on("50Mbit/10Mbit/15ms") for cut in (1, 3)]
