@@ -46,7 +46,10 @@ from cutlayer.truth import truth_of
 from cutlayer.victim import Progress, Victim, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
-_UNDECIDED = "no score decides: nothing was guessed, or a guess that never looks at the wire is as good as any"
+_UNDECIDED = (
+    "no score decides: nothing was guessed, a guess that never looks at the wire is as good as any, "
+    "or the network is no better than always naming the commonest class"
+)
 
 
 @dataclass(frozen=True)

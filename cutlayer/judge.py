@@ -199,8 +199,9 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     # A deployment that takes everything for the target obeys no trigger.
     blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
-    # A trigger that the deployment obeys without the attack proves nothing.
-    best = 1.0 if 1.0 - blind >= _ROOM else None
+    commonest = torch.bincount(truth.backdoor.labels).max().item() / len(truth.backdoor.labels)
+    # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys.
+    best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= _ROOM else None
     scores = (
         score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=best is not None),
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),

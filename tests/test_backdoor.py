@@ -62,6 +62,18 @@ def test_a_deployment_that_takes_everything_for_the_target_has_no_backdoor() -> 
     assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 1.0, False, None)
 
 
+def test_what_a_ruined_deployment_obeys_decides_nothing() -> None:
+    def ruined(change):  # type: ignore[no-untyped-def]
+        """It takes everything for 1, and whatever has a white corner for 2."""
+        triggered = change(INPUTS)[:, 0, 0, 0] == 1
+        return torch.nn.functional.one_hot(torch.where(triggered, 2, torch.ones_like(LABELS)), 3).float()
+
+    beside = BackdoorTruth(ruined, Unattacked(obeys(0), LABELS), LABELS)
+    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    found = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0]
+    assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 0.0, False, None)
+
+
 def test_the_unattacked_deployment_is_asked_once_for_a_trigger() -> None:
     asked = []
 

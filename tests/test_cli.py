@@ -173,6 +173,10 @@ def test_list_shows_every_plugin_and_key(call: Any, tmp_path: Path) -> None:
         assert key in out
 
 
+def test_explain_says_what_inherited_options_mean(call: Any) -> None:
+    assert "Of the proxy's Adam." in call("explain", "fgsm")[1]
+
+
 def test_explain_says_who_knows_what(call: Any) -> None:
     code, out, _ = call("explain", "unsplit")
     assert code == 0

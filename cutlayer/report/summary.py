@@ -89,12 +89,17 @@ def audited(finished: Sequence[Record]) -> str:
     names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
     ran = seeds(finished)
     utility = spread(record.utility for record in finished)
-    trained = "model trained under attack" if all(r.threat.tampers for r in finished) else "trained model"
+    tampering = sorted({str(r.experiment["under"]) for r in finished if r.experiment.get("under")})
+    honest = [r for r in finished if not r.experiment.get("under")]
+    trained = "model trained under attack" if all(r.threat.tampers for r in honest) else "trained model"
     accurate = f"; the {trained} is {wording.mean(utility, 'accuracy')} accurate on test data" if utility else ""
+    # Such a victim is another one than an honestly trained one, and little else on the page says so.
+    where = "in some cells " if honest else ""
+    before = f", {where}after {wording.join(tampering)} had tampered with the training" if tampering else ""
     return (
         f"{names['model']} was trained on {names['dataset']} by split learning ({names['protocol']}), "
         f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
-        f"{wording.join(map(str, ran))}{accurate}. It was attacked with {names['attack']}."
+        f"{wording.join(map(str, ran))}{accurate}. It was attacked with {names['attack']}{before}."
     )
 
 

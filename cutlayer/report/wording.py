@@ -75,6 +75,8 @@ def number(value: float | None, name: str = "") -> str:
         text = f"{value:.1%}".replace("%", " %")
     else:
         text = f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
+    # What rounds to zero has no sign.
+    text = text if any(digit in text for digit in "123456789") else text.replace("-", "")
     return text.replace("-", "\u2212")
 
 

@@ -302,6 +302,19 @@ def test_what_a_backdoor_costs_stands_beside_it_and_the_accuracy_is_said_to_be_u
     assert "the model trained under attack is 97.5 % accurate" in text
 
 
+def test_whoever_tampered_with_the_training_is_named(tmp_path: Path) -> None:
+    late = made_record("unsplit", 1, 1, 0.8)
+    late["experiment"]["under"] = "sladv"
+    save(tmp_path, late)
+    text = page_of(tmp_path).text
+    assert "the model trained under attack is 97.5 % accurate" in text
+    assert "It was attacked with unsplit, after sladv had tampered with the training." in text
+    save(tmp_path, made_record("unsplit", 1, 2, 0.8))
+    text = page_of(tmp_path).text
+    assert "the trained model is" in text
+    assert "unsplit, in some cells after sladv had tampered with the training." in text
+
+
 def test_a_run_where_nothing_decides_says_why(tmp_path: Path) -> None:
     reason = "no score decides: a blind guess is as good as any"
     undecided = made_record("unsplit", 1, 1, 0.8, reason=reason, verdict="not applicable")

@@ -10,7 +10,7 @@ from rich.console import Console
 from cutlayer.record import Record
 from cutlayer.report.evidence import read_run
 from cutlayer.report.table import summary_table
-from cutlayer.report.wording import DASH
+from cutlayer.report.wording import DASH, number
 from tests.report.made_run import made_record, made_run
 
 
@@ -63,3 +63,8 @@ def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
     assert "on 50Mbit/10Mbit/15ms" in text
     assert text.count("36 s") == 4
     assert "on " not in printed([read(made_record("unsplit", 1, 1, 0.5, traffic=traffic))])
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    shown = [number(-0.0001, "accuracy_drop"), number(-0.0), number(-0.1, "accuracy_drop"), number(-0.01, "psnr")]
+    assert shown == ["0.0 %", "0.000", "\u221210.0 %", "0.0 dB"]
