@@ -63,6 +63,13 @@ class Panel:
         """The first finding at ``cut``; among all of them any will do for what the honest training costs."""
         return next((f for f in (self.findings if among is None else among) if f.cut == cut), None)
 
+    def accuracy(self, cut: str) -> str:
+        """The test accuracy of the split model at ``cut``: the honestly trained one's, where there is one."""
+        here = [finding for finding in self.findings if finding.cut == cut]
+        honest = [f for f in here if not (f.first.threat.tampers or f.first.experiment.get("under"))]
+        shown = wording.mean((honest or here)[0].number("utility"), "accuracy") if here else wording.DASH
+        return f"{shown} under attack" if here and not honest else shown
+
     def attacks(self) -> list[tuple[str, str, list[Finding]]]:
         """The findings by attack and variant."""
         groups: dict[tuple[str, str], list[Finding]] = {}

@@ -37,8 +37,7 @@ def headline(found: Sequence[Finding], severe: str) -> str:
 def no_leak(found: Sequence[Finding]) -> str:
     """What to say where nothing reached a verdict of leak or partial leak."""
     if not any(f.deciding for f in found):
-        why = wording.join(dict.fromkeys(f.first.reason for f in found if f.first.reason))
-        return f"Nothing could be judged: {why}." if why else "Nothing could be judged."
+        return "Nothing could be judged."
     if any(row.beats_blind for f in found for row in f.deciding):
         return "No attack beat a blind guess by enough to count as a leak."
     return "No attack did better than a blind guess."
@@ -179,6 +178,15 @@ def unfinished(others: Sequence[Record]) -> str:
     told = [f"{failed} that failed"] if failed else []
     told += [f"{outside} to which the attack does not apply"] if outside else []
     return f"The verdict leaves out {len(others)} cell{'s' if len(others) > 1 else ''}: {wording.join(told)}."
+
+
+def undecided(finished: Sequence[Record]) -> list[str]:
+    """Why cells that ran to their end have no verdict, once for each attack and reason."""
+    cuts: dict[tuple[str, str], list[str]] = {}
+    for record in finished:
+        if record.reason:
+            cuts.setdefault((record.cell.attack, record.reason), []).append(record.cell.cut)
+    return [f"{attack} {_cuts_told(names, False)}: {why}." for (attack, why), names in cuts.items()]
 
 
 def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:

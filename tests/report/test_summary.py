@@ -1,0 +1,54 @@
+"""What a report says of victims that an attack has changed, and of cells where nothing decides."""
+
+from pathlib import Path
+
+from tests.report.made_run import made_record, save, score
+from tests.report.test_page import page_of
+
+
+def test_what_a_backdoor_costs_stands_beside_it_and_the_accuracy_is_said_to_be_under_attack(tmp_path: Path) -> None:
+    planted = made_record("unsplit", 1, 1, 0.8)
+    planted["threat"]["tampers"] = True
+    planted["scores"] = [
+        score("backdoor", "attack_success", 0.9, 0.05, 1.0, True),
+        score("backdoor", "clean_accuracy", 0.173, 0.816, None, False),
+    ]
+    save(tmp_path, planted)
+    text = page_of(tmp_path).text
+    assert "17.3 % right, 81.6 % without the attack" in text
+    assert "the model trained under attack is 97.5 % accurate" in text
+
+
+def test_whoever_tampered_with_the_training_is_named(tmp_path: Path) -> None:
+    late = made_record("unsplit", 1, 1, 0.8)
+    late["experiment"]["under"] = "sladv"
+    save(tmp_path, late)
+    text = page_of(tmp_path).text
+    assert "the model trained under attack is 97.5 % accurate" in text
+    assert "It was attacked with unsplit, after sladv had tampered with the training." in text
+    save(tmp_path, made_record("unsplit", 1, 2, 0.8))
+    text = page_of(tmp_path).text
+    assert "the trained model is" in text
+    assert "unsplit, in some cells after sladv had tampered with the training." in text
+
+
+def test_a_run_where_nothing_decides_says_why(tmp_path: Path) -> None:
+    reason = "no score decides: a blind guess is as good as any"
+    undecided = made_record("unsplit", 1, 1, 0.8, reason=reason, verdict="not applicable")
+    undecided["scores"] = [score("backdoor", "attack_success", 1.0, 0.97, None, False)]
+    save(tmp_path, undecided)
+    text = page_of(tmp_path).text
+    assert "Nothing could be judged." in text
+    assert f"unsplit at cut 1: {reason}." in text
+
+
+def test_accuracy_under_attack_is_not_said_to_be_that_of_the_split_model(tmp_path: Path) -> None:
+    ruined = made_record("unsplit", 1, 1, 0.8, utility=0.123)
+    ruined["threat"]["tampers"] = True
+    ruined["cell"]["attack"] = "a_first_one"
+    save(tmp_path, ruined)
+    assert "test accuracy of the split model12.3 % under attack" in page_of(tmp_path).text
+    save(tmp_path, made_record("unsplit", 1, 1, 0.8, utility=0.9))
+    text = page_of(tmp_path).text
+    assert "test accuracy of the split model90.0 %" in text
+    assert "under attack" not in text
