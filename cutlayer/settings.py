@@ -126,8 +126,11 @@ def identity_of(settings: Settings, address: str) -> Identity | None:
 
 def locked(folder: Path) -> Any:
     """The lock on ``folder``, held until the process ends; taken already, an ``ExperimentError``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("w")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise ExperimentError(f"folder = {str(folder)!r} cannot be written to: {error.strerror}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -217,6 +217,7 @@ def validated(kind: type[Values], values: Mapping[str, Any]) -> Values:
             about = kind.model_fields[key].description if key in kind.model_fields else ""
             raise ExperimentError(f"{key} is missing" + (f": {about}" if about else "")) from None
         reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        reason = reason.replace("a valid tuple", "a list, in brackets")
         choices = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
         reason += registry.nearest(str(first["input"]), choices)
         shown = reason if first["loc"] == () else f"{key} = {first['input']!r}: {reason}"

@@ -27,6 +27,22 @@ def test_a_server_that_cannot_listen_leaves_nothing_that_another_plan_would_not_
     assert not (tmp_path / "server" / "run" / "record.json").exists()
 
 
+@pytest.mark.parametrize("names", [["alice", "al ice"], ["alice", "server"], ["alice", "alice"]])
+def test_a_name_that_is_none_leaves_no_file(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ExperimentError, match="name"):
+        make_certs(tmp_path / "trial", names, [], 7443, 1, quiet)
+    assert not (tmp_path / "trial").exists()
+
+
+def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExperimentError, match="cannot be written: Not a directory"):
+        make_certs(tmp_path / "file" / "trial", ["alice"], [], 7443, 1, quiet)
+    make_certs(tmp_path / "trial", ["alice"], [], 7443, 1, quiet)
+    with pytest.raises(ExperimentError, match=r"folder = .* cannot be written to: File exists"):
+        serve_one(tmp_path / "trial" / "server" / "server.toml", [f"folder={tmp_path / 'file'}"], quiet)
+
+
 def test_a_party_that_is_added_to_a_trial_gets_its_plan(tmp_path: Path) -> None:
     make_certs(tmp_path, ["alice"], [], 7443, 1, quiet)
     plan = (tmp_path / "server" / "plan.toml").read_text() + "decay = 0.5\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cutlayer.certificate import CertificateError, fingerprint, issue, make_authority, write_new
+from cutlayer.certificate import NAME, CertificateError, fingerprint, issue, make_authority, write_new
 from cutlayer.experiment import ExperimentError
 
 AUTHORITY = "authority"
@@ -50,6 +50,8 @@ def make_certs(
     for name in clients:
         if name in (AUTHORITY, SERVER) or clients.count(name) > 1:
             raise ExperimentError(f"client {name!r}: every client needs a name of its own, and not {SERVER!r}")
+        if not NAME.fullmatch(name):
+            raise ExperimentError(f"{name!r} cannot be a party's name: letters, digits, dots, dashes, at most 63")
     try:
         authority, key = _authority(folder / AUTHORITY, days, console)
         local = ["localhost", "127.0.0.1", "::1"]
@@ -75,6 +77,8 @@ def make_certs(
             console.print(f"{folder / name}: certificate of {name}, SHA-256 {shown}", highlight=False, soft_wrap=True)
     except CertificateError as error:
         raise ExperimentError(str(error)) from None
+    except OSError as error:
+        raise ExperimentError(f"{error.filename} cannot be written: {error.strerror}") from None
     steps = (
         f"next: bring each folder to its party over a way you trust, and keep {folder / AUTHORITY} to yourself;",
         "agree on plan.toml, which all of them hold, and see in client.toml that it names the party's own data;",
