@@ -268,6 +268,8 @@ def _one_line(error: Exception) -> str | None:
 
     if isinstance(error, ExperimentError | PluginError | DatasetError):
         return " ".join(str(error).split())
+    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     # Errors in the use of the command line; newer versions of typer bring a click of their own.
     said = getattr(error, "format_message", None)
     return " ".join(said().replace("Value error, ", "").split()) if said else None

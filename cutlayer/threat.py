@@ -125,7 +125,8 @@ class View:
     def __post_init__(self) -> None:
         missing = sorted(self.threat.knows - set(self.grants))
         if missing:
-            raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} (key offers)")
+            why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
+            raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
 
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""

@@ -116,6 +116,15 @@ def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("made")
+def test_a_folder_that_is_a_file_is_told_in_one_line(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = call("audit", *QUICK, f"out={tmp_path / 'file'}")
+    assert code == 2
+    assert err.splitlines()[-1].startswith(f"cutlayer: {tmp_path / 'file'}")
+    assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("made")
 def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
     arguments = ("audit", "attack=unsplit", "protocol=vanilla", "cut=0,1", "offers=class_prior", "epochs=1", MODEL)
     _, _, err = call(*arguments)
