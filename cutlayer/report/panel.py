@@ -106,14 +106,16 @@ class Panel:
         return shares("The client's share by cut", points, self.cuts)
 
     def training(self) -> list[Chart]:
-        """Loss and accuracy over the epochs of the honest training, equal curves drawn once."""
+        """Loss and accuracy over the epochs of the training, attacked or not, equal curves drawn once."""
         charts = []
         for field in ("loss", "accuracy"):
             lines: dict[tuple[tuple[float, Spread], ...], list[str]] = {}
             for finding in self.findings:
                 line = _over_epochs(finding, field)
                 if line:
-                    lines.setdefault(line, []).append(finding.cut)
+                    by = finding.first.cell.attack if finding.first.threat.tampers else ""
+                    by = by or str(finding.first.experiment.get("under") or "")
+                    lines.setdefault(line, []).append(f"{finding.cut} under {by}" if by else finding.cut)
             points = [Points(f"cut {', '.join(dict.fromkeys(cuts))}", line) for line, cuts in lines.items()]
             chart = curves({"loss": "Loss", "accuracy": "Test accuracy"}[field] + " by epoch", "epoch", points)
             charts += [chart] if chart else []

@@ -47,7 +47,9 @@ def test_accuracy_under_attack_is_not_said_to_be_that_of_the_split_model(tmp_pat
     ruined["threat"]["tampers"] = True
     ruined["cell"]["attack"] = "a_first_one"
     save(tmp_path, ruined)
-    assert "test accuracy of the split model12.3 % under attack" in page_of(tmp_path).text
+    text = page_of(tmp_path).text
+    assert "test accuracy of the split model12.3 % under attack" in text
+    assert "cut 1 under a_first_one" in text
     save(tmp_path, made_record("unsplit", 1, 1, 0.8, utility=0.9))
     text = page_of(tmp_path).text
     assert "test accuracy of the split model90.0 %" in text
