@@ -18,19 +18,24 @@ Handler = Callable[[Message], Message]
 class Meter:
     """What crossed a channel, in bytes of frames and in round trips by kind."""
 
-    sent: int = 0
-    """Bytes of requests, from the caller to the party that answers."""
-    received: int = 0
-    """Bytes of replies."""
     round_trips: dict[Kind, int] = field(default_factory=dict)
     sent_by: dict[Kind, int] = field(default_factory=dict)
-    """``sent``, by kind."""
+    """Bytes of requests, from the caller to the party that answers."""
     received_by: dict[Kind, int] = field(default_factory=dict)
+    """Bytes of replies."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes of all requests."""
+        return sum(self.sent_by.values())
+
+    @property
+    def received(self) -> int:
+        """Bytes of all replies."""
+        return sum(self.received_by.values())
 
     def count(self, kind: Kind, sent: int, received: int) -> None:
         """Add one round trip of ``sent`` and ``received`` bytes."""
-        self.sent += sent
-        self.received += received
         self.round_trips[kind] = self.round_trips.get(kind, 0) + 1
         self.sent_by[kind] = self.sent_by.get(kind, 0) + sent
         self.received_by[kind] = self.received_by.get(kind, 0) + received

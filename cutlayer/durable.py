@@ -110,7 +110,7 @@ class Durable:
         """Keep the present state as a checkpoint; no step may be under way."""
         self.party.ledger.clear()
         mark = Mark(self.turn.number, self.party.step)
-        meter = {"sent": self.meter.sent, "received": self.meter.received, "trips": self.meter.round_trips}
+        meter = asdict(self.meter)
         tensors = {f"party.{name}": tensor for name, tensor in self.party.checkpoint().items()}
         tensors["losses"] = torch.tensor(self.party.losses, dtype=torch.float64)
         for kind, kept in self._kept.items():
@@ -230,9 +230,8 @@ class Durable:
         tensors, kept = self.shelf.read(mark)
         self._take_up(Turn(**kept["turn"]))
         self.notes = kept["notes"]
-        meter = kept["meter"]
-        trips = {Kind(kind): number for kind, number in meter["trips"].items()}
-        self.meter.sent, self.meter.received, self.meter.round_trips = meter["sent"], meter["received"], trips
+        for name, counted in kept["meter"].items():
+            setattr(self.meter, name, {Kind(kind): number for kind, number in counted.items()})
         self.party.restore({n.removeprefix("party."): t for n, t in tensors.items() if n.startswith("party.")})
         self.party.losses[:] = tensors["losses"].tolist()
         self._kept.clear()

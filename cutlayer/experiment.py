@@ -233,7 +233,12 @@ def make(values: Mapping[str, Any]) -> Experiment:
         if first["type"] == "extra_forbidden":
             raise ExperimentError(unknown_key(key)) from None
         choices = re.findall(r"'([^']*)'", first.get("ctx", {}).get("expected", ""))
-        reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        reason = (
+            first["msg"]
+            .removeprefix("Value error, ")
+            .replace("Input should be", "must be")
+            .replace("a valid tuple", "a list")
+        )
         reason += registry.nearest(str(first["input"]), choices)
         raise ExperimentError(f"{key} = {first['input']!r}: {reason}") from None
 

@@ -16,6 +16,9 @@ from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
 from cutlayer.place import Place
 from cutlayer.provenance import code, environment
+from cutlayer.record import Traffic
+from cutlayer.threat import Seat
+from cutlayer.traffic import by_kind, counted
 from cutlayer.turn import Turn
 
 PART = "part.safetensors"
@@ -64,7 +67,8 @@ class PartyRecord(BaseModel):
     bytes_sent: int = 0
     """Frames of this party's own messages, requests or replies; hand-overs are not counted."""
     bytes_received: int = 0
-    round_trips: dict[str, int] = Field(default_factory=dict)
+    traffic: dict[str, Traffic] = Field(default_factory=dict)
+    """By kind of message; up is from client to server."""
     encrypted: bool = True
     """Whether the connection ran under mutual TLS."""
     code: dict[str, Any] = Field(default_factory=dict)
@@ -146,7 +150,7 @@ class Outcome:
             interruptions=self.interruptions,
             bytes_sent=sent,
             bytes_received=received,
-            round_trips={kind.value: number for kind, number in durable.meter.round_trips.items()},
+            traffic=by_kind(counted(durable.meter), up_first=place.plan.protocol.driver is Seat.CLIENT),
             encrypted=not settings.insecure,
             code=code(),
             environment=environment(settings.device, settings.precision, settings.memory_format, settings.threads),

@@ -61,10 +61,10 @@ def cost(scene: Scene) -> Cost:
         per_sample = sum(sent + received for _, sent, received in step.values()) / size
         _add(counted, step, number * epochs)
     up_first = scene.protocol.driver is Seat.CLIENT
-    training = _traffic(counted, up_first)
+    training = by_kind(counted, up_first)
     rest: Counted = {}
     _add(rest, _evaluation(scene, session), max(1, epochs))
-    traffic = training | _traffic(rest, up_first) | _traffic(_hand_overs(scene, session), up_first=True)
+    traffic = training | by_kind(rest, up_first) | by_kind(_hand_overs(scene, session), up_first=True)
     parts = scene.protocol.deal(scene.model, scene.cuts)[Seat.CLIENT]
     shapes = client_shapes(scene)
     return Cost(
@@ -86,6 +86,11 @@ def client_shapes(scene: Scene) -> list[tuple[int, ...]]:
     return [shape for shape, owner in zip(entering[: len(owners)], owners, strict=True) if owner is Seat.CLIENT]
 
 
+def counted(meter: Meter) -> Counted:
+    """All that ``meter`` has seen."""
+    return _since(Meter(), meter)
+
+
 def _since(before: Meter, now: Meter) -> Counted:
     kinds = {kind for kind, number in now.round_trips.items() if number > before.round_trips.get(kind, 0)}
     return {
@@ -104,8 +109,8 @@ def _add(counted: Counted, more: Counted, times: int) -> None:
         counted[kind] = (before[0] + trips * times, before[1] + sent * times, before[2] + received * times)
 
 
-def _traffic(counted: Counted, up_first: bool) -> dict[str, Traffic]:
-    """``up_first``: requests go from the clients to the server."""
+def by_kind(counted: Counted, up_first: bool) -> dict[str, Traffic]:
+    """What was counted, as a record has it; ``up_first``: requests go from the clients to the server."""
     return {
         kind.value: Traffic(
             round_trips=trips, bytes_up=sent if up_first else received, bytes_down=received if up_first else sent

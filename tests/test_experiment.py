@@ -162,7 +162,7 @@ def test_a_wrong_override_is_one_line_that_helps(text: str, says: str) -> None:
         ("grid = [1]", "grid = [1]: must be tables [[grid]]"),
         ("seed = []", "seed = []: there is no value to run"),
         ("[[grid]]\nsede = 3", "unknown key 'sede'"),
-        ('offers = "peer_weights"', "offers = 'peer_weights': must be a valid tuple"),
+        ('offers = "peer_weights"', "offers = 'peer_weights': must be a list"),
         ("x = " + "[" * 3000, "is not a TOML file"),
     ],
 )

@@ -206,6 +206,9 @@ def test_an_agreed_codec_makes_frames_smaller_and_changes_what_it_changes_in_a_s
     assert packed.record("server").bytes_sent < plain.record("server").bytes_sent
     server, client = plain.record("server"), plain.record("c0")
     assert (server.bytes_sent, server.bytes_received) == (client.bytes_received, client.bytes_sent)
+    assert server.traffic == client.traffic
+    assert sum(one.bytes_up for one in client.traffic.values()) == client.bytes_sent > 0
+    assert client.traffic["backward" if protocol == "u_shaped" else "train"].round_trips == client.steps
 
 
 @pytest.mark.parametrize("protocol", CUTS)
