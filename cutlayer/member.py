@@ -49,6 +49,8 @@ class Member:
     _taker: Taker | None = None
     _coming: Turn = field(default_factory=Turn)
     _giver: str = ""
+    _heard: bool = False
+    """Whether the server has said anything over this connection."""
 
     def __post_init__(self) -> None:
         self._durable = self.place.durable
@@ -62,7 +64,7 @@ class Member:
         """
         pause = _FIRST_PAUSE
         while True:
-            link = self.dial()
+            link, self._heard = self.dial(), False
             try:
                 before = self._durable.party.step
                 self._talk(link)
@@ -72,7 +74,8 @@ class Member:
                     self._durable.shelf.clear()
                     return
                 self.watch(f"no connection ({error}); trying again", 0, 0)
-                self.outcome.interruptions += 1
+                # A server that is not there yet has interrupted nothing.
+                self.outcome.interruptions += self._heard
                 pause = _FIRST_PAUSE if self._durable.party.step > before else min(pause * 2, _LONGEST_PAUSE)
                 time.sleep(pause)
             finally:
@@ -85,6 +88,7 @@ class Member:
         channel = Grpc(link, self.place.settings.wait_seconds, self._durable.meter)
         while True:
             frame = link.receive()
+            self._heard = True
             said = control(frame)
             if said is None:
                 self._frame(link, frame)

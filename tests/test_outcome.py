@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cutlayer.duplex import DisconnectedError
 from cutlayer.experiment import ExperimentError
+from cutlayer.member import Member
 from cutlayer.outcome import RECORD, Outcome, read_party_record
 from tests.deployments import Deployment, made_here, plan_of
 from tests.scenes import made
@@ -32,3 +34,32 @@ def test_another_file_in_its_place_is_told(tmp_path):
     (tmp_path / RECORD).write_text('{"cell": 1}')
     with pytest.raises(ExperimentError, match="is not a party's record: choose another `folder`"):
         read_party_record(tmp_path)
+
+
+class Silent:
+    """A connection that ends before the other side has said anything, or after its first word."""
+
+    def __init__(self, *words):
+        self.words = list(words)
+
+    def tell(self, verb, **fields):
+        pass
+
+    def receive(self, seconds=None):
+        if not self.words:
+            raise DisconnectedError("nobody is there")
+        return self.words.pop(0)
+
+    def close(self, reason=None):
+        pass
+
+
+def test_a_server_that_is_not_there_yet_has_interrupted_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("cutlayer.member.time.sleep", lambda seconds: None)
+    place = Deployment(plan_of(), tmp_path).place("c0")
+    links = iter([Silent(), Silent(), Silent(b'{"verb": "wait"}')])
+    member = Member(place, None, lambda: next(links))
+    with pytest.raises(StopIteration):
+        member.run()
+    assert member.outcome.interruptions == 1
+    place.durable.shelf.close()
