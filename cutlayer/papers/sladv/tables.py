@@ -86,9 +86,9 @@ TABLE_1 = Exhibit(
     title="The server's own images: how many, and of which kind",
     text="""ResNet18, cut 1, alpha 1. Other datasets give their training split, CIFAR-10 the fifth of it that no client
 has. *fashion_mnist* is ours: images of quite another kind, gray, made three-channel and larger. The distance is the
-mean square of the elements, with which the printed alpha pulls the clients' layers weakly: how far the returned gradient
-is turned stands below, under what a client could notice. The printed norm over the batch pulls far more, and lets the
-shadow diverge.""",
+mean square of the elements, with which the printed alpha pulls the clients' layers weakly: how far the returned
+gradient is turned stands below, under what a client could notice. The printed norm over the batch pulls far more, and
+lets the shadow diverge.""",
     cells=_table_1_cells,
     blocks=_table_1,
 )
