@@ -208,9 +208,7 @@ class Experiment(BaseModel):
 
     def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out", "link")) -> str:
         """16 hex digits that two experiments share when they ask for the same thing."""
-        # Left out where it is off, so that what was run before there was this key keeps its identity.
-        also_dropped = () if self.pipelined else ("pipelined",)
-        content = self.model_dump(mode="json", include=set(only) or None, exclude={*drop, *also_dropped})
+        content = self.model_dump(mode="json", include=set(only) or None, exclude=set(drop))
         return hashlib.sha256(json.dumps([content, *also], sort_keys=True).encode()).hexdigest()[:16]
 
     def with_values(self, **values: Any) -> Experiment:
