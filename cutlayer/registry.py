@@ -102,7 +102,9 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
         try:
             result[name] = TypeAdapter(hints[name]).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].replace("a valid tuple", "a list, as in [[1, 2]]: single brackets sweep")
+            reason = error.errors()[0]["msg"].replace(
+                "a valid tuple", "a list, in brackets; in a grid in double ones, as single ones sweep"
+            )
             raise PluginError(f"{where}.{name} = {value!r}: {reason[0].lower()}{reason[1:]}") from None
     return result
 

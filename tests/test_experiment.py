@@ -117,6 +117,11 @@ def test_grids_stand_on_what_the_file_shares(tmp_path: Path) -> None:
     ]
 
 
+def test_double_brackets_keep_an_options_list_whole() -> None:
+    (found,) = grid(None, ["attack=surrogate_client", "surrogate_client.later_alphas=[[0.2, 0.1]]"])
+    assert found.options == {"surrogate_client": {"later_alphas": [0.2, 0.1]}}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
