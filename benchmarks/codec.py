@@ -21,8 +21,8 @@ from cutlayer.message import Kind, Message
 from cutlayer.stream import generator
 
 SHAPES = {
-    "LeNet after pool1": (64, 8, 12, 12),
-    "LeNet after relu1": (64, 8, 24, 24),
+    "unsplit_mnist after pool1": (64, 8, 12, 12),
+    "unsplit_mnist after relu1": (64, 8, 24, 24),
     "ResNet18 after stem": (32, 64, 32, 32),
 }
 PAIRS = 100

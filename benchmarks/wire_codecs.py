@@ -24,7 +24,7 @@ from cutlayer.tap import wrap
 from cutlayer.wire import Frame, Spec
 
 SHAPES = {
-    "LeNet after pool1": (64, 8, 12, 12),
+    "unsplit_mnist after pool1": (64, 8, 12, 12),
     "ResNet18 after stem": (32, 64, 32, 32),
     "ResNet18 at the end": (32, 512),
 }
