@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from cutlayer import registry
 from cutlayer.handover import OptimizerState, Route
 from cutlayer.link import parse
+from cutlayer.mistake import mistake, nearest
 from cutlayer.optimization import Optimization
 from cutlayer.record import Thresholds
 from cutlayer.threat import Knows
@@ -142,7 +141,7 @@ class Experiment(BaseModel):
     def _offerable(cls, offers: object) -> object:
         for what in offers if isinstance(offers, list | tuple) else ():
             if what not in OFFERABLE:
-                near = registry.nearest(str(what), map(str, OFFERABLE))
+                near = nearest(str(what), [str(one) for one in OFFERABLE])
                 raise ValueError(f"{what!r} cannot be offered{near}; one or more of {', '.join(OFFERABLE)}")
         return offers
 
@@ -226,21 +225,4 @@ def make(values: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        if first["type"] == "extra_forbidden":
-            raise ExperimentError(unknown_key(key)) from None
-        choices = re.findall(r"'([^']*)'", first.get("ctx", {}).get("expected", ""))
-        reason = (
-            first["msg"]
-            .removeprefix("Value error, ")
-            .replace("Input should be", "must be")
-            .replace("a valid tuple", "a list")
-        )
-        reason += registry.nearest(str(first["input"]), choices)
-        raise ExperimentError(f"{key} = {first['input']!r}: {reason}") from None
-
-
-def unknown_key(key: str) -> str:
-    """What to say of a key that no experiment has."""
-    return f"unknown key {key!r}{registry.nearest(key, KEYS)}; keys: {', '.join(KEYS)}"
+        raise ExperimentError(mistake(error, Experiment, "the experiment", a_list="a list")) from None

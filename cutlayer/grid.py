@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make, unknown_key
+from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make
+from cutlayer.mistake import unknown_key
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
 
@@ -76,7 +77,7 @@ def override(text: str) -> tuple[str, Any]:
 def _check_key(key: str) -> None:
     plugin, dot, option = key.partition(".")
     if not (plugin and option if dot else key in KEYS):
-        raise ExperimentError(unknown_key(key))
+        raise ExperimentError(unknown_key(key, KEYS))
 
 
 def _scalar(text: str) -> Any:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cutlayer import registry
+from cutlayer.mistake import nearest
 from cutlayer.model import blocks
 from cutlayer.normalization import Normalization
 from cutlayer.stream import drawing
@@ -138,5 +139,5 @@ def _function(spec: str, plugins: Path | None) -> registry.Builder:
     function = getattr(found, name, None)
     if not callable(function):
         known = [key for key, value in vars(found).items() if inspect.isfunction(value)]
-        raise NetworkError(f"model {spec!r}: no function {name!r}{registry.nearest(name, known)}")
+        raise NetworkError(f"model {spec!r}: no function {name!r}{nearest(name, known)}")
     return function  # type: ignore[no-any-return]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -15,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+
+from cutlayer.mistake import nearest, reason
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -102,10 +103,8 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
         try:
             result[name] = TypeAdapter(hints[name]).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].replace(
-                "a valid tuple", "a list, in brackets; in a grid in double ones, as single ones sweep"
-            )
-            raise PluginError(f"{where}.{name} = {value!r}: {reason[0].lower()}{reason[1:]}") from None
+            why = reason(error, "a list, in brackets; in a grid in double ones, as single ones sweep")
+            raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
     return result
 
 
@@ -121,12 +120,6 @@ def summary(folder: str, name: str, plugins: Path | None = None) -> str:
     """One line on a plug-in: the first line of its module's docstring."""
     text = inspect.getdoc(module(folder, name, plugins)) or ""
     return text.splitlines()[0] if text else ""
-
-
-def nearest(name: str, known: Any) -> str:
-    """``, did you mean 'x'?`` where a known name is close to ``name``, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _files(folder: str, plugins: Path | None) -> dict[str, Path]:

@@ -61,6 +61,17 @@ class Scene:
         rows = self.samples.test_rows
         return rows[: min(number, len(rows))] if number else self.samples.first_of_each_class()
 
+    @property
+    def shortfalls(self) -> list[str]:
+        """Where the experiment asks for more samples than there are, in words; all there are are taken then."""
+        data, targets = self.dataset, len(self.target_rows)
+        found = []
+        for key, there in (("train_rows", len(data.train)), ("test_rows", len(data.test)), ("targets", targets)):
+            asked = getattr(self.experiment, key)
+            if asked and asked > there:
+                found.append(f"{key} = {asked}: there are only {there}, all are taken")
+        return found
+
     def natural_inputs(self) -> Tensor:
         """The targets, to be perturbed: float32 [n, ...] in [0, 1]."""
         return self.samples.inputs(self.target_rows)

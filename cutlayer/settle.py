@@ -17,6 +17,7 @@ from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defending import make_defenses
 from cutlayer.evasion import EvasionError, budgets
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
+from cutlayer.mistake import nearest
 from cutlayer.model import CutError, flop_count
 from cutlayer.normalization import deviations
 from cutlayer.protocol import Protocol
@@ -170,7 +171,7 @@ def _check_options(experiment: Experiment) -> None:
             for name in registry.names(folder, experiment.plugins)
         }
         if plugin not in known:
-            raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{registry.nearest(plugin, known)}")
+            raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{nearest(plugin, known)}")
         if plugin not in taking and plugin not in registry.names("attacks", experiment.plugins):
             raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from cutlayer.compression import Compression, Line
 from cutlayer.defense import Defense
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
 from cutlayer.handover import Route
+from cutlayer.mistake import mistake, nearest
 from cutlayer.model import CutError
 from cutlayer.protocol import Protocol
 from cutlayer.samples import batch_sizes
@@ -160,7 +160,7 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
     """A plan from plain values; whatever is wrong with it is an ``ExperimentError``."""
     for key in values:
         if key not in PLAN_KEYS:
-            near = registry.nearest(key, PLAN_KEYS)
+            near = nearest(key, PLAN_KEYS)
             raise ExperimentError(f"unknown key {key!r} in the plan{near}; keys: {', '.join(PLAN_KEYS)}")
     missing = next((key for key in ("protocol", "model", "inputs", "classes", "clients") if key not in values), "")
     if missing:
@@ -206,19 +206,4 @@ def validated(kind: type[Values], values: Mapping[str, Any]) -> Values:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the plan"
-        if first["type"] == "extra_forbidden":
-            known = tuple(kind.model_fields)
-            raise ExperimentError(
-                f"unknown key {key!r}{registry.nearest(key, known)}; keys: {', '.join(known)}"
-            ) from None
-        if first["type"] == "missing":
-            about = kind.model_fields[key].description if key in kind.model_fields else ""
-            raise ExperimentError(f"{key} is missing" + (f": {about}" if about else "")) from None
-        reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        reason = reason.replace("a valid tuple", "a list, in brackets")
-        choices = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
-        reason += registry.nearest(str(first["input"]), choices)
-        shown = reason if first["loc"] == () else f"{key} = {first['input']!r}: {reason}"
-        raise ExperimentError(shown) from None
+        raise ExperimentError(mistake(error, kind, "the plan", a_list="a list, in brackets")) from None

@@ -52,6 +52,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> None:
     plugins = attacks(tmp_path / "own", chatty=GREY)
     common = ("audit", "attack=chatty", f"plugins={plugins}", "protocol=vanilla", "cut=1,3", "epochs=1", MODEL)
+    common += ("train_rows=1000",)
     code, out, err = call(*common, "isolate=false", "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0
@@ -64,6 +65,7 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
     assert records[0]["command"].startswith("cutlayer audit attack=chatty")
     assert "prints what it likes" in err
     assert "leak from an advantage of 0.25, partial leak from 0.1" in err
+    assert err.count("train_rows = 1000: there are only 44, all are taken") == 1
     assert "estimated time:" in err
     report = Path(err.split("report: ")[1].strip())
     assert report.is_file()

@@ -193,7 +193,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"defense": "gausian_noise"}, "unknown defense 'gausian_noise', did you mean 'gaussian_noise'?"),
         ({"model": "stochastik"}, "unknown model 'stochastik', did you mean 'stochastic'?"),
         ({"options": {"unsplit": {"round": 3}}}, "unknown option unsplit.round, did you mean 'rounds'?; one of rounds"),
-        ({"options": {"unsplit": {"rounds": "x"}}}, "unsplit.rounds = 'x': input should be a valid integer"),
+        ({"options": {"unsplit": {"rounds": "x"}}}, "unsplit.rounds = 'x': must be a valid integer"),
         ({"options": {"unsplit": {"rounds": 0}}}, "rounds = 0: it takes at least 1"),
         ({"options": {"unspilt": {}}}, "unknown plug-in 'unspilt' before the dot, did you mean 'unsplit'?"),
         ({"options": {"gaussian_noise": {}}}, "options are given for 'gaussian_noise', which the experiment does not"),

@@ -18,7 +18,7 @@ FLOORS = {
     name: floor
     for floor, names in {
         0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"}
-        | {"computing", "stash"},
+        | {"computing", "stash", "mistake"},
         1: {"codec", "wire", "seal"},
         2: {"recording", "channel", "party", "optimization", "duplex"},
         3: {"tap", "rpc", "threat", "lines"},

@@ -167,9 +167,9 @@ def test_values_get_the_annotated_types():
         ({"made": 1}, r"unknown option here\.made"),
         ({"_hidden": 1}, r"unknown option here\._hidden"),
         ({"kind": "x"}, r"unknown option here\.kind"),
-        ({"steps": 1.5}, r"here\.steps = 1\.5: input should be a valid integer"),
-        ({"rate": "much"}, r"here\.rate = 'much': input should be a valid number"),
-        ({"mode": "quick"}, r"here\.mode = 'quick': input should be 'slow' or 'fast'"),
+        ({"steps": 1.5}, r"here\.steps = 1\.5: must be a valid integer"),
+        ({"rate": "much"}, r"here\.rate = 'much': must be a valid number"),
+        ({"mode": "quick"}, r"here\.mode = 'quick': must be 'slow' or 'fast'"),
     ],
 )
 def test_wrong_options_are_refused(options, reason):

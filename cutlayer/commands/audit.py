@@ -78,6 +78,7 @@ def _announce(sweep: Sweep, console: Console) -> None:
         f"verdict: leak from an advantage of {first.leak:g}, partial leak from {first.partial:g} "
         "(0: a guess that never looks at the wire, 1: perfect)",
         f"offered to adversaries beyond the wire: {', '.join(first.offers) or 'nothing'}",
+        *dict.fromkeys(line for scene in cells for line in scene.shortfalls),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.mistake import nearest
 from cutlayer.threat import Knows, ThreatModel
 
 
@@ -51,7 +52,7 @@ def explanation(name: str, plugins: Path | None) -> Group:
             kind = registry.cls(folder, name, parent, plugins)
             return Group(*_explained(kind), *_options(kind))
     known = [*registry.names("attacks", plugins), *registry.names("defenses", plugins)]
-    raise ExperimentError(f"no attack or defense {name!r}{registry.nearest(name, known)}; one of {', '.join(known)}")
+    raise ExperimentError(f"no attack or defense {name!r}{nearest(name, known)}; one of {', '.join(known)}")
 
 
 def _explained(kind: type) -> Iterator[Text | Padding]:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cutlayer import papers, registry
+from cutlayer import papers
 from cutlayer.auxiliary import OWN_SPLITS
 from cutlayer.commands.audit import watched
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.folder import run_folder
+from cutlayer.mistake import nearest
 from cutlayer.record import FAILED, NOT_APPLICABLE
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
@@ -48,7 +49,7 @@ def paper(name: str) -> Paper:
     """The paper with this name; an unknown one is an ``ExperimentError``."""
     known = sorted(found.name for found in pkgutil.iter_modules(papers.__path__))
     if name not in known:
-        raise ExperimentError(f"unknown paper {name!r}{registry.nearest(name, known)}; one of {', '.join(known)}")
+        raise ExperimentError(f"unknown paper {name!r}{nearest(name, known)}; one of {', '.join(known)}")
     found: Paper = importlib.import_module(f"cutlayer.papers.{name}").PAPER
     return found
 

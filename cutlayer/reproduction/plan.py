@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cutlayer import registry
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import override
+from cutlayer.mistake import nearest
 from cutlayer.reproduction.found import as_experiment
 from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
 
@@ -20,7 +20,7 @@ def chosen(paper: Paper, names: Sequence[str]) -> list[Exhibit]:
     known = {exhibit.name: exhibit for exhibit in paper.exhibits}
     for name in names:
         if name not in known:
-            raise ExperimentError(f"there is no {name}{registry.nearest(name, known)}; one of {', '.join(known)}")
+            raise ExperimentError(f"there is no {name}{nearest(name, known)}; one of {', '.join(known)}")
     return [known[name] for name in names] or list(paper.exhibits)
 
 

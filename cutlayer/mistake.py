@@ -1,0 +1,50 @@
+"""What is wrong with a value, in one sentence: which it is, why it does not fit, what would."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """``, did you mean 'x'?`` where a known name is close to ``name``, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_key(key: str, known: Collection[str]) -> str:
+    """What to say of a key that is none of ``known``."""
+    return f"unknown key {key!r}{nearest(key, known)}; keys: {', '.join(known)}"
+
+
+def mistake(error: ValidationError, kind: type[BaseModel], whole: str, a_list: str) -> str:
+    """The first thing that ``error`` finds wrong with values for a ``kind``.
+
+    ``whole``: what all of them are called; ``a_list``: how a list is given there.
+    """
+    first = error.errors()[0]
+    key = ".".join(part for part in first["loc"] if isinstance(part, str))
+    if first["type"] == "extra_forbidden":
+        return unknown_key(key, tuple(kind.model_fields))
+    about = kind.model_fields[key].description if key in kind.model_fields else None
+    if first["type"] == "missing":
+        return f"{key or whole} is missing" + (f": {about}" if about else "")
+    why = _reason(first, a_list)
+    if about and first["type"].endswith(("_parsing", "_type")):
+        why += f" ({about})"
+    return f"{key} = {first['input']!r}: {why}" if key else why
+
+
+def reason(error: ValidationError, a_list: str) -> str:
+    """Why the first value that ``error`` names does not fit; ``a_list``: how a list is given there."""
+    return _reason(error.errors()[0], a_list)
+
+
+def _reason(first: ErrorDetails, a_list: str) -> str:
+    said = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    choices = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))
+    return said.replace("a valid tuple", a_list) + nearest(str(first["input"]), choices)
