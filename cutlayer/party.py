@@ -53,7 +53,7 @@ class Party:
     predicted: Tensor | None = None
     """The last predictions this party made or was given: logits [n, classes]."""
     losses: list[float] = field(default_factory=list)
-    """The loss of each training step, at a client."""
+    """The loss of each training step, at a party that computes it or is told."""
     ledger: dict[tuple[Kind, int], Tensor] = field(default_factory=dict)
     """Which rows really went into which message; only the judge's side reads it."""
     _fresh: bool = True

@@ -27,6 +27,14 @@ def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, client
     deployed.run()
     assert deployed.missing == []
     assert_same_bits(deployed)
+    # Where the labels are, and in vanilla on the other side too, as the server tells its loss.
+    tell = [
+        name for name in (*deployed.plan.terms.clients, "server") if deployed.record(name).turns[0].loss is not None
+    ]
+    assert tell == [*deployed.plan.terms.clients, *(["server"] if protocol == "vanilla" else [])]
+    if protocol == "vanilla":
+        own = {turn.turn: turn.loss for name in deployed.plan.terms.clients for turn in deployed.record(name).turns}
+        assert {turn.turn: turn.loss for turn in deployed.record("server").turns} == own
 
 
 @pytest.mark.parametrize("pipelined", [False, True])

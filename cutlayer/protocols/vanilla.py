@@ -46,6 +46,7 @@ class Vanilla(Protocol):
         smashed = receive(request["smashed"], party)
         loss = task_loss(party.forward(smashed), request["labels"])
         party.update(loss)
+        party.losses.append(loss.item())
         assert smashed.grad is not None
         return request.reply(party.name, grad=smashed.grad, loss=loss)
 
