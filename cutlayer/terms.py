@@ -190,15 +190,17 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
 
 def _codec(terms: Terms, plugins: Path | None) -> Compression:
     try:
-        kind = registry.cls("defenses", terms.codec, Defense, plugins)
-        codec: Defense = registry.make(kind, terms.codec_options, terms.codec)
+        kinds = {name: registry.cls("defenses", name, Defense, plugins) for name in registry.names("defenses", plugins)}
+        known = [name for name, kind in kinds.items() if issubclass(kind, Compression)]
+        if terms.codec in known:
+            codec: Compression = registry.make(kinds[terms.codec], terms.codec_options, terms.codec)
+            return codec
     except registry.PluginError as error:
         raise ExperimentError(f"codec: {error}") from None
-    if not isinstance(codec, Compression):
-        raise ExperimentError(
-            f"codec = {terms.codec!r}: this defense is no wire codec; it goes into a client's `defense`"
-        )
-    return codec
+    other = terms.codec in kinds
+    why = "this defense is no wire codec, it goes into a client's `defense`" if other else "there is none of that name"
+    near = "" if other else nearest(terms.codec, known)
+    raise ExperimentError(f"codec = {terms.codec!r}: {why}{near}; one of {', '.join(known)}")
 
 
 def validated(kind: type[Values], values: Mapping[str, Any]) -> Values:
