@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
@@ -167,6 +166,9 @@ def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
         if whole:
             # Where the server's part is the last one, its outputs are the logits.
             before, after = last(before), outputs
+    # A second to import, which most commands never need.
+    from scipy.stats import spearmanr
+
     likeness = cosine_similarity(before.flatten(1), after.flatten(1), dim=1)
     losses = cross_entropy(outputs, labels, reduction="none")
     if len(labels) < 3 or likeness.std() == 0 or losses.std() == 0:

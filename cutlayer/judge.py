@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cutlayer.attack import Guess
@@ -157,6 +156,9 @@ def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
 
 
 def _best_relabeling(labels: Tensor, clusters: Tensor) -> float:
+    # Half a second to import, which most commands never need.
+    from scipy.optimize import linear_sum_assignment
+
     names, groups = torch.unique(clusters, return_inverse=True)
     counts = _counts(labels, groups, int(labels.max()) + 1, len(names))
     rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)

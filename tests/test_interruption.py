@@ -70,7 +70,12 @@ def run_with_kills(
 
 @pytest.mark.parametrize(
     ("protocol", "pipelined"),
-    [("vanilla", False), ("u_shaped", False), ("label_only", False), ("u_shaped", True)],
+    [
+        ("vanilla", False),
+        ("u_shaped", True),
+        pytest.param("u_shaped", False, marks=pytest.mark.slow),
+        pytest.param("label_only", False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol, pipelined):
     # Long enough for two kills on a fast machine that does nothing else.

@@ -41,7 +41,7 @@ def ended(host: ProcessHost | None, scene: Scene) -> Session:
     return session
 
 
-@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize("protocol", ["u_shaped", "label_only", pytest.param("vanilla", marks=pytest.mark.slow)])
 def test_another_process_ends_in_the_same_bits(protocol: str) -> None:
     scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2)
     here = ended(None, scene)
@@ -88,12 +88,18 @@ def test_a_watching_attack_guesses_the_same_in_either_process(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "values",
     [
-        {"protocol": "u_shaped", "cut": "1:4"},
-        {"protocol": "label_only", "cut": "4"},
-        {"attack": "fsha", "options": {"fsha": SMALL}, "offers": ["aux_inputs"], **TAMPERING},
-        {"attack": "surrogate_client", **TAMPERING, "offers": ["peer_architecture", "aux_inputs", "aux_labels"]},
+        pytest.param({"protocol": "u_shaped", "cut": "1:4"}, marks=pytest.mark.slow, id="passive, client drives"),
+        pytest.param({"protocol": "label_only", "cut": "4"}, id="passive, server drives"),
+        pytest.param(
+            {"attack": "fsha", "options": {"fsha": SMALL}, "offers": ["aux_inputs"], **TAMPERING},
+            marks=pytest.mark.slow,
+            id="tampering",
+        ),
+        pytest.param(
+            {"attack": "surrogate_client", **TAMPERING, "offers": ["peer_architecture", "aux_inputs", "aux_labels"]},
+            id="live party",
+        ),
     ],
-    ids=["passive, client drives", "passive, server drives", "tampering", "live party"],
 )
 def test_over_grpc_the_guess_is_that_of_one_process(tmp_path: Path, values: dict[str, Any]) -> None:
     found = []

@@ -32,6 +32,7 @@ __all__ = ["made"]
 ROOM = 1 << 28
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
 CASES = [case for case in trials.cases() if not refusal(trials.scene_of(case))]
+PLAIN = trials.plain(CASES)
 
 
 def recorded(case: trials.Case) -> Recording:
@@ -75,7 +76,9 @@ def same(ones: Any, others: Any) -> bool:
     )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in PLAIN else pytest.mark.slow, id=str(case)) for case in CASES]
+)
 def test_a_replayed_guess_is_the_live_one(case: trials.Case) -> None:
     live = trials.trial(case)
     found, guesses = replayed(trials.scene_of(case), recorded(case))
@@ -87,8 +90,8 @@ def test_a_replayed_guess_is_the_live_one(case: trials.Case) -> None:
 
 
 def test_every_protocol_and_several_attacks_were_replayed() -> None:
-    assert {case.attack for case in CASES} >= {"unsplit", "label_inference", "inversion_query_free"}
-    assert {case.protocol for case in CASES} == {"vanilla", "u_shaped", "label_only"}
+    assert {case.attack for case in PLAIN} >= {"unsplit", "label_inference", "inversion_query_free"}
+    assert {case.protocol for case in PLAIN} == {"vanilla", "u_shaped", "label_only"}
 
 
 def test_another_process_replays_the_same() -> None:
@@ -98,7 +101,7 @@ def test_another_process_replays_the_same() -> None:
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("defense", ["none", "int8_quantization"])
+@pytest.mark.parametrize("defense", ["none", pytest.param("int8_quantization", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("protocol", CUTS)
 def test_an_attack_that_watches_the_training_is_shown_all_of_it(

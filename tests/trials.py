@@ -90,6 +90,14 @@ def distinct(found: Sequence[Case]) -> list[Case]:
     return list(first.values())
 
 
+def plain(found: Sequence[Case]) -> list[Case]:
+    """The first case of ``found`` for each attack and protocol: with its options as they are."""
+    first: dict[object, Case] = {}
+    for case in found:
+        first.setdefault((case.attack, case.protocol), case)
+    return list(first.values())
+
+
 def applies(case: Case) -> bool:
     """Whether the attack has anything to do in the case's protocol, given all it declares."""
     return trial(case).record.status != NOT_APPLICABLE
