@@ -12,6 +12,7 @@ from cutlayer.commands.reproduce import Request, paper, reproduce
 from cutlayer.experiment import ExperimentError
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.queries import needed
+from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
 from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
@@ -115,6 +116,23 @@ def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
     published = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert published is not None
     assert published.told == "as published"
+
+
+def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_path: Path) -> None:
+    own = {"input_learning_rate": 1e-3, "bounds": "none", "restarts": 1}
+    for seed, value in ((1, 0.3), (2, 0.5)):
+        leave(tmp_path, seed, value, steps="paper", options={**own, "rounds": 50})
+    leave(tmp_path, 1, 0.05, steps="paper", options={**own, "order": "joint"})
+    found = find([tmp_path])
+    assert {path.name for path in shown(found)} == {"1-1-0.3-sequential", "2-1-0.5-sequential"}
+    figure, table = SPEED.blocks(found)
+    assert isinstance(figure, Figure)
+    assert isinstance(table, Table)
+    assert table.rows == [["1", "as published", "50", "2", "2.00", "0.400 ± 1.271", "-", "-", "90.0 % ± 0.0 %"]]
+    assert [(row["setting"], row["MSE"]) for row in table_of(tmp_path)] == [("order=joint", "0.050")]
+    best = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
+    assert best is not None
+    assert best.told == "order=joint"
 
 
 def test_a_run_that_is_a_cell_at_two_scales_is_shown_once(tmp_path: Path) -> None:

@@ -45,10 +45,15 @@ class Group:
         return [run.record for run in self.runs]
 
     @property
+    def share(self) -> float:
+        """The least share of the published steps that any of them took."""
+        shares = [record.attack.fraction for record in self.records if record.attack.fraction is not None]
+        return min(shares, default=1.0)
+
+    @property
     def told(self) -> str:
         """The differences in words."""
-        shares = [record.attack.fraction for record in self.records if record.attack.fraction is not None]
-        share = f"{min(shares):.2g} of the steps" if self.differences and shares and min(shares) < 1 else ""
+        share = f"{self.share:.2g} of the steps" if self.differences and self.share < 1 else ""
         return ", ".join(filter(None, (*self.differences, share))) or "as published"
 
 
@@ -60,6 +65,8 @@ class Found:
 
     def groups(self, exhibit: Exhibit, wanted: Mapping[str, Any]) -> list[Group]:
         """Runs of the exhibit's cells that have all the ``wanted`` values, those nearest to what was published last.
+
+        Nearest: by their share of the published steps, then by the number of differences.
 
         Each seed counts once in a group, with its latest run.
         """
@@ -79,7 +86,7 @@ class Found:
                         if kept is None or run.record.started >= kept.record.started:
                             seeds[run.record.cell.seed] = run
         groups = [Group(d, tuple(run for _, run in sorted(seeds.items()))) for d, seeds in found.items()]
-        return sorted(groups, key=lambda group: (-len(group.differences), group.differences))
+        return sorted(groups, key=lambda group: (min(group.share, 1.0), -len(group.differences), group.differences))
 
 
 def find(folders: Iterable[Path]) -> Found:
