@@ -88,7 +88,7 @@ def test_at_alpha_0_it_is_no_attack(protocol: str, align: str) -> None:
     assert not torch.equal(changed["conv.weight"], weights["conv.weight"])
 
 
-@pytest.mark.parametrize("distance", ["mean", "norm"])
+@pytest.mark.parametrize("distance", ["image", "batch", "mean"])
 @pytest.mark.parametrize("align", ["cut", "server_output"])
 @pytest.mark.parametrize("protocol", CUTS)
 def test_one_step_written_out(protocol: str, align: str, distance: str) -> None:
@@ -111,9 +111,14 @@ def test_one_step_written_out(protocol: str, align: str, distance: str) -> None:
     (task,) = torch.autograd.grad(cross_entropy(server(smashed), LABELS[:4]), smashed, retain_graph=True)
     middle = nn.Identity() if align == "cut" else server[:-1] if protocol == "u_shaped" else server
     difference = middle(layers(own)) - middle(smashed)
-    loss = difference.square().mean() if distance == "mean" else difference.norm()
+    loss = {
+        "image": sum(one.square().sum().sqrt() for one in difference) / len(difference),
+        "batch": difference.square().sum().sqrt(),
+        "mean": difference.square().sum() / difference.numel(),
+    }[distance]
+    assert isinstance(loss, Tensor)
     pull, slope = torch.autograd.grad(loss, [smashed, layers[1].weight], retain_graph=True)
-    if distance == "norm":
+    if distance == "batch":
         slope = slope * min(1.0, 1.0 / slope.norm().item())
     torch.testing.assert_close(attack._layers[1].weight, layers[1].weight - 0.2 * slope)  # type: ignore[index]
     expected = torch.autograd.grad(smashed, list(client.parameters()), task + 3 * pull)
@@ -138,12 +143,12 @@ def test_batches_are_as_large_as_the_client_s_and_use_all_images_before_any_agai
 
 
 def test_the_shadow_comes_to_give_what_the_client_gives() -> None:
-    found = adversary(attacked({"alpha": 1.0, "learning_rate": 0.3}))
+    found = adversary(attacked({"alpha": 1.0, "learning_rate": 0.1}))
     found.infer()
     curve = found.view.notes["similarity_loss"]
     assert isinstance(curve, list)
     assert len(curve) == 6
-    assert curve[-1] < 0.7 * curve[0]
+    assert curve[-1] < 0.8 * curve[0]
 
 
 @pytest.mark.parametrize("protocol", CUTS)

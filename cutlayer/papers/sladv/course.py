@@ -117,7 +117,8 @@ input gradients (cosine; blind 0).""",
 _READINGS: dict[str, dict[str, Any]] = {
     "as in table 1": {},
     "aligned at the server's output": {"align": "server_output"},
-    "L2 norm over the batch": {"distance": "norm"},
+    "L2 norm over the batch": {"distance": "batch"},
+    "mean square of the elements": {"distance": "mean"},
     "in vanilla": {"protocol": "vanilla"},
 }
 
@@ -140,8 +141,9 @@ READINGS = Exhibit(
     name="readings",
     title="Aligned elsewhere, measured otherwise, and in vanilla",
     text="""Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
-over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: the mean
-square is ours, the norm over a whole batch the other reading.""",
+over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: that of
+each image, with the mean over the batch, is ours. The norm over a whole batch lets the shadow diverge where nothing
+clips its gradient; the mean square pulls the clients' layers with a small part of the task's gradient.""",
     cells=_readings_cells,
     blocks=_readings,
 )

@@ -83,7 +83,7 @@ def sladv(
     **options: Any,
 ) -> Cell:
     """One run of the attack, by default as in the paper's tables 1 to 4, on all test images."""
-    named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", "distance": "mean", **options}
+    named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", "distance": "image", **options}
     values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
     values |= {f"sladv.{name}": value for name, value in named.items()}
     adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}

@@ -86,9 +86,8 @@ TABLE_1 = Exhibit(
     title="The server's own images: how many, and of which kind",
     text="""ResNet18, cut 1, alpha 1. Other datasets give their training split, CIFAR-10 the fifth of it that no client
 has. *fashion_mnist* is ours: images of quite another kind, gray, made three-channel and larger. The distance is the
-mean square of the elements, with which the printed alpha pulls the clients' layers weakly: how far the returned
-gradient is turned stands below, under what a client could notice. The printed norm over the batch pulls far more, and
-lets the shadow diverge.""",
+L2 norm of each image's difference, with its mean over the batch; how far it turns the gradient that clients get back
+stands below, under what a client could notice, and other readings of the distance under *readings*.""",
     cells=_table_1_cells,
     blocks=_table_1,
 )
