@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,23 @@ class Computing:
     """The type that forward passes are computed in; empty: float32."""
     channels_last: bool = False
     """Whether kernels and images lie in memory with their channels innermost."""
+
+    def place(self, module: nn.Module) -> None:
+        """Bring ``module`` to the device, its kernels laid out, in place."""
+        module.to(self.device)
+        if self.channels_last:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def bring(self, tensor: Tensor) -> Tensor:
+        """``tensor`` on the device, laid out as the layers lay theirs: others send channels outermost."""
+        there = tensor.to(self.device)
+        innermost = self.channels_last and there.ndim == 4
+        return there.contiguous(memory_format=torch.channels_last) if innermost else there
+
+    def precision(self) -> contextlib.AbstractContextManager[object]:
+        """Within it forward passes are computed in the type."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, getattr(torch, self.autocast)) if self.autocast else contextlib.nullcontext()
 
 
 def computing(device: str, precision: str, memory_format: str) -> Computing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import final
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cutlayer.computing import Computing
 from cutlayer.message import Kind, detached
 from cutlayer.stash import Stash, stashed
 from cutlayer.stream import derive, drawing
@@ -38,11 +38,8 @@ class Party:
     """Learning rate by step: a pure function in the agreed plan."""
     seed: int
     """The root of this party's own stream."""
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    autocast: torch.dtype | None = None
-    """Compute forward passes in this type; what crosses the boundary stays float32."""
-    channels_last: bool = False
-    """Whether kernels and images lie in memory with their channels innermost."""
+    computing: Computing = field(default_factory=Computing)
+    """Of forward and backward passes; what crosses the boundary stays float32."""
     labels: Tensor | None = None
     """int64 by row number, where this party looks labels up itself (it answers and holds them)."""
     step: int = 0
@@ -62,14 +59,19 @@ class Party:
     _used: Stash | None = None
     """The one that this step's backward pass goes through."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parts are."""
+        return torch.device(self.computing.device)
+
     def forward(self, inputs: Tensor, part: int = 0, training: bool = True) -> Tensor:
         """The output of one part. In training it draws from (seed, step, part) and keeps what backward needs."""
         module = self.parts[part]
         if module.training != training:
             module.train(training)
         if not training:
-            with torch.no_grad(), self._precision():
-                output: Tensor = module(self._laid(inputs.to(self.device)))
+            with torch.no_grad(), self.computing.precision():
+                output: Tensor = module(self.computing.bring(inputs))
             return output.float()
         if part == 0:
             # A step that broke off may have left gradients behind.
@@ -97,12 +99,9 @@ class Party:
         return ahead.output
 
     def _drawn(self, compute: Callable[[Tensor], Tensor], inputs: Tensor, step: int, part: int) -> Tensor:
-        inputs = self._laid(inputs.to(self.device))
-        with drawing(derive(self.seed, "train", step, part), self.device), self._precision():
+        inputs = self.computing.bring(inputs)
+        with drawing(derive(self.seed, "train", step, part), self.device), self.computing.precision():
             return compute(inputs).float()
-
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        return torch.autocast(self.device.type, self.autocast) if self.autocast else contextlib.nullcontext()
 
     def backward(self, output: Tensor, grad: Tensor | None = None) -> None:
         """Add the gradients of one backward pass; ``grad`` is the gradient at ``output``, or ``None`` at a loss."""
@@ -114,14 +113,9 @@ class Party:
             self._fresh = False
         # A first part without weights has nothing to learn from its gradient.
         if output.requires_grad:
-            output.backward(None if grad is None else self._laid(grad.to(output.device)))  # type: ignore[no-untyped-call]
+            output.backward(None if grad is None else self.computing.bring(grad))  # type: ignore[no-untyped-call]
         if self._used:
             self._used.settle(self.parts[0])
-
-    def _laid(self, tensor: Tensor) -> Tensor:
-        """``tensor`` as the parts' own layers lay it out: what crossed the boundary comes with channels outermost."""
-        innermost = self.channels_last and tensor.ndim == 4
-        return tensor.contiguous(memory_format=torch.channels_last) if innermost else tensor
 
     def apply(self) -> None:
         """One optimizer step on the gradients added since the last one; completes the training step."""

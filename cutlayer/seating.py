@@ -91,26 +91,19 @@ def make_codec(brief: Brief) -> Compression | None:
     return codec
 
 
-def placed(parts: Sequence[nn.Module], computing: Computing) -> nn.ModuleList:
-    """``parts`` where they compute, their kernels laid out as they compute."""
-    held = nn.ModuleList(parts).to(computing.device)
-    return held.to(memory_format=torch.channels_last) if computing.channels_last else held  # type: ignore[call-overload]
-
-
 def make_party(
     name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, computing: Computing
 ) -> Party:
     """A party that trains ``parts``."""
-    held = placed(parts, computing)
+    held = nn.ModuleList(parts)
+    computing.place(held)
     return Party(
         name=name,
         parts=held,
         optimizer=optimization.make(held.parameters()),
         schedule=optimization.rate,
         seed=seed,
-        device=torch.device(computing.device),
-        autocast=getattr(torch, computing.autocast) if computing.autocast else None,
-        channels_last=computing.channels_last,
+        computing=computing,
     )
 
 

@@ -24,7 +24,6 @@ from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
 from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene, own_files
-from cutlayer.seating import placed
 from cutlayer.session import Session
 from cutlayer.stream import drawing
 
@@ -131,13 +130,13 @@ def _shared(scene: Scene) -> bool:
 def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
     """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
     rows, computing = scene.samples.train_rows[:_PROBED], scene.computing
-    parts = placed(split(scene.model, cuts), computing).train()
-    precision = torch.autocast(computing.device, torch.bfloat16, enabled=bool(computing.autocast))
-    value = scene.samples.inputs(rows).to(computing.device)
+    parts = nn.ModuleList(split(scene.model, cuts)).train()
+    computing.place(parts)
+    value = scene.samples.inputs(rows)
     with drawing(seed, torch.device(computing.device)):
         for part in parts:
-            with precision:
-                value = part(value)
+            with computing.precision():
+                value = part(computing.bring(value))
             value = value.float()
     task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
     return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)]

@@ -111,7 +111,7 @@ class SurrogateClient(TamperingAttack):
         if request.kind is not Kind.TRAIN:
             return honest(request)
         if not self._begun:
-            self._set_up(request["smashed"].device)
+            self._set_up()
         party = self._party
         smashed = request["smashed"].to(party.device).requires_grad_()
         with torch.enable_grad():
@@ -139,7 +139,7 @@ class SurrogateClient(TamperingAttack):
         own = {f"client.{name}": tensor.detach().cpu() for name, tensor in self._surrogate.state_dict().items()}
         return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **own}),)
 
-    def _set_up(self, device: torch.device) -> None:
+    def _set_up(self) -> None:
         """Draw the trigger, poison the own data, and build the surrogate."""
         view = self._view
         self._party = view.own_party()
@@ -151,8 +151,8 @@ class SurrogateClient(TamperingAttack):
         labels[chosen] = self.target
         self._inputs, self._labels = inputs, labels
         self._order = torch.zeros(0, dtype=torch.int64)
-        laid = torch.channels_last if self._party.channels_last else torch.preserve_format
-        self._surrogate = architecture.build(0).to(device).to(memory_format=laid).train()  # type: ignore[call-overload]
+        self._surrogate = architecture.build(0).train()
+        self._party.computing.place(self._surrogate)
         self._optimizer = torch.optim.Adam(
             [*self._surrogate.parameters()], self.learning_rate, weight_decay=self.weight_decay
         )
