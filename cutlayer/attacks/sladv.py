@@ -33,10 +33,11 @@ class SLADV(TamperingAttack):
     Departures, and what is taken where the paper is silent:
 
     * The similarity loss is the L2 norm of each image's difference, and the mean of that over the batch
-      (``distance="image"``): as in the task's loss, each of n images has the n-th part. The norm over a whole batch
-      makes the shadow of ResNet18's first layer diverge within ten steps at the printed rate, and turns the sign of the
-      client's normalization; with ``distance="batch"`` the gradient of the shadow's weights is clipped to norm 1.
-      With the mean square of all elements (``"mean"``) an alpha of 1 pulls with 3 % of the task's gradient there.
+      (``distance="image"``): as in the task's loss, each of n images has the n-th part. ``"batch"`` is the norm over a
+      whole batch; with the mean square of all elements (``"mean"``) an alpha of 1 pulls with 3 % of the task's gradient
+      at ResNet18's first layer.
+    * At the printed rate such norms make shadows diverge within ten steps, that of the batch always, that of images
+      where what is sent has few channels: the gradient of the shadow's weights is clipped (``clip``).
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
       whatever image was drawn beside it. Over such pairs a shadow that always gives the mean of what is sent has the
       least loss, and alpha pulls the client's layers there as well: the records' ``layer_distance`` (its blind value is
@@ -76,6 +77,8 @@ class SLADV(TamperingAttack):
     """How: mean L2 norm of an image's difference, L2 norm over the batch, or mean square of the elements."""
     learning_rate: float = 0.01
     """Of the shadow's SGD."""
+    clip: float = 10.0
+    """Largest L2 norm of the gradient of all weights of the shadow; 0: none."""
     iterations: int = 1
     """Steps of the perturbation (K)."""
     step: float = 1.0
@@ -84,7 +87,7 @@ class SLADV(TamperingAttack):
     """Noise that the perturbation starts from, in budgets."""
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "learning_rate", "step"):
+        for name in ("alpha", "learning_rate", "clip", "step"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: it is at least 0")
         if self.iterations < 1:
@@ -189,8 +192,8 @@ class SLADV(TamperingAttack):
             slope, *own = torch.autograd.grad(loss, [theirs, *weights])
         for weight, gradient in zip(weights, own, strict=True):
             weight.grad = gradient
-        if self.distance == "batch":
-            nn.utils.clip_grad_norm_(weights, 1.0)
+        if self.clip:
+            nn.utils.clip_grad_norm_(weights, self.clip)
         self._optimizer.step()
         self._curves["similarity_loss"].append(loss.item())
         return slope

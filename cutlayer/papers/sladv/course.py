@@ -142,8 +142,8 @@ READINGS = Exhibit(
     title="Aligned elsewhere, measured otherwise, and in vanilla",
     text="""Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
 over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: that of
-each image, with the mean over the batch, is ours. The norm over a whole batch lets the shadow diverge where nothing
-clips its gradient; the mean square pulls the clients' layers with a small part of the task's gradient.""",
+each image, with the mean over the batch, is ours. Such norms let the shadow diverge where nothing clips its
+gradient (ours does); the mean square pulls the clients' layers with a small part of the task's gradient.""",
     cells=_readings_cells,
     blocks=_readings,
 )
