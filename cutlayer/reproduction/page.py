@@ -25,9 +25,9 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     """One self-contained file; ``lead`` says what was run."""
     parts = [f"<h1>{escape(paper.citation)}, measured anew</h1>", html(Text(lead))]
-    parts += [html(Text(part)) for part in paper.text.split("\n\n")]
+    parts += _paragraphs(paper.text)
     for exhibit in paper.exhibits:
-        parts += [f"<h2>{escape(_title(exhibit))}</h2>", html(Text(exhibit.text))]
+        parts += [f"<h2>{escape(_title(exhibit))}</h2>", *_paragraphs(exhibit.text)]
         parts += [html(block) for block in exhibit.blocks(found)]
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'
     width = '<meta name="viewport" content="width=device-width">'
@@ -52,3 +52,7 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str) -> None:
 
 def _title(exhibit: Exhibit) -> str:
     return f"{exhibit.name.capitalize()}: {exhibit.title}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [html(Text(part)) for part in text.split("\n\n")]
