@@ -8,6 +8,8 @@ from typing import final
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from cutlayer.normalization import standard
+
 
 def block(channels: int, width: int, pool: bool = False) -> nn.Sequential:
     """A 3x3 convolution that keeps the size, batch normalization, ReLU; with ``pool`` the size is then halved.
@@ -60,6 +62,25 @@ class Basic(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """[n, width, height / stride, width in pixels / stride], rounded up."""
         return relu(self.second(relu(self.first(inputs))) + self.around(inputs))
+
+
+def resnet18(channels: int, classes: int, width: int) -> OrderedDict[str, nn.Module]:
+    """ResNet18's blocks for small images: a 3x3 stem of ``width`` channels without pooling, which normalizes inputs.
+
+    Four stages of two blocks follow, each twice as wide as the one before and half as large, and one linear layer.
+    """
+    stem = nn.Sequential(
+        standard(channels), nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+    )
+    blocks = OrderedDict[str, nn.Module](stem=stem, relu=nn.ReLU())
+    before = width
+    for stage in range(1, 5):
+        blocks[f"stage{stage}a"] = Basic(before, width, stride=1 if stage == 1 else 2)
+        blocks[f"stage{stage}b"] = Basic(width, width)
+        before, width = width, 2 * width
+    blocks["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    blocks["fc"] = nn.Linear(before, classes)
+    return blocks
 
 
 def _normalized(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cutlayer.papers.sladv.course import GRADIENTS, READINGS, THEORY
+from cutlayer.papers.sladv.narrow import NARROW
 from cutlayer.papers.sladv.tables import TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6
 from cutlayer.reproduction.paper import Paper
 
@@ -24,5 +25,5 @@ bit.
 
 L_sim compares images that have nothing to do with one another. Over such pairs the best shadow is a constant, and that
 is where the training takes it, and with alpha the clients' layers: read *theory* before the tables.""",
-    exhibits=(TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6, GRADIENTS, THEORY, READINGS),
+    exhibits=(TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6, NARROW, GRADIENTS, THEORY, READINGS),
 )

@@ -10,13 +10,14 @@ from cutlayer.reproduction.paper import Cell, Scale
 
 BLOCKS = {
     "resnet18": (0, 3, 5, 7),
+    "resnet18_narrow": (0, 3, 5, 7),
     "mobilenet_v2": (0, 5, 9, 13),
     "densenet": (0, 2, 4, 6),
     "efficientnet_b0": (0, 4, 7, 10),
     "lenet": (1, 2, 4, 5),
 }
 """By network: the client's last block at cuts 1 to 4."""
-LAST = {"resnet18": 10, "mobilenet_v2": 20, "densenet": 8, "efficientnet_b0": 18, "lenet": 9}
+LAST = {"resnet18": 10, "resnet18_narrow": 10, "mobilenet_v2": 20, "densenet": 8, "efficientnet_b0": 18, "lenet": 9}
 """The block before the client's last part, which is one linear layer."""
 MULTI = {
     "resnet18": ("64", "32-64", "32-64-128@2", "32-64-128@2-256@2"),
