@@ -96,6 +96,17 @@ def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -
     assert "| 1 | tiny_imagenet | as published | 1 | 0.200 |" in text
 
 
+def test_narrow_networks_stand_beside_the_printed_whole_one(tmp_path: Path) -> None:
+    asked = experiments("sladv", PAPER.exhibits, "quick", 1, [])
+    (narrow,) = (e for e in asked if e.model == "resnet18_narrow" and e.options["sladv"]["alpha"] == 1.0)
+    left(narrow, tmp_path / "narrow", 0.3)
+    write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
+    text = (tmp_path / "page.md").read_text()
+    before, _, behind = text.partition("## Narrow")
+    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 29.9 % | +0.1 % | 80.0 % | 78.1 % |" in behind
+    assert "| targets=2000 |" not in before
+
+
 def test_a_column_whose_data_is_not_here_is_not_run_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
