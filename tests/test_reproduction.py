@@ -173,6 +173,7 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
 
 def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
     assert html(Text("**a** is *b* & <c>")) == "<p><strong>a</strong> is <em>b</em> &amp; &lt;c&gt;</p>"
+    assert html(Text("run `a=<1>`")) == "<p>run <code>a=&lt;1&gt;</code></p>"
     table = Table(["<x>", "y"], [["1", "2"]])
     assert "<td>1</td><td>2</td>" in html(table)
     assert "&lt;x&gt;" in html(table)

@@ -11,7 +11,7 @@ from html import escape
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; in it, *slanted* and **strong**."""
+    """A paragraph; in it, *slanted*, **strong** and `code`."""
 
     text: str
 
@@ -38,6 +38,7 @@ class Figure:
 
 Block = Text | Table | Figure
 _STRONG, _SLANTED = re.compile(r"\*\*(.+?)\*\*"), re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)")
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def markdown(block: Block, place: Callable[[Figure], str]) -> str:
@@ -53,7 +54,7 @@ def markdown(block: Block, place: Callable[[Figure], str]) -> str:
 def html(block: Block) -> str:
     """The block as HTML, with figures in it."""
     if isinstance(block, Text):
-        slanted = _SLANTED.sub(r"<em>\1</em>", escape(block.text))
+        slanted = _SLANTED.sub(r"<em>\1</em>", _CODE.sub(r"<code>\1</code>", escape(block.text)))
         return "<p>" + _STRONG.sub(r"<strong>\1</strong>", slanted) + "</p>"
     if isinstance(block, Figure):
         kind = "svg+xml" if block.kind == "svg" else block.kind
