@@ -13,6 +13,8 @@ from cutlayer.reproduction.statistic import Interval, Quartiles
 
 _STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "cutlayer"}
 _MARKERS = "osD^vPX*"
+_FEW = 8
+"""Places up to which each has its own tick."""
 
 
 def lines(
@@ -21,28 +23,40 @@ def lines(
     up: str,
     log: bool = False,
     wide: int = 0,
+    shares: bool = False,
 ) -> bytes:
     """An SVG: a panel for each name, a line for each series of (place, mean with interval); ``log``: the places.
 
-    ``wide``: panels in a row; 0: all of them.
+    ``wide``: panels in a row; 0: all of them. ``shares``: all panels go from 0 to 1; without it, intervals much wider
+    than what the means span leave the drawing.
     """
+    styles = _styles(panels)
 
     def draw(axes: Any, series: Mapping[str, Sequence[tuple[float, Interval]]]) -> None:
-        for marker, (name, points) in zip(_MARKERS * 4, series.items(), strict=False):
-            places = [place for place, _ in points]
+        for name, points in series.items():
+            places, means = [place for place, _ in points], [found.mean for _, found in points]
             halves = [found.half or 0.0 for _, found in points]
-            axes.errorbar(
-                places, [f.mean for _, f in points], yerr=halves, label=name, marker=marker, markersize=4, capsize=2
-            )
+            axes.errorbar(places, means, yerr=halves, label=name, **styles[name])
+        axes.set_xlabel(across)
+        places = sorted({place for points in series.values() for place, _ in points})
         if log:
             axes.set_xscale("log")
-        axes.set_xlabel(across)
+        elif len(places) <= _FEW:
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+        means = [found.mean for points in series.values() for _, found in points]
+        bottom, top = axes.get_ylim()
+        room = max(means) - min(means)
+        if shares:
+            axes.set_ylim(-0.04, 1.04)
+        elif room:
+            axes.set_ylim(max(bottom, min(means) - room), min(top, max(means) + room))
 
     return _panels(panels, draw, up, wide)
 
 
 def boxes(panels: Mapping[str, Mapping[str, Sequence[tuple[str, Quartiles]]]], across: str, up: str) -> bytes:
     """An SVG: a panel for each name; for each series, at each place, the mean and a bar from quartile to quartile."""
+    styles = _styles(panels)
 
     def draw(axes: Any, series: Mapping[str, Sequence[tuple[str, Quartiles]]]) -> None:
         names = list(dict.fromkeys(name for points in series.values() for name, _ in points))
@@ -52,11 +66,20 @@ def boxes(panels: Mapping[str, Mapping[str, Sequence[tuple[str, Quartiles]]]], a
             means = np.array([found.mean for _, found in points])
             below = np.maximum(means - [found.low for _, found in points], 0)
             above = np.maximum([found.high for _, found in points] - means, 0)
-            axes.errorbar(at, means, yerr=[below, above], fmt=_MARKERS[number], markersize=4, capsize=2, label=label)
+            axes.errorbar(at, means, yerr=[below, above], label=label, linestyle="", **styles[label])
         axes.set_xticks(range(len(names)), names)
         axes.set_xlabel(across)
 
     return _panels(panels, draw, up)
+
+
+def _styles(panels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
+    """The same color and marker for a series in every panel, whichever others are there."""
+    names = dict.fromkeys(name for series in panels.values() for name in series)
+    return {
+        name: {"color": f"C{number % 10}", "marker": _MARKERS[number % len(_MARKERS)], "markersize": 4, "capsize": 2}
+        for number, name in enumerate(names)
+    }
 
 
 def pictures(rows: Mapping[str, Sequence[NDArray[np.float32]]], columns: Sequence[str]) -> bytes:
@@ -95,7 +118,9 @@ def _panels(panels: Mapping[str, Any], draw: Any, up: str, wide: int = 0) -> byt
             axes.set_visible(place < len(panels))
             if place % wide == 0:
                 axes.set_ylabel(up)
-        grid[0].legend(fontsize=8, frameon=False)
+        names = {name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        columns = min(len(names), 2 * wide)
+        figure.legend(names.values(), names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
         return _saved(figure, "svg")
 
 

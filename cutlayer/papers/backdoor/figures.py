@@ -65,7 +65,7 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
         return [NOT_RUN]
     name = exhibit.replace(" ", "-")
     caption = f"Attack success, clean accuracy and accuracy without the attack by number of clients, {dataset}."
-    blocks.append(Figure(name, caption, plot.lines(panels, "clients", "share of test inputs", wide=3)))
+    blocks.append(Figure(name, caption, plot.lines(panels, "clients", "share of test inputs", wide=3, shares=True)))
     return [*blocks, *comparison(("dataset", "model", "alpha", "cut", "clients"), (SUCCESS, CLEAN), lines)]
 
 

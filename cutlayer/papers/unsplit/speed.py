@@ -84,7 +84,7 @@ def _blocks(found: Found) -> list[Block]:
     figures = [
         Figure(
             f"speed-{head.lower()}",
-            f"{head} against seconds an image, MNIST: mean over the seeds and its 95 % interval.",
+            f"{head} against seconds an image, MNIST: mean over the seeds, 95 % interval as far as it fits in.",
             plot.lines(panels, "seconds an image", head, log=True),
         )
         for head, panels in curves.items()
