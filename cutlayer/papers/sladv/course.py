@@ -35,7 +35,7 @@ def _noticed(found: Found) -> list[Block]:
     groups, rows = _by_alpha(found, GRADIENTS), []
     panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
     for column, alpha, group in groups:
-        means = [interval(_mean(record, name) for record in group.records) for name in _CURVES]
+        means = [interval(mean_over_training(record, name) for record in group.records) for name in _CURVES]
         rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *(spelled(m, _three) for m in means)])
         if column in {"cifar10", "digits"}:
             for name, told in _CURVES.items():
@@ -50,7 +50,8 @@ def _noticed(found: Found) -> list[Block]:
     return [*drawn, Table(heads, rows)]
 
 
-def _mean(record: Record, name: str) -> float | None:
+def mean_over_training(record: Record, name: str) -> float | None:
+    """Of a curve that the attack left; None where it left none."""
     found = interval(record.attack.curves.get(name, []))
     return found.mean if found else None
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cutlayer.papers.sladv import printed
+from cutlayer.papers.sladv.course import mean_over_training
 from cutlayer.papers.sladv.setup import sladv
 from cutlayer.papers.sladv.tables import ALPHAS, DROPS, NOT_RUN, line
 from cutlayer.reproduction.block import Block
-from cutlayer.reproduction.comparison import comparison, spelled
+from cutlayer.reproduction.comparison import DASH, comparison, spelled
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import interval
@@ -31,8 +32,11 @@ def _blocks(found: Found) -> list[Block]:
         for group in found.groups(NARROW, {"model": _MODEL, "sladv.alpha": alpha}):
             clean = spelled(interval(record.utility for record in group.records), drop.spell)
             own = line((f"{alpha:g}",), group, said["drop"])
-            made.append(replace(own, behind=(clean, drop.spell(said["clean"]))))
-    return list(comparison(("alpha",), DROPS, made, ("clean accuracy", "printed"))) if made else [NOT_RUN]
+            turned = interval(mean_over_training(record, "gradient_cosine") for record in group.records)
+            seen = spelled(turned, lambda value: DASH if value is None else f"{value:.3f}")
+            made.append(replace(own, behind=(clean, drop.spell(said["clean"]), seen)))
+    behind = ("clean accuracy", "printed", "cosine of task's and returned gradient")
+    return list(comparison(("alpha",), DROPS, made, behind)) if made else [NOT_RUN]
 
 
 _PRINTED = {"drop": printed.TABLE_3, "clean": printed.TABLE_4}
