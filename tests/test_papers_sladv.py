@@ -103,7 +103,7 @@ def test_narrow_networks_stand_beside_the_printed_whole_one(tmp_path: Path) -> N
     write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
     text = (tmp_path / "page.md").read_text()
     before, _, behind = text.partition("## Narrow")
-    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 29.9 % | +0.1 % | 80.0 % | 78.1 % | 1.000 |" in behind
+    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 29.9 % | 80.0 % | 78.1 % | 1.000 |" in behind
     assert "| targets=2000 |" not in before
 
 
