@@ -48,8 +48,8 @@ NARROW = Exhibit(
     text="""ResNet18 with an eighth of the channels, trained for as many iterations as in the paper, which ResNet18
 itself is not at the scale *quick*; own images are those of CIFAR-10 that no client has. The printed values are those of
 the whole ResNet18. *Blind* is what random signs of the budget do to the same deployment: the difference is due to the
-attack's second stage. What the first stage did to the deployment's sensitivity to any noise is the difference to *blind*
-at alpha = 0, which is the honest deployment, to the last bit.""",
+attack's second stage. At alpha = 0, which is the honest deployment to the last bit, *blind* says what any noise does
+without the first stage.""",
     cells=_cells,
     blocks=_blocks,
 )
