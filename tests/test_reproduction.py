@@ -15,13 +15,14 @@ from cutlayer.papers.unsplit.queries import needed
 from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
 from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
+from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import as_experiment, find, nearest
 from cutlayer.reproduction.page import write_html, write_markdown
 from cutlayer.reproduction.paper import SCALES
 from cutlayer.reproduction.plan import chosen, experiments
-from cutlayer.reproduction.statistic import interval, quartiles
+from cutlayer.reproduction.statistic import Interval, Quartiles, interval, quartiles
 
 MSE = Number("MSE", "mse_published", lower_is_better=True)
 
@@ -181,6 +182,16 @@ def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
     figure = Figure("name", "What it shows.", b"<svg/>")
     assert "data:image/svg+xml;base64,PHN2Zy8+" in html(figure)
     assert markdown(figure, lambda figure: f"{figure.name}.svg").startswith("![What it shows.](name.svg)")
+
+
+def test_a_series_has_its_own_color_whichever_panels_it_is_in() -> None:
+    points, boxed = [(1.0, Interval(0.5, 0.1, 3))], [("1", Quartiles(0.5, 0.4, 0.6, 9))]
+    for drawn in (
+        plot.lines({"one": {"a": points}, "other": {"b": points}}, "across", "up"),
+        plot.boxes({"one": {"a": boxed}, "other": {"b": boxed}}, "across", "up"),
+    ):
+        assert b"#1f77b4" in drawn
+        assert b"#ff7f0e" in drawn
 
 
 def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
