@@ -34,10 +34,9 @@ class SLADV(TamperingAttack):
 
     * The similarity loss is the L2 norm of each image's difference, and the mean of that over the batch
       (``distance="image"``): as in the task's loss, each of n images has the n-th part. ``"batch"`` is the norm over a
-      whole batch; with the mean square of all elements (``"mean"``) an alpha of 1 pulls with 3 % of the task's gradient
-      at ResNet18's first layer.
-    * At the printed rate such norms make shadows diverge within ten steps, that of the batch always, that of images
-      where what is sent has few channels: the gradient of the shadow's weights is clipped (``clip``).
+      whole batch; the mean square of all elements (``"mean"``) pulls far less beside the task's gradient.
+    * At the printed rate such norms can make the shadow diverge, that of the batch and, where what is sent has few
+      channels, that of images: the gradient of the shadow's weights is clipped (``clip``).
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
       whatever image was drawn beside it. Over such pairs a shadow that always gives the mean of what is sent has the
       least loss, and alpha pulls the client's layers there as well: the records' ``layer_distance`` (its blind value is

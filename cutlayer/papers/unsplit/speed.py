@@ -72,10 +72,12 @@ def _blocks(found: Found) -> list[Block]:
                 seconds = seconds_an_image(group.records) if group else None
                 if group is None or seconds is None:
                     continue
-                measured = [number.measured(group.records)[0] for number in _NUMBERS]
-                told = [spelled(mean, number.spell) for mean, number in zip(measured, _NUMBERS, strict=True)]
+                measured = [number.measured(group.records) for number in _NUMBERS]
+                told = []
+                for number, (mean, blind) in zip(_NUMBERS, measured, strict=True):
+                    told += [spelled(mean, number.spell), number.spell(blind.mean if blind else None)]
                 rows.append([depth, name, str(rounds), str(len(group.runs)), f"{seconds:.2f}", *told])
-                for number, mean in zip(_NUMBERS[:2], measured, strict=False):
+                for number, (mean, _) in zip(_NUMBERS[:2], measured, strict=False):
                     if mean:
                         panel = curves.setdefault(number.head, {}).setdefault(f"depth {depth}", {})
                         panel.setdefault(name, []).append((seconds, mean))
@@ -92,7 +94,7 @@ def _blocks(found: Found) -> list[Block]:
     return [*figures, Table(["depth", "options", "rounds", "seeds", "seconds an image", *_HEADS], rows)]
 
 
-_HEADS = [number.head for number in _NUMBERS]
+_HEADS = [head for number in _NUMBERS for head in (number.head, "blind")]
 
 SPEED = Exhibit(
     name="speed",
