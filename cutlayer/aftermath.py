@@ -1,32 +1,21 @@
-"""What is measured of a backdoor beside its success: against whom, where it lives, what a transfer leaves of it."""
+"""What is measured of a backdoor beside its success: where it lives, what a transfer leaves of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from torch import nn
 
 from cutlayer.attack import Guess
-from cutlayer.backdoor import Unattacked, trigger_of
-from cutlayer.deployment import answers, assemble, honest_host, whole_model
-from cutlayer.handover import Keeper
+from cutlayer.backdoor import trigger_of
+from cutlayer.deployment import whole_model
 from cutlayer.residence import residence
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import Goal
 from cutlayer.transfer import transferred
 from cutlayer.truth import untrained
-
-
-def unattacked(scene: Scene, clean: nn.Sequential | None) -> Unattacked | None:
-    """The deployment with the ``clean`` network, to put triggers on its inputs."""
-    if clean is None:
-        return None
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper, clean)
-    return Unattacked(partial(answers, scene, session), scene.samples.labels(scene.samples.test_rows))
 
 
 def aftermath(

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cutlayer.aftermath import aftermath, unattacked
+from cutlayer.aftermath import aftermath
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.attacked import deployed, keep_attacked
-from cutlayer.backdoor import Unattacked
 from cutlayer.deployment import (
     CARRIERS,
     accuracy,
@@ -42,7 +41,7 @@ from cutlayer.session import Session
 from cutlayer.target import send_targets
 from cutlayer.threat import Goal, NotOfferedError, Seat
 from cutlayer.traffic import cost
-from cutlayer.truth import truth_of
+from cutlayer.truth import Honest, honest, truth_of
 from cutlayer.victim import Progress, Victim, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
@@ -162,12 +161,12 @@ def _attacked(
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
     clean = _clean(scene, run, progress)
-    yardstick = unattacked(scene, clean)
+    beside = honest(scene, clean)
     if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
-        history, course = _train_watched(scene, session, progress, occupant, yardstick) if after else ((), ())
+        history, course = _train_watched(scene, session, progress, occupant, beside) if after else ((), ())
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
         utility: float | None = accuracy(scene, session)
@@ -175,7 +174,7 @@ def _attacked(
         victim = deployed(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
-    judgements, guesses = _judgements(scene, session, occupant, yardstick)
+    judgements, guesses = _judgements(scene, session, occupant, beside)
     found = occupant.findings
     attack = record.attack.model_copy(
         update={
@@ -199,18 +198,20 @@ def _attacked(
 
 
 def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:
-    """The same network trained without the attack, where a backdoor is to be compared with it."""
-    return train(scene, run, progress).model if Goal.BACKDOOR in scene.attack.threat.goals else None
+    """The same network trained without the attack, where what an attack has made of it is to be compared with it."""
+    goals, tampered = scene.attack.threat.goals, isinstance(scene.attack, TamperingAttack) or scene.under
+    wanted = Goal.BACKDOOR in goals or (Goal.EVASION in goals and tampered)
+    return train(scene, run, progress).model if wanted else None
 
 
 def _judgements(
-    scene: Scene, session: Session, occupant: Host | Occupant, clean: Unattacked | None
+    scene: Scene, session: Session, occupant: Host | Occupant, beside: Honest | None
 ) -> tuple[list[Judgement], Sequence[Guess]]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     occupant.announce(tuple(sent))
     guesses = occupant.infer()
-    truth = truth_of(scene, session, sent, clean)
+    truth = truth_of(scene, session, sent, beside)
     return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses], guesses
 
 
@@ -222,7 +223,7 @@ def attends_training(scene: Scene) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, clean: Unattacked | None
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None
 ) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
     history, course = [], []
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
@@ -233,7 +234,7 @@ def _train_watched(
         if over(history, scene.experiment.patience):
             break
         if scene.attack.anytime and epoch < epochs:
-            scores = _judged(_judgements(scene, session, occupant, clean)[0])["scores"]
+            scores = _judged(_judgements(scene, session, occupant, beside)[0])["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
     return tuple(history), tuple(course)
 

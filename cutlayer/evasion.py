@@ -51,6 +51,8 @@ class EvasionTruth:
     """The deployment, as it answers and as it is."""
 
     answers: Answers
+    honest: Answers | None
+    """The deployment trained without the attack; None where no attack was there while it trained."""
     budgets: Mapping[str, Budget]
     """By name, as a guess has it."""
     parts: Sequence[nn.Module]
@@ -65,32 +67,45 @@ class EvasionTruth:
         """The deployment's predictions for the targets as they are, int64 [n]."""
         return self.answers(self.natural).argmax(1)
 
-    @property
-    def accuracy(self) -> float:
-        """On the targets as they are."""
-        return _share(self.before == self.labels)
+    def accuracies(self, answers: Answers, budget: Budget) -> Accuracies:
+        """Of one deployment: with noise drawn several times where there are few targets."""
+        natural = self.before if answers is self.answers else answers(self.natural).argmax(1)
+        return Accuracies(
+            natural=_share(natural == self.labels),
+            signs=self._under_noise(answers, budget, signs=True),
+            uniform=self._under_noise(answers, budget, signs=False),
+        )
 
-    def accuracy_under(self, budget: Budget, signs: bool) -> float:
-        """On the targets with random noise of the budget: drawn several times where there are few of them."""
+    def _under_noise(self, answers: Answers, budget: Budget, signs: bool) -> float:
         draw = generator(0, "noise", budget.name)
         found = [
-            _share(self.answers(budget.noise(self.natural, draw, signs)).argmax(1) == self.labels)
+            _share(answers(budget.noise(self.natural, draw, signs)).argmax(1) == self.labels)
             for _ in range(min(_MOST_DRAWS, -(-_NOISY // len(self.natural))))
         ]
         return sum(found) / len(found)
 
 
 @dataclass(frozen=True)
+class Accuracies:
+    """Of a deployment on the targets, from 0 to 1."""
+
+    natural: float
+    """On them as they are."""
+    signs: float
+    """With plus or minus the budget at every value, by chance."""
+    uniform: float
+    """With uniform noise within the budget."""
+
+
+@dataclass(frozen=True)
 class Evaded:
     """What one set of adversarial inputs does; accuracies from 0 to 1."""
 
-    accuracy: float
-    """On natural inputs."""
+    own: Accuracies
+    """Of the deployment that the inputs are meant for."""
+    honest: Accuracies
+    """Of the same one trained without the attack; ``own`` where no attack was there while it trained."""
     adversarial: float
-    signs: float
-    """On inputs with plus or minus the budget at every value, by chance."""
-    uniform: float
-    """On inputs with uniform noise within the budget."""
     inputs: Tensor
     """The adversarial inputs as judged: clipped to the budget and to [0, 1]."""
     after: Tensor
@@ -111,11 +126,11 @@ def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
     inputs = budget.clip(claimed, truth.natural)
     after = truth.answers(inputs).argmax(1)
     noisy = budget.noise(truth.natural, generator(0, "noise", budget.name), signs=True)
+    own = truth.accuracies(truth.answers, budget)
     return Evaded(
-        accuracy=truth.accuracy,
+        own=own,
+        honest=truth.accuracies(truth.honest, budget) if truth.honest else own,
         adversarial=_share(after == truth.labels),
-        signs=truth.accuracy_under(budget, signs=True),
-        uniform=truth.accuracy_under(budget, signs=False),
         inputs=inputs,
         after=after,
         correlation=_correlation(truth, inputs),

@@ -217,18 +217,22 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     if truth.evasion is None:
         raise GuessError("there is no deployment to try adversarial inputs on")
     found, likeness = evade(guess, claimed, truth.evasion), compare_layers(guess, truth.evasion)
-    name, goal, blind = guess.name, Goal.EVASION, found.accuracy - found.signs
+    name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
+    # What noise does without any attack: a training that opens the deployment to any noise is part of the attack.
+    blind = honest.natural - honest.signs
     # Only the first budget decides; and where nothing is right, or noise leaves nothing right, there is nothing to do.
-    decides = not name and min(found.accuracy, found.signs) >= _ROOM
+    decides = not name and min(own.natural, own.natural - blind) >= _ROOM
     beside = {
-        "uniform_noise_drop": (found.accuracy - found.uniform, blind),
-        "adversarial_accuracy": (found.adversarial, found.signs),
+        "random_signs_drop": (own.natural - own.signs, blind),
+        "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
+        "adversarial_accuracy": (found.adversarial, honest.signs),
+        "natural_accuracy": (own.natural, honest.natural),
         "loss_correlation": (found.correlation, found.noise_correlation),
     }
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
-    drop, best = found.accuracy - found.adversarial, found.accuracy
+    drop, best = own.natural - found.adversarial, own.natural
     scores = (
         score(goal, "accuracy_drop", drop, blind, best, thresholds, name, decides),
         *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import nn
 
 from cutlayer.backdoor import BackdoorTruth, Unattacked
-from cutlayer.deployment import (
-    answers,
-    answers_to,
-    whole_parts,
-)
-from cutlayer.evasion import EvasionTruth
+from cutlayer.deployment import answers, answers_to, assemble, honest_host, whole_parts
+from cutlayer.evasion import Answers, EvasionTruth
+from cutlayer.handover import Keeper
 from cutlayer.judge import Truth
 from cutlayer.scene import Scene, drawn_model
 from cutlayer.session import Session
@@ -24,8 +22,26 @@ from cutlayer.theft import ModelTruth
 from cutlayer.threat import Row, Seat
 
 
-def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Unattacked | None) -> Truth:
-    """``sent``: the targets' rows by their place on the wire; ``clean``: the deployment without the attack."""
+@dataclass(frozen=True)
+class Honest:
+    """The deployment trained without the attack: what triggers and changed inputs do to it."""
+
+    triggered: Unattacked
+    answers: Answers
+
+
+def honest(scene: Scene, clean: nn.Sequential | None) -> Honest | None:
+    """The deployment with the ``clean`` network; None where there is none."""
+    if clean is None:
+        return None
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper, clean)
+    triggered = Unattacked(partial(answers, scene, session), scene.samples.labels(scene.samples.test_rows))
+    return Honest(triggered, partial(answers_to, scene, session))
+
+
+def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:
+    """``sent``: the targets' rows by their place on the wire; ``beside``: the deployment without the attack."""
     rows = torch.tensor(list(sent.values()))
     samples = scene.samples
     blank = untrained(scene)
@@ -39,13 +55,20 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], clean: Una
         labels=samples.labels(samples.test_rows),
     )
     backdoor = None
-    if clean:
-        backdoor = BackdoorTruth(partial(answers, scene, session), clean, model.labels)
+    if beside:
+        backdoor = BackdoorTruth(partial(answers, scene, session), beside.triggered, model.labels)
     inputs, labels = samples.inputs(rows), samples.labels(rows)
     evasion = None
     if scene.budgets:
         reaches = {budget.name: budget for budget in scene.budgets}
-        evasion = EvasionTruth(partial(answers_to, scene, session), reaches, model.parts, inputs, labels)
+        evasion = EvasionTruth(
+            answers=partial(answers_to, scene, session),
+            honest=beside.answers if beside else None,
+            budgets=reaches,
+            parts=model.parts,
+            natural=inputs,
+            labels=labels,
+        )
     return Truth(
         rows=tuple(sent),
         inputs=inputs,

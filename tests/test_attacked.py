@@ -9,14 +9,15 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from cutlayer import attacked
+from cutlayer import attacked, audit
 from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
 from cutlayer.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.record import DONE
+from cutlayer.model import join
+from cutlayer.record import DONE, Epoch
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
-from cutlayer.victim import key, train
+from cutlayer.victim import Victim, key, train
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 
@@ -46,6 +47,40 @@ def test_a_later_attack_meets_what_an_earlier_cell_has_left(tmp_path: Path) -> N
         assert torch.equal(tensor, left.model.state_dict()[name]), name
     honest = train(scene_of("fgsm"), tmp_path, quiet)
     assert not torch.equal(honest.model.state_dict()["conv1.weight"], own.model.state_dict()["conv1.weight"])
+
+
+def always(scene: Scene, label: int) -> Victim:
+    """A network that takes everything for ``label``."""
+    model = join([scene.model])
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.zero_()
+        model[-1].bias[label] = 1
+    return Victim(model, (Epoch(epoch=1, accuracy=0.0),))
+
+
+@pytest.mark.parametrize("under", ["", "sladv"])
+def test_what_tampering_has_left_is_compared_with_honest_training(under: str, tmp_path: Path) -> None:
+    scene = scene_of("fgsm" if under else "sladv", under=under)
+    shares = torch.bincount(scene.samples.labels(scene.target_rows), minlength=10) / scene.experiment.targets
+    few, many = int(shares.argmin()), int(shares.argmax())
+    assert shares[few] < shares[many]
+    values = set()
+    for label in (few, many):
+        with patch.object(audit, "train", return_value=always(scene, label)):
+            found = {score.metric: score for score in run_cell(scene, tmp_path, quiet).record.scores if not score.guess}
+        assert found["natural_accuracy"].blind == pytest.approx(shares[label].item())
+        assert found["accuracy_drop"].blind == pytest.approx(0), "noise changes nothing there"
+        values.add(found["natural_accuracy"].value)
+    assert len(values) == 1
+
+
+def test_what_nothing_has_tampered_with_needs_no_other_training(tmp_path: Path) -> None:
+    scene = scene_of("fgsm")
+    with patch.object(audit, "train", side_effect=AssertionError("trained")):
+        scores = run_cell(scene, tmp_path, quiet).record.scores
+    for metric in ("natural_accuracy", "random_signs_drop"):
+        assert all(score.value == score.blind for score in scores if score.metric == metric)
 
 
 def test_at_alpha_0_it_is_the_honest_one(tmp_path: Path) -> None:

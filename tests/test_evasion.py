@@ -27,10 +27,8 @@ BUDGETS = {"": Budget((0.2,)), "8/255": Budget((8 / 255,), "8/255")}
 
 
 def evasion_truth(**also: Any) -> EvasionTruth:
-    parts = (NETWORK[:1], NETWORK[1:])
-    return EvasionTruth(
-        **{"answers": NETWORK, "budgets": BUDGETS, "parts": parts, "natural": INPUTS, "labels": LABELS, **also}
-    )
+    given = {"answers": NETWORK, "honest": None, "parts": (NETWORK[:1], NETWORK[1:]), "natural": INPUTS}
+    return EvasionTruth(**{**given, "budgets": BUDGETS, "labels": LABELS, **also})
 
 
 def truth_of(**also: Any) -> Truth:
@@ -69,8 +67,29 @@ def test_the_blind_value_is_noise_of_the_same_budget() -> None:
     assert score.blind == pytest.approx(mean, abs=0.05)
     assert (score.best, score.decides, score.verdict) == (1.0, True, LEAK)
     assert score.advantage == pytest.approx((score.value - score.blind) / (1 - score.blind))
+    assert (found["random_signs_drop"].value, found["random_signs_drop"].blind) == (score.blind, score.blind)
     assert 0 <= found["uniform_noise_drop"].value < score.blind, "uniform noise is the weaker one"
-    assert found["uniform_noise_drop"].blind == score.blind
+    assert found["uniform_noise_drop"].blind == found["uniform_noise_drop"].value
+
+
+def test_a_training_that_opens_the_deployment_to_any_noise_is_part_of_the_attack() -> None:
+    """No adversarial input is needed there, so that noise on the same deployment would call it harmless."""
+    noisy = BUDGETS[""].noise(INPUTS, torch.Generator().manual_seed(5), signs=True)
+
+    def opened(inputs: Tensor) -> Tensor:
+        logits = NETWORK(inputs)
+        return logits if torch.equal(inputs, INPUTS) else -logits
+
+    found = scores_of(guess_of(noisy), truth_of(answers=opened, honest=NETWORK))
+    alone = scores_of(guess_of(noisy), truth_of())["accuracy_drop"]
+    score, signs = found["accuracy_drop"], found["random_signs_drop"]
+    assert score.value > 0.5
+    assert (score.blind, score.verdict) == (alone.blind, LEAK), "the blind value is that of honest training"
+    assert signs.blind == score.blind
+    assert signs.value == pytest.approx(1 - alone.blind), "noise does as much on its own"
+    assert (found["natural_accuracy"].value, found["natural_accuracy"].blind) == (1, 1)
+    weaker = scores_of(guess_of(noisy), truth_of(honest=lambda inputs: -NETWORK(inputs)))
+    assert (weaker["natural_accuracy"].value, weaker["natural_accuracy"].blind) == (1, 0)
 
 
 def test_natural_inputs_drop_nothing_and_a_deployment_at_zero_decides_nothing() -> None:

@@ -95,6 +95,10 @@ class Finding:
         """The worst verdict among the deciding rows; None where nothing decides."""
         return worst(row.verdict for row in self.deciding)
 
+    def row(self, metric: str) -> Row | None:
+        """The row of ``metric`` of the first guess; None where it has none."""
+        return next((row for row in self.rows if row.metric == metric), None)
+
     def number(self, field: str) -> Spread | None:
         """Mean and range over the seeds of one numeric field of the record."""
         return spread(getattr(item.record, field) for item in self.cells)

@@ -166,12 +166,26 @@ def compared(row: Row) -> str:
         gain = f"advantage {advantage(row.advantage)}{seeds}"
         return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
-        noise = f"random noise of the same budget causes {blind}"
-        more = "" if row.beats_blind is False else f" (advantage {advantage(row.advantage)}{seeds})"
-        return f"{what} {value}{', no more than' if row.beats_blind is False else ' where'} {noise}{more}"
+        noise = "without the attack random noise of the same budget causes"
+        if row.beats_blind is False:
+            return f"{what} {value}, no more than {noise} ({blind}{seeds})"
+        return f"{what} {value} where {noise} {blind} (advantage {advantage(row.advantage)}{seeds})"
     if row.beats_blind is False:
         return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
+
+
+def opened(noise: Row | None, natural: Row | None) -> str:
+    """What tampering alone has made of a deployment, in a sentence; empty where nothing has tampered with it."""
+    if not noise or not natural or all(row.value == row.blind for row in (noise, natural)):
+        return ""
+    (costs, costs_without), (right, right_without) = (
+        (mean(row.value, row.metric), mean(row.blind, row.metric)) for row in (noise, natural)
+    )
+    return (
+        f"Random signs of the budget alone cost this deployment {costs}, one trained without the attack "
+        f"{costs_without}; their accuracies on natural targets are {right} and {right_without}."
+    )
 
 
 def budget(record: Record) -> str:

@@ -11,6 +11,8 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     made = made_record("unsplit", 1, 1, 0.8)
     made["scores"] = [
         score("evasion", "accuracy_drop", 0.5, 0.02, 0.9, True),
+        score("evasion", "random_signs_drop", 0.41, 0.02, None, False),
+        score("evasion", "natural_accuracy", 0.9, 0.95, None, False),
         score("evasion", "loss_correlation", -0.4, -0.3, None, False),
     ]
     made["budgets"] = {"": [0.06, 0.05]}
@@ -25,7 +27,9 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     assert "Top to bottom: natural, adversarial, the change times 8.25 on gray." in page.text
     assert len(page.images()) == 30
     assert "Budget: 0.3 in normalized units, that is 15.3/255 and 12.8/255 of the pixel range by channel." in page.text
-    assert "accuracy drop 50.0 % where random noise of the same budget causes 2.0 %" in page.text
+    assert "accuracy drop 50.0 % where without the attack random noise of the same budget causes 2.0 %" in page.text
+    assert "Random signs of the budget alone cost this deployment 41.0 %, one trained without the attack" in page.text
+    assert "accuracies on natural targets are 90.0 % and 95.0 %" in page.text
     assert (page.text.count("narwhal"), page.text.count("rebuilt")) == (9, 0)
     # What is shown without a best value is to be read, not to be beaten.
     assert "loss correlation" in page.text
@@ -34,5 +38,5 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     record["experiment"]["budget_unit"] = "pixel"
     path.write_text(json.dumps(record))
     text = page_of(tmp_path).text
-    assert "accuracy drop 1.0 %, no more than random noise of the same budget causes 2.0 %" in text
+    assert "accuracy drop 1.0 %, no more than without the attack random noise of the same budget causes (2.0 %)" in text
     assert "Budget: 15.3/255 and 12.8/255 of the pixel range." in text
