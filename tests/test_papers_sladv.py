@@ -73,7 +73,10 @@ def left(experiment: Experiment, folder: Path, drop: float) -> None:
     record = Record(
         cell=Cell(attack=experiment.attack, dataset="cifar10", seed=1),
         utility=0.8,
-        scores=(Score(goal="evasion", metric="accuracy_drop", value=drop, blind=0.02, best=0.8, decides=True),),
+        scores=(
+            Score(goal="evasion", metric="accuracy_drop", value=drop, blind=0.02, best=0.8, decides=True),
+            Score(goal="evasion", metric="random_signs_drop", value=0.05, blind=0.02, decides=False),
+        ),
         attack=AttackRun(options=vars(attack), curves={"task_gradient_norm": [0.1, 0.3], "gradient_cosine": [1.0]}),
         experiment={**experiment.model_dump(mode="json"), "budget_unit": "normalized"},
     )
@@ -89,8 +92,8 @@ def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -
     write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
     text = (tmp_path / "page.md").read_text()
     first = text.partition("## Table 2")[0]
-    assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 2.0 % | 34.8 % | -4.8 % |" in first
-    assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | 2.0 % | - | - |" in first
+    assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 2.0 % | 34.8 % | -4.8 % | 5.0 % |" in first
+    assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | 2.0 % | - | - | 5.0 % |" in first
     assert "Not run: svhn, cifar10, cifar100." in first
     assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | 78.0 % | +2.0% |" in text
     assert "| 1 | tiny_imagenet | as published | 1 | 0.200 |" in text
@@ -103,7 +106,7 @@ def test_narrow_networks_stand_beside_the_printed_whole_one(tmp_path: Path) -> N
     write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
     text = (tmp_path / "page.md").read_text()
     before, _, behind = text.partition("## Narrow")
-    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 29.9 % | 80.0 % | 78.1 % | 1.000 |" in behind
+    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 29.9 % | 80.0 % | 78.1 % | 1.000 |" in behind
     assert "| targets=2000 |" not in before
 
 

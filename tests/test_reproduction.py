@@ -69,7 +69,10 @@ def test_an_interval_is_students() -> None:
     assert (found.holds(2.0), found.holds(5.0)) == (True, False)
     alone = interval([1.0])
     assert alone is not None
-    assert (alone.half, alone.holds(7.0)) == (None, None)
+    assert (alone.half, alone.holds(7.0), alone.ends) == (None, None, (1.0, 1.0))
+    two = interval([1.0, 4.0])
+    assert two is not None
+    assert (two.mean, two.half, two.ends, two.holds(99.0)) == (2.5, None, (1.0, 4.0), None)
     assert interval([None]) is quartiles([]) is None
 
 
@@ -89,12 +92,12 @@ def test_seeds_are_taken_together_and_settings_apart(tmp_path: Path) -> None:
     told = [(row["depth"], row["setting"], row["seeds"], row["MSE"], row["printed"]) for row in rows]
     assert told == [
         ("1", "rounds=50, order=joint, 0.05 of the steps", "1", "0.200", "0.054"),
-        ("1", "as published", "2", "0.060 ± 0.127", "0.054"),
+        ("1", "as published", "2", "0.060 (0.050, 0.070)", "0.054"),
         ("2", "as published", "1", "0.300", "0.056"),
     ]
     assert [row["difference"] for row in rows] == ["+0.146", "+0.006", "+0.244"]
     assert rows[1]["blind"] == "0.058"
-    assert rows[1]["accuracy with the clone"] == "90.0 % ± 0.0 %"
+    assert rows[1]["accuracy with the clone"] == "90.0 % (90.0 %, 90.0 %)"
     assert rows[1]["seconds an image"] == "2"
 
 
@@ -129,9 +132,8 @@ def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_p
     figure, table = SPEED.blocks(found)
     assert isinstance(figure, Figure)
     assert isinstance(table, Table)
-    assert table.rows == [
-        ["1", "as published", "50", "2", "2.00", "0.400 ± 1.271", "0.058", *"----", "90.0 % ± 0.0 %", "10.0 %"]
-    ]
+    clone = ["90.0 % (90.0 %, 90.0 %)", "10.0 %"]
+    assert table.rows == [["1", "as published", "50", "2", "2.00", "0.400 (0.300, 0.500)", "0.058", *"----", *clone]]
     assert [(row["setting"], row["MSE"]) for row in table_of(tmp_path)] == [("order=joint", "0.050")]
     best = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert best is not None
@@ -162,16 +164,20 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         leave(tmp_path, seed, value)
     (group,) = find([tmp_path]).groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"})
 
-    def said(printed: float) -> list[str]:
-        found = comparison(("depth",), (MSE,), [Line(("1",), group, (printed,))])
+    def said(*printed: float) -> list[str]:
+        lines = [Line((str(depth),), group, (value,)) for depth, value in enumerate(printed, start=1)]
+        found = comparison(("depth",), (MSE,), lines)
         return [block.text for block in found if isinstance(block, Text)]
 
-    assert said(0.054) == [
-        "1, MSE (as published): ours is 0.205 ± 0.012 over 3 seeds, the printed 0.054 lies outside; "
-        "ours is worse for the attacker."
+    outside = "for the attacker than printed, and the printed value lies outside the interval, at depth"
+    idle = "MSE: the printed value is no better than a guess that never looks at the wire, at depth"
+    assert said(0.054) == [f"MSE (as published): ours is worse {outside} 1."]
+    assert said(0.2) == [f"{idle} 1."]
+    assert said(0.05, 0.3, 0.01, 0.2) == [
+        f"MSE (as published): ours is worse {outside} 1, 3.",
+        f"MSE (as published): ours is better {outside} 2.",
+        f"{idle} 2, 4.",
     ]
-    assert "ours is better for the attacker" in said(0.3)[0]
-    assert said(0.2) == ["1, MSE: the printed 0.200 is no better than a guess that never looks at the wire (0.058)."]
 
 
 def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
@@ -187,7 +193,7 @@ def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
 
 
 def test_a_series_has_its_own_color_whichever_panels_it_is_in() -> None:
-    points, boxed = [(1.0, Interval(0.5, 0.1, 3))], [("1", Quartiles(0.5, 0.4, 0.6, 9))]
+    points, boxed = [(1.0, Interval(0.5, 0.1, 3, 0.4, 0.6))], [("1", Quartiles(0.5, 0.4, 0.6, 9))]
     for drawn in (
         plot.lines({"one": {"a": points}, "other": {"b": points}}, "across", "up"),
         plot.boxes({"one": {"a": boxed}, "other": {"b": boxed}}, "across", "up"),

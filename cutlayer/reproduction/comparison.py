@@ -68,7 +68,7 @@ def comparison(
     columns = [*heads, "setting", "seeds"]
     for number, beside in zip(numbers, shown, strict=True):
         columns += [number.head, number.beside, *(["printed", "difference"] if beside else [])]
-    rows, said = [], []
+    rows, said = [], _Said(heads)
     for line in lines:
         row = [*line.place, line.group.told, str(len(line.group.runs))]
         for number, printed, beside in zip(numbers, line.printed, shown, strict=True):
@@ -77,42 +77,51 @@ def comparison(
             if beside:
                 difference = None if ours is None or printed is None else ours.mean - printed
                 row += [number.spell(printed), _signed(difference, number)]
-            said += _disagreement(line, number, ours, blind, printed)
+            said.look(line, number, ours, blind, printed)
         rows.append([*row, *line.behind])
-    return [Table([*columns, *behind], rows), *(Text(sentence) for sentence in dict.fromkeys(said))]
+    return [Table([*columns, *behind], rows), *said.texts()]
 
 
 def spelled(found: Interval | None, spell: Callable[[float | None], str]) -> str:
-    """Mean and half the interval."""
+    """Mean and half the interval; of two seeds, which give none, both values."""
     if found is None:
         return DASH
-    return spell(found.mean) + (f" ± {spell(found.half)}" if found.half is not None else "")
+    if found.half is None:
+        return spell(found.mean) + (f" ({spell(found.low)}, {spell(found.high)})" if found.count > 1 else "")
+    return f"{spell(found.mean)} ± {spell(found.half)}"
 
 
 def _signed(value: float | None, number: Number) -> str:
     return DASH if value is None else ("+" if value >= 0 else "-") + number.spell(abs(value))
 
 
-def _disagreement(
-    line: Line, number: Number, ours: Interval | None, blind: Interval | None, printed: float | None
-) -> list[str]:
-    if ours is None or printed is None:
-        return []
-    where = f"{', '.join(line.place)}, {number.head} ({line.group.told})"
-    said = []
-    if ours.holds(printed) is False:
-        better = (ours.mean < printed) == number.lower_is_better
-        said.append(
-            f"{where}: ours is {spelled(ours, number.spell)} over {ours.count} seeds, the printed "
-            f"{number.spell(printed)} lies outside; ours is {'better' if better else 'worse'} for the attacker."
-        )
-    if (
-        number.beside == "blind"
-        and blind
-        and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean)
-    ):
-        said.append(
-            f"{', '.join(line.place)}, {number.head}: the printed {number.spell(printed)} is no better than a guess "
-            f"that never looks at the wire ({number.spell(blind.mean)})."
-        )
-    return said
+class _Said:
+    """What must be said about a table, each thing once, with all the places where it holds."""
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        self._heads = " / ".join(heads)
+        self._places: dict[str, list[str]] = {}
+
+    def look(
+        self, line: Line, number: Number, ours: Interval | None, blind: Interval | None, printed: float | None
+    ) -> None:
+        """At one number of one line."""
+        if ours is None or printed is None:
+            return
+        if ours.holds(printed) is False:
+            better = "better" if (ours.mean < printed) == number.lower_is_better else "worse"
+            outside = f"{better} for the attacker than printed, and the printed value lies outside the interval"
+            self._at(line, f"{number.head} ({line.group.told}): ours is {outside}")
+        idle = blind and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean)
+        if number.beside == "blind" and idle:
+            self._at(line, f"{number.head}: the printed value is no better than a guess that never looks at the wire")
+
+    def _at(self, line: Line, what: str) -> None:
+        places = self._places.setdefault(what, [])
+        place = " / ".join(line.place)
+        if place not in places:
+            places.append(place)
+
+    def texts(self) -> list[Text]:
+        """A sentence for each thing."""
+        return [Text(f"{what}, at {self._heads} {', '.join(places)}.") for what, places in self._places.items()]

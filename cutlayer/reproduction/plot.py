@@ -35,8 +35,8 @@ def lines(
     def draw(axes: Any, series: Mapping[str, Sequence[tuple[float, Interval]]]) -> None:
         for name, points in series.items():
             places, means = [place for place, _ in points], [found.mean for _, found in points]
-            halves = [found.half or 0.0 for _, found in points]
-            axes.errorbar(places, means, yerr=halves, label=name, **styles[name])
+            reach = [[abs(end - found.mean) for end in found.ends] for _, found in points]
+            axes.errorbar(places, means, yerr=list(zip(*reach, strict=True)), label=name, **styles[name])
         axes.set_xlabel(across)
         places = sorted({place for points in series.values() for place, _ in points})
         if log:

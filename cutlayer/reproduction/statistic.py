@@ -11,15 +11,25 @@ import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
+_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``count`` seeds and half the width of its interval (Student's t); none for a single seed."""
+    """A mean over ``count`` seeds, and half the width of its interval (Student's t)."""
 
     mean: float
     half: float | None
+    """None for fewer than three seeds: over two it is 12.7 standard errors, which tells less than both values do."""
     count: int
+    low: float
+    """The lowest value."""
+    high: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """From where to where it goes; without an interval the lowest and the highest value."""
+        return (self.low, self.high) if self.half is None else (self.mean - self.half, self.mean + self.half)
 
     def holds(self, value: float) -> bool | None:
         """Whether ``value`` lies within; None where there is no interval."""
@@ -32,9 +42,9 @@ def interval(values: Iterable[float | None]) -> Interval | None:
     if not known:
         return None
     half = None
-    if len(known) > 1:
+    if len(known) >= _SEEDS:
         half = float(stdtrit(len(known) - 1, (1 + CONFIDENCE) / 2)) * stdev(known) / math.sqrt(len(known))
-    return Interval(mean(known), half, len(known))
+    return Interval(mean(known), half, len(known), min(known), max(known))
 
 
 @dataclass(frozen=True)

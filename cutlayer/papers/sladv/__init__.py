@@ -9,9 +9,11 @@ from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
-    text="""Values are means over the seeds with their 95 % interval (Student's t; none for a single seed). The
-*accuracy drop* is that of the deployed network of three parts on test images, after clipping to the budget and to the
-range of pixels; *blind* is the drop that random signs of the same budget cause. The printed numbers are single runs.
+    text="""Values are means over the seeds with their 95 % interval (Student's t, from three seeds on; of two both
+values). The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the budget
+and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
+trained without the attack, and *random signs alone* what they cause in the attacked one. The printed numbers are single
+runs.
 
 The budget of 0.3 is in normalized units: with CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
 15.4 of 255 in the three channels, where the paper's normalization, which is not stated, could also mean 38 of 255 (.5).

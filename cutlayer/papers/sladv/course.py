@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.sladv.setup import sladv
-from cutlayer.papers.sladv.tables import ALPHAS, DROPS, NOT_RUN, SEEN, alpha_cells, lines, of
+from cutlayer.papers.sladv.tables import ALPHAS, NOT_RUN, SEEN, alpha_cells, drops, lines, of
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
-from cutlayer.reproduction.comparison import DASH, Number, comparison, spelled
+from cutlayer.reproduction.comparison import DASH, Number, spelled
 from cutlayer.reproduction.found import Found, Group, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import Interval, interval
@@ -135,7 +135,7 @@ def _readings(found: Found) -> list[Block]:
             values = sladv(scale, **reading).values
             wanted = {key: values[key] for key in ("dataset", "protocol", "sladv.align", "sladv.distance")}
             made += lines(found, READINGS, wanted, (told, values["dataset"]), None)
-    return list(comparison(("reading", "dataset"), DROPS, made)) if made else [NOT_RUN]
+    return drops(("reading", "dataset"), made)
 
 
 READINGS = Exhibit(

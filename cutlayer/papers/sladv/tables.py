@@ -21,7 +21,7 @@ from cutlayer.papers.sladv.setup import (
 )
 from cutlayer.reproduction.block import Block, Table, Text
 from cutlayer.reproduction.comparison import DASH, Line, Number, comparison, spelled
-from cutlayer.reproduction.found import Found
+from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import interval
 
@@ -30,10 +30,11 @@ ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
 _COUNTS = tuple(map(int, printed.TABLE_1))
 _QUICK_COUNTS, _QUICK_ALPHAS = (128, 1024, 4096), (0.0, 0.1, 1.0, 10.0)
-_DROP = Number("accuracy drop", "accuracy_drop", "evasion", percent=True)
+DROP = Number("accuracy drop", "accuracy_drop", "evasion", percent=True)
 _AT_8 = Number(f"drop at {EIGHT}", "accuracy_drop", "evasion", EIGHT, percent=True)
 _AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, percent=True)
-DROPS = (_DROP, _AT_8, _AT_16)
+_DROPS = (DROP, _AT_8, _AT_16)
+_SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
 
 
 def columns(scale: Scale) -> Sequence[str]:
@@ -41,9 +42,14 @@ def columns(scale: Scale) -> Sequence[str]:
     return ("cifar10",) if scale == "smoke" else SEEN
 
 
-def line(place: Sequence[str], group: Any, said: float | None) -> Line:
-    """A line of drops at three budgets; the paper prints the first one."""
-    return Line(place, group, (said, None, None))
+def line(place: Sequence[str], group: Group, said: float | None, behind: Sequence[str] = ()) -> Line:
+    """A line of drops at three budgets, of which the paper prints the first one, and of what noise alone does."""
+    return Line(place, group, (said, None, None), (spelled(_SIGNS.measured(group.records)[0], _SIGNS.spell), *behind))
+
+
+def drops(heads: Sequence[str], made: Sequence[Line], behind: Sequence[str] = ()) -> list[Block]:
+    """The table of such lines, with further columns ``behind``."""
+    return list(comparison(heads, _DROPS, made, (_SIGNS.head, *behind))) if made else [NOT_RUN]
 
 
 def lines(
@@ -56,6 +62,8 @@ def lines(
 def missing(made: Iterable[Line], wanted: Sequence[str] = SEEN, at: int = -1) -> list[Block]:
     """Which of the paper's columns have no run at all."""
     there = {one.place[at] for one in made}
+    if not there:
+        return []
     absent = [column for column in wanted if column not in there]
     return [Text(f"Not run: {', '.join(absent)}.")] if absent else []
 
@@ -78,7 +86,7 @@ def _table_1(found: Found) -> list[Block]:
             said = printed.TABLE_1[str(count)].get(column)
             made += lines(found, TABLE_1, {**of(column), "aux_rows": count}, (str(count), column), said)
     made += lines(found, TABLE_1, {"dataset": "digits"}, ("30", "digits"), None)
-    return [*comparison(("images", "own images"), DROPS, made), *missing(made)] if made else [NOT_RUN]
+    return [*drops(("images", "own images"), made), *missing(made)]
 
 
 TABLE_1 = Exhibit(
@@ -125,7 +133,7 @@ def _table_2(found: Found) -> list[Block]:
     for count, (victim, under) in product((4096, _STANDIN), (("honest", ""), ("attacked", "sladv"))):
         wanted = {**_BOUND, **_data(count), "under": under}
         made += lines(found, TABLE_2, wanted, ("PGD on the victim itself", DASH, victim), None)
-    return list(comparison(("attack", "images", "victim"), DROPS, made)) if made else [NOT_RUN]
+    return drops(("attack", "images", "victim"), made)
 
 
 TABLE_2 = Exhibit(
@@ -155,7 +163,7 @@ def _table_3(found: Found) -> list[Block]:
             made += lines(found, TABLE_3, wanted, (f"{alpha:g}", column), said)
     for alpha in (0.0, 1.0):
         made += lines(found, TABLE_3, {"dataset": "digits", "sladv.alpha": alpha}, (f"{alpha:g}", "digits"), None)
-    return [*comparison(("alpha", "own images"), DROPS, made), *missing(made)] if made else [NOT_RUN]
+    return [*drops(("alpha", "own images"), made), *missing(made)]
 
 
 TABLE_3 = Exhibit(
@@ -177,7 +185,7 @@ def _table_4(found: Found) -> list[Block]:
                 ours = interval(record.utility for record in group.records)
                 difference = DASH if said is None or ours is None else f"{ours.mean - said:+.1%}"
                 seeds = str(len(group.runs))
-                told = [spelled(ours, _DROP.spell), _DROP.spell(said), difference]
+                told = [spelled(ours, DROP.spell), DROP.spell(said), difference]
                 rows.append([f"{alpha:g}", column, group.told, seeds, *told])
     heads = ["alpha", "own images", "setting", "seeds", "clean accuracy", "printed", "difference"]
     return [Table(heads, rows)] if rows else [NOT_RUN]
@@ -214,7 +222,7 @@ def _table_5(found: Found) -> list[Block]:
                 said = rows[str(cut)][column]
                 made += lines(found, TABLE_5, wanted, (str(cut), shadow, column), said)
     made += lines(found, TABLE_5, {"dataset": "digits"}, ("1", "single", "digits"), None)
-    return [*comparison(("cut", "shadow", "own images"), DROPS, made), *missing(made)] if made else [NOT_RUN]
+    return [*drops(("cut", "shadow", "own images"), made), *missing(made)]
 
 
 TABLE_5 = Exhibit(
@@ -239,7 +247,7 @@ def _table_6(found: Found) -> list[Block]:
         for model, said in printed.TABLE_6[column].items():
             made += lines(found, TABLE_6, {**of(column), "model": model}, (model, column), said)
     made += lines(found, TABLE_6, {"dataset": "digits"}, ("lenet", "digits"), None)
-    return [*comparison(("network", "own images"), DROPS, made), *missing(made)] if made else [NOT_RUN]
+    return [*drops(("network", "own images"), made), *missing(made)]
 
 
 TABLE_6 = Exhibit(

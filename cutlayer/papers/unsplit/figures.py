@@ -25,6 +25,11 @@ def _figure_2_cells(scale: Scale) -> list[Cell]:
     return unsplit_cells(scale, PAPERS_OWN if scale == "paper" else PAPERS_OWN[:2], times)
 
 
+def _alone(mean: float) -> Interval:
+    # Depths are no draws of one thing: their spread is no interval.
+    return Interval(mean, None, 1, mean, mean)
+
+
 def _figure_2(found: Found) -> list[Block]:
     series: dict[str, list[tuple[float, Interval]]] = {}
     rows = []
@@ -34,7 +39,7 @@ def _figure_2(found: Found) -> list[Block]:
             values = [interval(map(mse, group.records)) for group in groups]
             over_depths = interval(value.mean for value in values if value)
             if over_depths:
-                series.setdefault(dataset, []).append((epochs, Interval(over_depths.mean, None, 1)))
+                series.setdefault(dataset, []).append((epochs, _alone(over_depths.mean)))
                 seeds = min(len(group.runs) for group in groups)
                 rows.append([dataset, str(epochs), told, str(seeds), f"{over_depths.mean:.3f}"])
     if not rows:
