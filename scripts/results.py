@@ -20,8 +20,8 @@ from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.paper import SCALES
 
 ROOT = Path(__file__).parent.parent
-LEAD = """Written by `python scripts/results.py` from the {count} records in `results/{name}/`. The commands that left
-them behind, with the code's version:"""
+LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`."
+FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str]) -> None:
         page = ROOT / "docs" / "results" / f"{folder.name}.md"
         found = find([folder])
         lead = LEAD.format(name=folder.name, count=len(found.runs))
-        write_markdown(page, paper(folder.name), found, "\n".join([lead, "", "```", *commands(found), "```"]))
+        foot = "\n".join([FOOT, "", "```", *commands(found), "```"])
+        write_markdown(page, paper(folder.name), found, lead, foot)
         print(page.relative_to(ROOT))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from cutlayer.reproduction.block import Block, Text
+from cutlayer.reproduction.block import Block
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
@@ -127,7 +127,7 @@ def _exhibit(
                     groups = found.groups(exhibit, {"dataset": dataset, "cut": cut, **reading})
                     lines += [Line(place, group, said) for group in groups]
         heads = ("dataset", "setting", "cut")
-        return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else [Text("Not run.")]
+        return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else []
 
     cells = partial(_cells, attack=attack, settings=settings, offers=offers, short={**short, "isolate": False})
     exhibit = Exhibit(name, f"{name.capitalize()} inversion", text, cells, blocks)

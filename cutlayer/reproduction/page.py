@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
 from cutlayer.record import write_atomically
-from cutlayer.reproduction.block import Figure, Text, html, markdown
+from cutlayer.reproduction.block import Block, Figure, Table, Text, html, markdown
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Exhibit, Paper
+from cutlayer.reproduction.paper import Paper
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d6dde4; --soft: #51606e; --card: #fff; }
@@ -26,17 +27,16 @@ def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     """One self-contained file; ``lead`` says what was run."""
     parts = [f"<h1>{escape(paper.citation)}, measured anew</h1>", html(Text(lead))]
     parts += _paragraphs(paper.text)
-    for exhibit in paper.exhibits:
-        parts += [f"<h2>{escape(_title(exhibit))}</h2>", *_paragraphs(exhibit.text)]
-        parts += [html(block) for block in exhibit.blocks(found)]
+    for title, text, blocks in _sections(paper, found):
+        parts += [f"<h2>{escape(title)}</h2>", *_paragraphs(text), *map(html, blocks)]
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'
     width = '<meta name="viewport" content="width=device-width">'
     body = "\n".join(parts)
     write_atomically(path, f"<!doctype html><html lang=en><head>{width}{head}</head><body>{body}</body></html>\n")
 
 
-def write_markdown(path: Path, paper: Paper, found: Found, lead: str) -> None:
-    """``path`` and, in a folder of the same name beside it, its figures."""
+def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str = "") -> None:
+    """``path`` and, in a folder of the same name beside it, its figures; ``lead`` and ``foot`` say what was run."""
 
     def place(figure: Figure) -> str:
         name = f"{path.stem}/{figure.name}.{figure.kind}"
@@ -44,14 +44,23 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str) -> None:
         return name
 
     parts = [f"# {paper.citation}, measured anew", lead, paper.text]
-    for exhibit in paper.exhibits:
-        parts += [f"## {_title(exhibit)}", exhibit.text]
-        parts += [markdown(block, place) for block in exhibit.blocks(found)]
+    for title, text, blocks in _sections(paper, found):
+        parts += [f"## {title}", text, *(markdown(block, place) for block in blocks)]
+    parts.append(foot)
     write_atomically(path, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
 
 
-def _title(exhibit: Exhibit) -> str:
-    return f"{exhibit.name.capitalize()}: {exhibit.title}"
+def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[Block]]]:
+    """Title, text and blocks of each exhibit that has any; at last, which have none."""
+    absent = []
+    for exhibit in paper.exhibits:
+        if blocks := exhibit.blocks(found):
+            yield f"{exhibit.name.capitalize()}: {exhibit.title}", exhibit.text, blocks
+        else:
+            absent.append([exhibit.name, exhibit.title, exhibit.option])
+    if absent:
+        told = "Exhibits without a record, and what chooses them."
+        yield "Not run", told, [Table(["exhibit", "title", "option of cutlayer reproduce"], absent)]
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -36,7 +37,13 @@ class Exhibit:
     cells: Callable[[Scale], Sequence[Cell]]
     """What is run at a scale; nothing where it makes no sense."""
     blocks: Callable[[Found], Sequence[Block]]
-    """Ours beside the printed, from whatever records there are."""
+    """Ours beside the printed, from whatever records there are; empty where there are none."""
+
+    @property
+    def option(self) -> str:
+        """What chooses it on the command line."""
+        kind, _, number = self.name.partition(" ")
+        return f"--{self.name}" if kind in {"table", "figure"} and number else f"--only {shlex.quote(self.name)}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import CLEAN, NOT_RUN, SUCCESS
+from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS
 from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, HOW, deployment, noise_range, server_cell
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.comparison import Line, comparison
@@ -49,7 +49,7 @@ def _figure_9(found: Found) -> list[Block]:
                     Line((name, f"{alpha:g}", str(count)), group, (None, None))
                     for group in found.groups(FIGURE_9, wanted)
                 ]
-    return list(comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines)) if lines else [NOT_RUN]
+    return list(comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines)) if lines else []
 
 
 FIGURE_9 = Exhibit(
@@ -92,7 +92,7 @@ def _table_3(found: Found) -> list[Block]:
             told = [SUCCESS.spell(value.mean if value else None) for value in (before, *own)]
             rows.append([other, group.told, str(len(kept)), *told, SUCCESS.spell(accuracy), SUCCESS.spell(success)])
     heads = ["transferred to", "setting", "seeds", "ASR before", "CDA", "without the attack", "ASR"]
-    return [Table([*heads, "without the attack", "CDA printed", "ASR printed"], rows)] if rows else [NOT_RUN]
+    return [Table([*heads, "without the attack", "CDA printed", "ASR printed"], rows)] if rows else []
 
 
 TABLE_3 = Exhibit(
@@ -130,7 +130,7 @@ def _small(found: Found) -> list[Block]:
         for alpha in ALPHAS
         for group in found.groups(SMALL, {"model": model, "surrogate_client.alpha": alpha})
     ]
-    return list(comparison(("model", "alpha"), (SUCCESS, CLEAN), lines)) if lines else [NOT_RUN]
+    return list(comparison(("model", "alpha"), (SUCCESS, CLEAN), lines)) if lines else []
 
 
 SMALL = Exhibit(
@@ -160,7 +160,7 @@ def _clients(found: Found) -> list[Block]:
         for trigger in _TRIGGERS
         for group in found.groups(MALICIOUS_CLIENT, {"dataset": dataset, "client_backdoor.trigger": trigger})
     ]
-    return list(comparison(("dataset", "trigger"), (SUCCESS, CLEAN), lines)) if lines else [NOT_RUN]
+    return list(comparison(("dataset", "trigger"), (SUCCESS, CLEAN), lines)) if lines else []
 
 
 MALICIOUS_CLIENT = Exhibit(

@@ -17,7 +17,6 @@ from cutlayer.reproduction.statistic import Interval, interval
 
 SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
 CLEAN = Number("CDA", "clean_accuracy", "backdoor", percent=True, beside="BA")
-NOT_RUN = Text("Not run.")
 _FIGURES = {"mnist": "figure 3", "fashion_mnist": "figure 4", "cifar10": "figure 5"}
 _QUICK = {
     # model: numbers of clients, alphas
@@ -62,7 +61,7 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
                         for group in groups[-1:]:
                             _add(panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {}), count, group.records)
     if not lines:
-        return [NOT_RUN]
+        return []
     name = exhibit.replace(" ", "-")
     caption = f"Attack success, clean accuracy and accuracy without the attack by number of clients, {dataset}."
     blocks.append(Figure(name, caption, plot.lines(panels, "clients", "share of test inputs", wide=3, shares=True)))
@@ -139,7 +138,7 @@ def _injector_blocks(found: Found) -> list[Block]:
                                 key = (dataset, model)
                                 highest[key] = max(highest.get(key, 0.0), value.mean)
     if not lines:
-        return [NOT_RUN]
+        return []
     rows = [
         [dataset, model, SUCCESS.spell(value), SUCCESS.spell(printed.AUTOENCODER.get((dataset, model)))]
         for (dataset, model), value in highest.items()
@@ -176,7 +175,7 @@ def _baseline_blocks(found: Found) -> list[Block]:
                     [dataset, model, epochs, CLEAN.spell(own.mean), span, f"{CLEAN.spell(low)} to {CLEAN.spell(high)}"]
                 )
     heads = ["dataset", "model", "epochs", "mean BA", "lowest to highest", "printed"]
-    return [Table(heads, rows)] if rows else [NOT_RUN]
+    return [Table(heads, rows)] if rows else []
 
 
 def _of(found: Found, dataset: str, model: str) -> list[list[Any]]:

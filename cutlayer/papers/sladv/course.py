@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.sladv.setup import sladv
-from cutlayer.papers.sladv.tables import ALPHAS, NOT_RUN, SEEN, alpha_cells, drops, lines, of
+from cutlayer.papers.sladv.tables import ALPHAS, SEEN, alpha_cells, drops, lines, of
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
@@ -43,7 +43,7 @@ def _noticed(found: Found) -> list[Block]:
                 points = [(float(place + 1), interval(at)) for place, at in enumerate(zip(*courses, strict=False))]
                 panels.setdefault(told, {})[f"alpha {alpha:g}"] = [(place, mean) for place, mean in points if mean]
     if not rows:
-        return [NOT_RUN]
+        return []
     heads = ["alpha", "own images", "setting", "seeds", *_CURVES.values()]
     caption = "The gradients that a client gets back, over the training (points spread evenly over its steps)."
     drawn = [Figure("gradients", caption, plot.lines(panels, "point", ""))] if panels else []
@@ -91,7 +91,7 @@ def _theory(found: Found) -> list[Block]:
                 panels.setdefault(_THEORY[name], {}).setdefault(column, []).append((at, ours))
         rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *told])
     if not rows:
-        return [NOT_RUN]
+        return []
     heads = [
         "alpha",
         "own images",

@@ -25,7 +25,6 @@ from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import interval
 
-NOT_RUN = Text("Not run.")
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
 _COUNTS = tuple(map(int, printed.TABLE_1))
@@ -49,7 +48,7 @@ def line(place: Sequence[str], group: Group, said: float | None, behind: Sequenc
 
 def drops(heads: Sequence[str], made: Sequence[Line], behind: Sequence[str] = ()) -> list[Block]:
     """The table of such lines, with further columns ``behind``."""
-    return list(comparison(heads, _DROPS, made, (_SIGNS.head, *behind))) if made else [NOT_RUN]
+    return list(comparison(heads, _DROPS, made, (_SIGNS.head, *behind))) if made else []
 
 
 def lines(
@@ -188,7 +187,7 @@ def _table_4(found: Found) -> list[Block]:
                 told = [spelled(ours, DROP.spell), DROP.spell(said), difference]
                 rows.append([f"{alpha:g}", column, group.told, seeds, *told])
     heads = ["alpha", "own images", "setting", "seeds", "clean accuracy", "printed", "difference"]
-    return [Table(heads, rows)] if rows else [NOT_RUN]
+    return [Table(heads, rows)] if rows else []
 
 
 TABLE_4 = Exhibit(

@@ -13,7 +13,6 @@ from cutlayer.reproduction.found import Found, Group, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import Interval, Quartiles, interval, quartiles
 
-NOT_RUN = Text("Not run.")
 _EPOCHS = (0, 1, 2, 4, 7, 10)
 _FREE = {"query-free, noise": "noise", "query-free, untrained shadow": "none", "query-free, labeled data": "labeled"}
 _LEVEL_4 = "7"
@@ -43,7 +42,7 @@ def _figure_2(found: Found) -> list[Block]:
                 seeds = min(len(group.runs) for group in groups)
                 rows.append([dataset, str(epochs), told, str(seeds), f"{over_depths.mean:.3f}"])
     if not rows:
-        return [Text("Not run at every depth of any dataset.")]
+        return []
     data = plot.lines({"mean over the depths": series}, "epoch", "MSE")
     caption = "MSE of UnSplit after each epoch of the victim's training, mean over all depths."
     return [Figure("figure-2", caption, data), Table(["dataset", "epoch", "setting", "seeds", "MSE"], rows)]
@@ -111,7 +110,7 @@ def _figure_3a(found: Found) -> list[Block]:
                     told = f"{each.mean:.3f} ({each.low:.3f} to {each.high:.3f})"
                     rows.append([dataset, str(depth), name, group.told, str(len(group.runs)), told])
     if not panels:
-        return [NOT_RUN]
+        return []
     caption = "MSE by split depth: mean over images and seeds, and quartiles."
     heads = ["dataset", "depth", "attack", "setting", "seeds", "MSE: mean (quartiles)"]
     return [
@@ -180,7 +179,7 @@ def _figure_3b_cells(scale: Scale) -> list[Cell]:
 def _figure_3b(found: Found) -> list[Block]:
     hijack, stolen = (nearest(found.groups(FIGURE_3B, {"attack": name})) for name in ("fsha", "unsplit"))
     if hijack is None:
-        return [NOT_RUN]
+        return []
     courses = [
         [*((part.step, published_mse(part.scores)) for part in r.course), (_final(r), mse(r))] for r in hijack.records
     ]

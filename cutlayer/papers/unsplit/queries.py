@@ -8,7 +8,7 @@ from typing import Any
 
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, mse, unsplit_cells, victim
-from cutlayer.reproduction.block import Block, Table, Text
+from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.comparison import DASH
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
@@ -54,7 +54,7 @@ def _table_5(found: Found) -> list[Block]:
                 )
                 rows.append([dataset, str(depth), *columns])
     heads = ["dataset", "depth", "UnSplit's setting", "its MSE", "queries needed", "printed", "MSE by queries"]
-    return [Table(heads, rows)] if rows else [Text("Not run.")]
+    return [Table(heads, rows)] if rows else []
 
 
 def needed(reached: Sequence[tuple[int, float]], aim: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from cutlayer.papers.unsplit.setup import victim
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
-from cutlayer.reproduction.block import Block, Figure, Table, Text
+from cutlayer.reproduction.block import Block, Figure, Table
 from cutlayer.reproduction.comparison import Number, spelled
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
@@ -82,7 +82,7 @@ def _blocks(found: Found) -> list[Block]:
                         panel = curves.setdefault(number.head, {}).setdefault(f"depth {depth}", {})
                         panel.setdefault(name, []).append((seconds, mean))
     if not rows:
-        return [Text("Not run.")]
+        return []
     figures = [
         Figure(
             f"speed-{head.lower()}",

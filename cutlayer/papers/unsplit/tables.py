@@ -67,6 +67,7 @@ TABLE_1 = Exhibit(
 
 def _table_2(found: Found) -> list[Block]:
     blocks: list[Block] = []
+    absent: list[Block] = []
     shorter = shown(found)
     for dataset, when in ((dataset, when) for dataset in DEPTHS for when in ("after", "before")):
         lines = []
@@ -79,11 +80,11 @@ def _table_2(found: Found) -> list[Block]:
                 if not shorter.issuperset(run.folder for run in group.runs)
             ]
         if not lines:
-            blocks += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
+            absent += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
             continue
         blocks.append(Text(f"**{dataset}, attacked {when} training.** {_victims(dataset, lines)}"))
         blocks += comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), lines, ("seconds an image",))
-    return blocks
+    return [*blocks, *absent] if blocks else []
 
 
 def _victims(dataset: str, lines: Sequence[Line]) -> str:
@@ -138,7 +139,7 @@ def _table_3(found: Found) -> list[Block]:
                     place = (dataset, str(depth), observes, match)
                     lines.append(Line(place, group, (said, *(None,) * (len(_LABELS) - 1))))
     heads = ("dataset", "client depth", "observes", "match")
-    return list(comparison(heads, _LABELS, lines)) if lines else [Text("Not run.")]
+    return list(comparison(heads, _LABELS, lines)) if lines else []
 
 
 _LABELS = (
