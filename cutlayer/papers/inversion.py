@@ -126,7 +126,7 @@ def _exhibit(
                     place = (dataset, setting, _NAMES[cut])
                     groups = found.groups(exhibit, {"dataset": dataset, "cut": cut, **reading})
                     lines += [Line(place, group, said) for group in groups]
-        heads = ("dataset", "setting", "cut")
+        heads = ("dataset", "adversary", "cut")
         return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else []
 
     cells = partial(_cells, attack=attack, settings=settings, offers=offers, short={**short, "isolate": False})
