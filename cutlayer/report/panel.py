@@ -67,8 +67,13 @@ class Panel:
         """The test accuracy of the split model at ``cut``: the honestly trained one's, where there is one."""
         here = [finding for finding in self.findings if finding.cut == cut]
         honest = [f for f in here if not (f.first.threat.tampers or f.first.experiment.get("under"))]
-        shown = wording.mean((honest or here)[0].number("utility"), "accuracy") if here else wording.DASH
-        return f"{shown} under attack" if here and not honest else shown
+        if not here:
+            return wording.DASH
+        if honest:
+            return wording.mean(honest[0].number("utility"), "accuracy")
+        # Each attack leaves a network of its own behind: their mean is that of none.
+        left = spread(cell.record.utility for finding in here for cell in finding.cells)
+        return f"{wording.span(left, 'accuracy') or wording.mean(left, 'accuracy')} under attack"
 
     def attacks(self) -> list[tuple[str, str, list[Finding]]]:
         """The findings by attack and variant."""

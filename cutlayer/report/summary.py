@@ -90,8 +90,11 @@ def audited(finished: Sequence[Record]) -> str:
     utility = spread(record.utility for record in finished)
     tampering = sorted({str(r.experiment["under"]) for r in finished if r.experiment.get("under")})
     honest = [r for r in finished if not r.experiment.get("under")]
-    trained = "model trained under attack" if all(r.threat.tampers for r in honest) else "trained model"
-    accurate = f"; the {trained} is {wording.mean(utility, 'accuracy')} accurate on test data" if utility else ""
+    attacked = all(r.threat.tampers for r in honest)
+    trained = "model trained under attack" if attacked else "trained model"
+    # Each attack leaves a network of its own behind: their mean is that of none.
+    share = (wording.span(utility, "accuracy") if attacked else "") or wording.mean(utility, "accuracy")
+    accurate = f"; the {trained} is {share} accurate on test data" if utility else ""
     # Such a victim is another one than an honestly trained one, and little else on the page says so.
     where = "in some cells " if honest else ""
     before = f", {where}after {wording.join(tampering)} had tampered with the training" if tampering else ""

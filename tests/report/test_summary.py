@@ -50,6 +50,14 @@ def test_accuracy_under_attack_is_not_said_to_be_that_of_the_split_model(tmp_pat
     text = page_of(tmp_path).text
     assert "test accuracy of the split model12.3 % under attack" in text
     assert "cut 1 under a_first_one" in text
+    assert "the model trained under attack is 12.3 % accurate" in text
+    other = made_record("unsplit", 1, 1, 0.8, utility=0.456)
+    other["threat"]["tampers"] = True
+    other["cell"]["attack"] = "b_second_one"
+    save(tmp_path, other)
+    text = page_of(tmp_path).text
+    assert "test accuracy of the split model12.3 to 45.6 % under attack" in text
+    assert "the model trained under attack is 12.3 to 45.6 % accurate" in text
     save(tmp_path, made_record("unsplit", 1, 1, 0.8, utility=0.9))
     text = page_of(tmp_path).text
     assert "test accuracy of the split model90.0 %" in text
