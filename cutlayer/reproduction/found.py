@@ -66,7 +66,7 @@ class Found:
     def groups(self, exhibit: Exhibit, wanted: Mapping[str, Any]) -> list[Group]:
         """Runs of the exhibit's cells that have all the ``wanted`` values, those nearest to what was published last.
 
-        Nearest: by their share of the published steps, then by the number of differences.
+        Nearest: with all published steps; then by the number of differences, then by the share of the steps.
 
         Each seed counts once in a group, with its latest run.
         """
@@ -86,7 +86,7 @@ class Found:
                         if kept is None or run.record.started >= kept.record.started:
                             seeds[run.record.cell.seed] = run
         groups = [Group(d, tuple(run for _, run in sorted(seeds.items()))) for d, seeds in found.items()]
-        return sorted(groups, key=lambda group: (min(group.share, 1.0), -len(group.differences), group.differences))
+        return sorted(groups, key=lambda g: (g.share >= 1, -len(g.differences), min(g.share, 1.0), g.differences))
 
 
 def find(folders: Iterable[Path]) -> Found:

@@ -70,20 +70,26 @@ def _table_2(found: Found) -> list[Block]:
     absent: list[Block] = []
     shorter = shown(found)
     for dataset, when in ((dataset, when) for dataset in DEPTHS for when in ("after", "before")):
-        lines = []
+        lines: list[Line] = []
+        others: list[Line] = []
         for depth in DEPTHS[dataset]:
             row = printed.TABLE_2[dataset][depth] if dataset in printed.TABLE_2 else None
             said = (None, None) if row is None else (row.after, row.clone) if when == "after" else (row.before, None)
-            lines += [
+            here = [
                 Line((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
                 for group in found.groups(TABLE_2, {"dataset": dataset, "when": when, "cut": str(depth)})
                 if not shorter.issuperset(run.folder for run in group.runs)
             ]
+            lines += here[-1:]
+            others += here[:-1]
         if not lines:
             absent += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
             continue
         blocks.append(Text(f"**{dataset}, attacked {when} training.** {_victims(dataset, lines)}"))
         blocks += comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), lines, ("seconds an image",))
+        if others:
+            blocks.append(Text("In settings farther from the published one:"))
+            blocks.append(comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), others, ("seconds an image",))[0])
     return [*blocks, *absent] if blocks else []
 
 

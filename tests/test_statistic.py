@@ -1,0 +1,28 @@
+"""What several seeds say together."""
+
+from __future__ import annotations
+
+import pytest
+
+from cutlayer.reproduction.statistic import interval, quartiles
+
+
+def test_an_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0, None])
+    assert found is not None
+    assert (found.mean, found.count) == (2.0, 3)
+    assert found.half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert (found.holds(2.0), found.holds(5.0)) == (True, False)
+    alone = interval([1.0])
+    assert alone is not None
+    assert (alone.half, alone.holds(7.0), alone.ends) == (None, None, (1.0, 1.0))
+    two = interval([1.0, 4.0])
+    assert two is not None
+    assert (two.mean, two.half, two.ends, two.holds(99.0)) == (2.5, None, (1.0, 4.0), None)
+    assert interval([None]) is quartiles([]) is None
+
+
+def test_quartiles_are_of_the_values() -> None:
+    found = quartiles([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert found is not None
+    assert (found.mean, found.low, found.high, found.count) == (2.0, 1.0, 3.0, 5)
