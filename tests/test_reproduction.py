@@ -181,7 +181,7 @@ def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:
 
 
 def test_a_series_has_its_own_color_whichever_panels_it_is_in() -> None:
-    points, boxed = [(1.0, Interval(0.5, 0.1, 3, 0.4, 0.6))], [("1", Quartiles(0.5, 0.4, 0.6, 9))]
+    points, boxed = [(1.0, Interval(0.5, 0.1, (0.4, 0.5, 0.6)))], [("1", Quartiles(0.5, 0.4, 0.6, 9))]
     for drawn in (
         plot.lines({"one": {"a": points}, "other": {"b": points}}, "across", "up"),
         plot.boxes({"one": {"a": boxed}, "other": {"b": boxed}}, "across", "up"),

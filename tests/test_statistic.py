@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.statistic import interval, quartiles
 
 
 def test_an_interval_is_students() -> None:
     found = interval([1.0, 2.0, 3.0, None])
     assert found is not None
-    assert (found.mean, found.count) == (2.0, 3)
+    assert (found.mean, found.values) == (2.0, (1.0, 2.0, 3.0))
     assert found.half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
     assert (found.holds(2.0), found.holds(5.0)) == (True, False)
     alone = interval([1.0])
@@ -26,3 +27,12 @@ def test_quartiles_are_of_the_values() -> None:
     found = quartiles([0.0, 1.0, 2.0, 3.0, 4.0])
     assert found is not None
     assert (found.mean, found.low, found.high, found.count) == (2.0, 1.0, 3.0, 5)
+
+
+def test_an_interval_wider_than_all_shares_gives_way_to_the_values() -> None:
+    share = Number("accuracy", "accuracy", percent=True)
+    assert share.spelled(interval([0.97, 0.98, 0.96])) == "97.0 % ± 2.5 %"
+    assert share.spelled(interval([0.98, 0.2, 0.3])) == "49.3 % (20.0 %, 30.0 %, 98.0 %)"
+    assert Number("PSNR", "psnr").spelled(interval([10.0, 30.0, 20.0])) == "20.000 ± 24.841"
+    assert share.spelled(interval([0.5])) == "50.0 %"
+    assert share.spelled(None) == "-"

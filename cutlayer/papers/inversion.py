@@ -137,9 +137,9 @@ def _exhibit(
 PAPER = Paper(
     citation="He, Zhang, Lee: Model Inversion Attacks Against Collaborative Inference (ACSAC 2019)",
     text="""Targets are the first images of the test split, 100 of them, and 20 at the scale *quick*; the paper does not
-say which ones it took. Values are means over the seeds with their 95 % interval. *Blind* is the same metric for the
-better of the mean training image and the best constant image. SSIM below 0.3 counts as unrecognizable in the paper.
-CIFAR-10's training images are not flipped and turned here.""",
+say which ones it took. *Blind* is the same metric for the better of the mean training image and the best constant
+image. SSIM below 0.3 counts as unrecognizable in the paper. CIFAR-10's training images are not flipped and turned
+here.""",
     exhibits=(
         _exhibit(
             "white-box",

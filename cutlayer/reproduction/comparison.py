@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,11 @@ class Number:
         if value is None:
             return DASH
         return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
+
+    def spelled(self, found: Interval | None) -> str:
+        """Over several seeds as in the table."""
+        # An interval wider than all shares there are says less than the values do.
+        return spelled(found, self.spell, 1.0 if self.percent else math.inf)
 
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
         """Ours and the blind guess's, over the records."""
@@ -73,7 +79,7 @@ def comparison(
         row = [*line.place, line.group.told, str(len(line.group.runs))]
         for number, printed, beside in zip(numbers, line.printed, shown, strict=True):
             ours, blind = number.measured(line.group.records)
-            row += [spelled(ours, number.spell), number.spell(blind.mean if blind else None)]
+            row += [number.spelled(ours), number.spell(blind.mean if blind else None)]
             if beside:
                 difference = None if ours is None or printed is None else ours.mean - printed
                 row += [number.spell(printed), _signed(difference, number)]
@@ -82,13 +88,13 @@ def comparison(
     return [Table([*columns, *behind], rows), *said.texts()]
 
 
-def spelled(found: Interval | None, spell: Callable[[float | None], str]) -> str:
-    """Mean and half the interval; of two seeds, which give none, both values."""
+def spelled(found: Interval | None, spell: Callable[[float | None], str], widest: float = math.inf) -> str:
+    """Mean and half the interval; the seeds' values where there is none, or it is wider than ``widest``."""
     if found is None:
         return DASH
-    if found.half is None:
-        return spell(found.mean) + (f" ({spell(found.low)}, {spell(found.high)})" if found.count > 1 else "")
-    return f"{spell(found.mean)} ± {spell(found.half)}"
+    if found.half is not None and 2 * found.half <= widest:
+        return f"{spell(found.mean)} ± {spell(found.half)}"
+    return spell(found.mean) + (f" ({', '.join(map(spell, found.values))})" if len(found.values) > 1 else "")
 
 
 def _signed(value: float | None, number: Number) -> str:

@@ -16,20 +16,20 @@ _SEEDS = 3
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``count`` seeds, and half the width of its interval (Student's t)."""
+    """A mean over seeds, and half the width of its interval (Student's t)."""
 
     mean: float
     half: float | None
     """None for fewer than three seeds: over two it is 12.7 standard errors, which tells less than both values do."""
-    count: int
-    low: float
-    """The lowest value."""
-    high: float
+    values: tuple[float, ...]
+    """One for each seed, the lowest first."""
 
     @property
     def ends(self) -> tuple[float, float]:
         """From where to where it goes; without an interval the lowest and the highest value."""
-        return (self.low, self.high) if self.half is None else (self.mean - self.half, self.mean + self.half)
+        if self.half is None:
+            return self.values[0], self.values[-1]
+        return self.mean - self.half, self.mean + self.half
 
     def holds(self, value: float) -> bool | None:
         """Whether ``value`` lies within; None where there is no interval."""
@@ -44,7 +44,7 @@ def interval(values: Iterable[float | None]) -> Interval | None:
     half = None
     if len(known) >= _SEEDS:
         half = float(stdtrit(len(known) - 1, (1 + CONFIDENCE) / 2)) * stdev(known) / math.sqrt(len(known))
-    return Interval(mean(known), half, len(known), min(known), max(known))
+    return Interval(mean(known), half, tuple(sorted(known)))
 
 
 @dataclass(frozen=True)

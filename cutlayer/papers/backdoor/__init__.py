@@ -8,11 +8,10 @@ from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
     citation="Tajalli, Ersoy, Picek: On Feasibility of Server-side Backdoor Attacks on Split Learning (IEEE SPW 2023)",
-    text="""Values are means over the seeds with their 95 % interval (Student's t, from three seeds on; of two both
-values). *ASR* is the share of triggered test inputs of other classes that are taken for class 0, *CDA* the accuracy on
-clean test inputs, *BA* that of the same deployment, from the same seed, trained without the attack. The printed numbers
-are single runs, with a fixed seed. The server has a share of the training data as large as a client's. Of the loss of
-equation 1 the published code takes half; here it is taken as printed (`surrogate_client.halved=true` halves it). After
-an early stop and at the end the last epoch is reported, never the best one.""",
+    text="""*ASR* is the share of triggered test inputs of other classes that are taken for class 0, *CDA* the accuracy
+on clean test inputs, *BA* that of the same deployment, from the same seed, trained without the attack. The printed
+numbers are single runs, with a fixed seed. The server has a share of the training data as large as a client's. Of the
+loss of equation 1 the published code takes half; here it is taken as printed (`surrogate_client.halved=true` halves
+it). After an early stop and at the end the last epoch is reported, never the best one.""",
     exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, MALICIOUS_CLIENT),
 )

@@ -9,9 +9,8 @@ from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
-    text="""Values are means over the seeds with their 95 % interval (Student's t, from three seeds on; of two both
-values). The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the budget
-and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
+    text="""The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the
+budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
 trained without the attack, and *random signs alone* what they cause in the attacked one. The printed numbers are single
 runs.
 

@@ -84,7 +84,7 @@ def _theory(found: Found) -> list[Block]:
         told = []
         for name, number in numbers.items():
             ours, blind = number.measured(group.records)
-            told += [spelled(ours, number.spell), number.spell(blind.mean if blind else None)]
+            told += [number.spelled(ours), number.spell(blind.mean if blind else None)]
             # On an axis of powers of ten there is no place for 0.
             at = alpha or min(other for other in ALPHAS if other) / 10
             if ours:

@@ -28,7 +28,7 @@ def _blocks(found: Found) -> list[Block]:
     for alpha in ALPHAS:
         said = {name: table[f"{alpha:g}"]["cifar10"] for name, table in _PRINTED.items()}
         for group in found.groups(NARROW, {"model": _MODEL, "sladv.alpha": alpha}):
-            clean = spelled(interval(record.utility for record in group.records), DROP.spell)
+            clean = DROP.spelled(interval(record.utility for record in group.records))
             # No difference is taken: the printed values are those of another network.
             turned = interval(mean_over_training(record, "gradient_cosine") for record in group.records)
             seen = spelled(turned, lambda value: DASH if value is None else f"{value:.3f}")

@@ -20,7 +20,7 @@ from cutlayer.papers.sladv.setup import (
     transfer,
 )
 from cutlayer.reproduction.block import Block, Table, Text
-from cutlayer.reproduction.comparison import DASH, Line, Number, comparison, spelled
+from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import interval
@@ -43,7 +43,7 @@ def columns(scale: Scale) -> Sequence[str]:
 
 def line(place: Sequence[str], group: Group, said: float | None, behind: Sequence[str] = ()) -> Line:
     """A line of drops at three budgets, of which the paper prints the first one, and of what noise alone does."""
-    return Line(place, group, (said, None, None), (spelled(_SIGNS.measured(group.records)[0], _SIGNS.spell), *behind))
+    return Line(place, group, (said, None, None), (_SIGNS.spelled(_SIGNS.measured(group.records)[0]), *behind))
 
 
 def drops(heads: Sequence[str], made: Sequence[Line], behind: Sequence[str] = ()) -> list[Block]:
@@ -184,7 +184,7 @@ def _table_4(found: Found) -> list[Block]:
                 ours = interval(record.utility for record in group.records)
                 difference = DASH if said is None or ours is None else f"{ours.mean - said:+.1%}"
                 seeds = str(len(group.runs))
-                told = [spelled(ours, DROP.spell), DROP.spell(said), difference]
+                told = [DROP.spelled(ours), DROP.spell(said), difference]
                 rows.append([f"{alpha:g}", column, group.told, seeds, *told])
     heads = ["alpha", "own images", "setting", "seeds", "clean accuracy", "printed", "difference"]
     return [Table(heads, rows)] if rows else []

@@ -11,15 +11,13 @@ from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
     citation="Erdogan, Kupcu, Cicek: UnSplit (WPES 2022)",
-    text="""Targets are the first test image of each class. Values are means over the seeds with their 95 % interval
-(Student's t, from three seeds on; of two both values). *Blind* is the same metric for a guess that never looks at the
-wire: of inputs the better of the mean training image and the best constant image, of the client part the better of an
-untrained one and the commonest class. *Difference* is ours minus the printed value. The MSE is that of the published
+    text="""Targets are the first test image of each class. *Blind* is the same metric for a guess that never looks at
+the wire: of inputs the better of the mean training image and the best constant image, of the client part the better of
+an untrained one and the commonest class. *Difference* is ours minus the printed value. The MSE is that of the published
 code: unclipped, and of three channels min-max normalized. For the ten usual targets the mean training image alone has
 an MSE of .058 (MNIST), .073 (Fashion-MNIST) and .042 (CIFAR-10), so SSIM and the pictures say more than the MSE.
 
-Runs differ more than the printed single values suggest. Equations 1 and 2 leave brightness and sign of the inputs
-open: a run that ends in sharp negatives has a clone with turned filters, which fits its own negatives and no real
-input.""",
+Runs differ more than the printed single values suggest. Equations 1 and 2 leave brightness and sign of the inputs open:
+a run that ends in sharp negatives has a clone with turned filters, which fits its own negatives and no real input.""",
     exhibits=(TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6, FIGURE_2, FIGURE_3A, FIGURE_3B, SPEED),
 )

@@ -26,7 +26,7 @@ def _figure_2_cells(scale: Scale) -> list[Cell]:
 
 def _alone(mean: float) -> Interval:
     # Depths are no draws of one thing: their spread is no interval.
-    return Interval(mean, None, 1, mean, mean)
+    return Interval(mean, None, (mean,))
 
 
 def _figure_2(found: Found) -> list[Block]:

@@ -10,7 +10,7 @@ from cutlayer.papers.unsplit.setup import victim
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
-from cutlayer.reproduction.comparison import Number, spelled
+from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Cell, Exhibit, Scale
 from cutlayer.reproduction.statistic import Interval
@@ -75,7 +75,7 @@ def _blocks(found: Found) -> list[Block]:
                 measured = [number.measured(group.records) for number in _NUMBERS]
                 told = []
                 for number, (mean, blind) in zip(_NUMBERS, measured, strict=True):
-                    told += [spelled(mean, number.spell), number.spell(blind.mean if blind else None)]
+                    told += [number.spelled(mean), number.spell(blind.mean if blind else None)]
                 rows.append([depth, name, str(rounds), str(len(group.runs)), f"{seconds:.2f}", *told])
                 for number, (mean, _) in zip(_NUMBERS[:2], measured, strict=False):
                     if mean:
