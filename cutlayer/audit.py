@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cutlayer.aftermath import aftermath
 from cutlayer.attack import Guess, TamperingAttack
-from cutlayer.attacked import deployed, keep_attacked
+from cutlayer.attacked import deployed, deployed_key, keep_attacked
 from cutlayer.deployment import (
     CARRIERS,
     accuracy,
@@ -42,7 +42,7 @@ from cutlayer.target import send_targets
 from cutlayer.threat import Goal, NotOfferedError, Seat
 from cutlayer.traffic import cost
 from cutlayer.truth import Honest, honest, truth_of
-from cutlayer.victim import Progress, Victim, over, train
+from cutlayer.victim import Progress, Victim, key, over, train
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 _UNDECIDED = (
@@ -199,9 +199,12 @@ def _attacked(
 
 def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:
     """The same network trained without the attack, where what an attack has made of it is to be compared with it."""
-    goals, tampered = scene.attack.threat.goals, isinstance(scene.attack, TamperingAttack) or scene.under
-    wanted = Goal.BACKDOOR in goals or (Goal.EVASION in goals and tampered)
-    return train(scene, run, progress).model if wanted else None
+    return train(scene, run, progress).model if _compared(scene) else None
+
+
+def _compared(scene: Scene) -> bool:
+    goals, tampered = scene.attack.threat.goals, isinstance(scene.attack, TamperingAttack) or scene.under is not None
+    return Goal.BACKDOOR in goals or (Goal.EVASION in goals and tampered)
 
 
 def _judgements(
@@ -213,6 +216,11 @@ def _judgements(
     guesses = occupant.infer()
     truth = truth_of(scene, session, sent, beside)
     return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses], guesses
+
+
+def shared(scene: Scene) -> tuple[str, ...]:
+    """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
+    return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
 
 
 def attends_training(scene: Scene) -> bool:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from cutlayer import victim
 from cutlayer.attack import Attack
-from cutlayer.audit import attends_training
+from cutlayer.audit import attends_training, shared
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
 from cutlayer.deployment import assemble, brief, honest_host
@@ -50,8 +49,8 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
         try:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
-            spent, whom = attacks[alike].seconds(scene), victim.key(scene)
-            if whom not in trained and not attends_training(scene):
+            spent = attacks[alike].seconds(scene)
+            for whom in set(shared(scene)) - trained:
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces)
         except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer import victim
-from cutlayer.attacked import deployed_key
-from cutlayer.audit import Outcome, attends_training, fingerprint, outline, run_cell
+from cutlayer.audit import Outcome, fingerprint, outline, run_cell, shared
 from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
 from cutlayer.grid import grid
@@ -112,18 +111,16 @@ class Sweep:
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         """Cells whose victim another cell is training right now wait for it, and others go first."""
         pool, left = Pool(self.jobs, "cutlayer.worker"), dict(waiting)
-        victims = {n: None if attends_training(scene) else deployed_key(scene) for n, scene in waiting.items()}
-        training: dict[int, str] = {}
+        victims = {number: set(shared(scene)) for number, scene in waiting.items()}
+        training: dict[int, set[str]] = {}
         try:
             while (left and not self._over()) or pool.busy:
                 while pool.free and not self._over():
-                    busy = {key for key in training.values() if not victim.trained(key, self.run)}
-                    number = next((n for n in left if victims[n] not in busy), None)
+                    busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
+                    number = next((n for n in left if not victims[n] & busy), None)
                     if number is None:
                         break
-                    scene, key = left.pop(number), victims[number]
-                    if key:
-                        training[number] = key
+                    scene, training[number] = left.pop(number), victims[number]
                     watcher.begin(number)
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
                     another = any(in_a_pipe(other.experiment) for other in left.values())

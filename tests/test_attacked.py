@@ -9,9 +9,9 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from cutlayer import attacked, audit
+from cutlayer import attacked, audit, estimate
 from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
-from cutlayer.audit import run_cell
+from cutlayer.audit import run_cell, shared
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
@@ -102,6 +102,16 @@ def test_victims_are_told_apart_by_what_trained_them() -> None:
     # Neither more targets nor another attack behind it make another training of it.
     assert deployed_key(scene_of("fgsm", under="sladv", targets=11)) == deployed_key(under)
     assert deployed_key(scene_of("pgd", under="sladv")) == deployed_key(under)
+
+
+def test_honest_training_beside_an_attacked_one_is_trained_once_and_estimated(tmp_path: Path) -> None:
+    plain, under, sladv = scene_of("fgsm"), scene_of("fgsm", under="sladv"), scene_of("sladv")
+    assert shared(plain) == (key(plain),)
+    assert shared(under) == (attacked_key(sladv), key(plain))
+    assert shared(sladv) == (key(plain),), "the one that it attends is its own"
+    cells = [sladv, scene_of("sladv", options={"sladv": {"alpha": 3.0}})]
+    with patch.object(estimate, "training_seconds", return_value=1000.0):
+        assert [seconds > 1000 for seconds in estimate.estimates(cells, tmp_path)] == [True, False]
 
 
 @pytest.mark.parametrize(

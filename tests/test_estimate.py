@@ -28,7 +28,8 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
         scene_of(**values, attack=name, cut="1", seed=seed) for seed in (1, 2) for name in ("good", "spied", "crash")
     ]
     monkeypatch.setattr("cutlayer.estimate.training_seconds", lambda scene, run, paces: 1000.0)
-    monkeypatch.setattr("cutlayer.estimate.attends_training", lambda scene: False)
+    for module in ("audit", "estimate"):
+        monkeypatch.setattr(f"cutlayer.{module}.attends_training", lambda scene: False)
     found = estimates(cells, tmp_path)
     assert [seconds > 1000 for seconds in found] == [True, False, False] * 2
     assert [seconds > 0 for seconds in found] == [True, True, False] * 2
