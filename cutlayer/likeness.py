@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
     mse = _per_image_mse(clipped, truth)
     metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
     if min(truth.shape[-2:]) >= _WINDOW:
-        readable = _ssim(developed(claimed, truth), stretched(truth))
+        readable = torch.maximum(*_both_ways(claimed, truth))
         metrics = {"ssim": _ssim(clipped, truth), "ssim_stretched": readable, **metrics}
     published = stretched(claimed) if truth.shape[1] == 3 else claimed
     return {**metrics, "mse_published": _per_image_mse(published, truth)}
@@ -46,9 +47,8 @@ def stretched(images: Tensor) -> Tensor:
 
 def developed(claimed: Tensor, truth: Tensor) -> Tensor:
     """``claimed`` stretched, each image as a positive or a negative, whichever has the higher SSIM with ``truth``."""
-    positive, target = stretched(claimed), stretched(truth)
-    turned = _ssim(1 - positive, target) > _ssim(positive, target)
-    return torch.where(turned[:, None, None, None], 1 - positive, positive)
+    positive, (as_positive, as_negative) = stretched(claimed), _both_ways(claimed, truth)
+    return torch.where((as_negative > as_positive)[:, None, None, None], 1 - positive, positive)
 
 
 def better(metric: str, values: Sequence[float]) -> float:
@@ -58,6 +58,13 @@ def better(metric: str, values: Sequence[float]) -> float:
 
 def constant_metrics(truth: Tensor) -> dict[str, float]:
     """For each metric the mean over ``truth`` for the constant image that suits that metric best."""
+    return dict(_constant_metrics(truth.cpu().numpy().tobytes(), truth.shape))
+
+
+@lru_cache(maxsize=32)
+def _constant_metrics(pixels: bytes, shape: torch.Size) -> Mapping[str, float]:
+    # The cells of a grid and the guesses of a cell are judged by the same targets, and this is most of judging.
+    truth = torch.frombuffer(bytearray(pixels), dtype=torch.float32).view(shape)
     levels = [image_metrics(torch.full_like(truth, level), truth) for level in torch.linspace(0, 1, _LEVELS).tolist()]
     return {metric: better(metric, [found[metric].mean().item() for found in levels]) for metric in levels[0]}
 
@@ -70,6 +77,12 @@ def feature_scores(claimed: Tensor, truth: Tensor, mean: Tensor, names: Sequence
         Feature(name=name, mse=mse, blind=base, advantage=1 - mse / base if base > 0 else None)
         for name, mse, base in zip(names, own.tolist(), blind.tolist(), strict=True)
     )
+
+
+def _both_ways(claimed: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM of the stretched images, as positives and as negatives."""
+    positive, target = stretched(claimed), stretched(truth)
+    return _ssim(positive, target), _ssim(1 - positive, target)
 
 
 def _per_image_mse(claimed: Tensor, truth: Tensor) -> Tensor:

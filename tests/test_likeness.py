@@ -69,3 +69,11 @@ def test_the_best_constant_suits_its_metric_best() -> None:
     assert found["mse"] == pytest.approx(0.1875, abs=1e-4)  # at 1/4: 3/4 * 1/16 + 1/4 * 9/16
     assert found["ssim"] == pytest.approx(0.75, abs=0.01)  # at 0 three of four are perfect
     assert found["psnr"] == pytest.approx(75.0, abs=0.01)
+
+
+def test_the_best_constant_of_other_images_is_another() -> None:
+    truth = torch.cat([torch.zeros(3, 1, 12, 12), torch.ones(1, 1, 12, 12)])
+    one, half, together = map(constant_metrics, (truth, truth / 2, truth.view(1, 4, 12, 12)))
+    assert half["mse"] == pytest.approx(one["mse"] / 4, abs=1e-4)
+    assert together["psnr"] == pytest.approx(7.27, abs=0.01)  # of one image: 1 over an MSE of 3/16
+    assert one["psnr"] > 70
