@@ -237,17 +237,17 @@ def test_a_wrong_weights_file_is_found_before_anything_runs(tmp_path: Path) -> N
 
 
 def test_an_attack_that_can_be_asked_at_any_time_is_judged_after_every_epoch(tmp_path: Path) -> None:
-    offers = ("aux_inputs", "aux_labels")
-    record = cell(tmp_path, attack="well_informed", protocol="vanilla", cut="1", offers=offers, aux="train", epochs=2)
+    values = {"attack": "well_informed", "protocol": "vanilla", "cut": "1", "aux": "train", "train_rows": 80}
+    record = cell(tmp_path, **values, offers=("aux_inputs", "aux_labels"), epochs=2)
     assert record.status == "done", record.reason
     steps = [part.step for part in record.course]
     assert [part.epoch for part in record.course] == [1]
-    assert steps == [180]
+    assert steps == [10]
     (early,) = [score.value for score in record.course[0].scores if score.metric == "mse"]
     (late,) = [score.value for score in record.scores if score.metric == "mse"]
     assert early != late
     assert record.threat.used == {"aux_inputs": 2, "aux_labels": 2}
-    unoffered = cell(tmp_path, attack="well_informed", protocol="vanilla", cut="1", aux="train")
+    unoffered = cell(tmp_path, **values)
     assert (unoffered.status, unoffered.course) == ("not applicable", ())
     assert "does not offer aux_inputs, aux_labels (key offers; an aux of another dataset has" in unoffered.reason
 
