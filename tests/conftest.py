@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import settings
+
+from cutlayer import lodging, neighbor, pool
+from tests.stem import Stem
 
 settings.register_profile("repeatable", derandomize=True)
 if os.environ.get("CI"):
@@ -17,3 +23,25 @@ if os.environ.get("CI"):
 def one_thread() -> None:
     """A sum over two threads rounds otherwise than over one."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def stem() -> Iterator[Stem]:
+    """Begins with the first process that is forked from it."""
+    found = Stem()
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def forked(stem: Stem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package's own processes start fast, where a process that has imported torch can be forked."""
+    for module in (neighbor, lodging, pool) if sys.platform == "linux" else ():
+        monkeypatch.setattr(module, "subprocess", stem.subprocess)
+
+
+@pytest.fixture
+def started_anew(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that is about a process's own start: it starts as it does for a user."""
+    for module in (neighbor, lodging, pool):
+        monkeypatch.setattr(module, "subprocess", subprocess)

@@ -62,6 +62,7 @@ def cheated(run: Path, isolate: bool) -> Outcome:
     return run_cell(scene_of(protocol="vanilla", cut="1", attack="cheat", isolate=isolate, epochs=1), run, quiet)
 
 
+@pytest.mark.usefixtures("started_anew")
 def test_an_attack_that_reads_the_call_stack_is_caught(tmp_path: Path) -> None:
     """In one process it is perfect; in another one it has nothing: the difference convicts it."""
     (here,), (there,) = (
@@ -115,6 +116,7 @@ def test_over_grpc_the_guess_is_that_of_one_process(tmp_path: Path, values: dict
     assert here.record.attack.notes == there.record.attack.notes
 
 
+@pytest.mark.usefixtures("started_anew")
 def test_a_process_at_the_other_end_of_grpc_that_dies_is_named() -> None:
     scene = scene_of(protocol="vanilla", cut="1")
     host = ProcessHost(brief(scene, attack=False), Outside(), quiet, Lodging())

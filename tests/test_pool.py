@@ -13,6 +13,7 @@ import pytest
 from cutlayer import sweep
 from cutlayer.folder import cell_folder
 from cutlayer.grid import grid
+from cutlayer.pool import News, Pool
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.sweep import Sweep, Unwatched, scenes, sensible_jobs
 from tests.cells import attacks
@@ -78,6 +79,16 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path: Path) -> None:
     assert (cell_folder(cells[0], tmp_path / "run") / "error.txt").is_file()
 
 
+@pytest.mark.usefixtures("started_anew")
+def test_a_worker_starts_by_itself() -> None:
+    pool = Pool(1, "cutlayer.worker")
+    try:
+        pool.give(7, {"experiment": {"attack": "none"}})
+        assert pool.news() == News(7, "lost", (1,))
+    finally:
+        pool.close()
+
+
 def test_after_its_time_no_cell_is_begun(tmp_path: Path) -> None:
     cells = cells_of("cut=1")
     for jobs in (1, 2):
@@ -87,13 +98,14 @@ def test_after_its_time_no_cell_is_begun(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("started_anew")
 def test_whoever_stops_looking_leaves_no_process_behind(tmp_path: Path) -> None:
     cells = cells_of("epochs=300", "isolate=true")
-    running: set[int] = set()
+    before, running = children(), set[int]()
 
     class Impatient(Unwatched):
         def progress(self, number: int, what: str, done: int, total: int) -> None:
-            running.update(children())
+            running.update(children() - before)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
