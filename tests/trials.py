@@ -120,7 +120,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
     settled = scene_of(case, seed, control, isolate)
     guesses: list[Guess] = []
     truths: list[Truth] = []
-    judgements: list[Judgement] = []
+    judgements: tuple[Judgement, ...] = ()
     seen: set[tuple[Kind, str]] = set()
     kind = type(settled.attack)
     observe, around = kind.observe, getattr(kind, "around", None)
@@ -129,16 +129,9 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         if truths and truth is not truths[-1]:
             # It was asked once more, about targets of a later epoch.
             guesses.clear()
-            judgements.clear()
         guesses.append(guess)
         truths.append(truth)
-        guess = _faint(guess) if control == "faint" else guess
-        if not control:
-            return Judgement(())
-        if control == "permuted":
-            truth = dataclasses.replace(truth, labels=real_labels(truth.inputs))
-        judgements.append(judge(guess, truth, thresholds))
-        return judgements[-1]
+        return Judgement(())
 
     def assembled(*arguments: Any) -> Session:
         session = assemble(*arguments)
@@ -172,8 +165,10 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         if around is not None:
             patched.enter_context(patch.object(kind, "around", passed))
         record = audit.run_cell(settled, _folder(), lambda what, done, total: None).record
+        if control:
+            judgements = tuple(_judged(guess, truths[-1], control) for guess in guesses)
     truth = truths[-1] if truths else None
-    return Trial(record, tuple(guesses), truth, tuple(judgements), frozenset(seen))
+    return Trial(record, tuple(guesses), truth, judgements, frozenset(seen))
 
 
 def attack_of(case: Case) -> Attack:
@@ -219,6 +214,14 @@ class _Zeros(Defense):
 
     def guard(self, message: Message) -> Message:
         return _zeros(message)
+
+
+def _judged(guess: Guess, truth: Truth, control: Control) -> Judgement:
+    if control == "faint":
+        guess = _faint(guess)
+    if control == "permuted":
+        truth = dataclasses.replace(truth, labels=real_labels(truth.inputs))
+    return judge(guess, truth, Thresholds())
 
 
 def _faint(guess: Guess) -> Guess:
