@@ -12,6 +12,7 @@ from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make
 from cutlayer.mistake import unknown_key
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
+_NAMING = ("attack", "under", "defense", "dataset", "aux", "transfer")
 
 
 def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
@@ -42,15 +43,24 @@ def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     empty = next((key for key, choices in axes.items() if not choices), None)
     if empty is not None:
         raise ExperimentError(f"{empty} = []: there is no value to run")
+    named = _users(axes)
     for choice in itertools.product(*axes.values()):
+        chosen = dict(zip(axes, choice, strict=True))
+        here = _users({key: [value] for key, value in chosen.items()})
         cell: dict[str, Any] = {"options": {}}
-        for key, value in zip(axes, choice, strict=True):
+        for key, value in chosen.items():
             plugin, dot, option = key.partition(".")
-            if dot:
-                cell["options"].setdefault(plugin, {})[option] = value
-            else:
+            if not dot:
                 cell[key] = value
+            # Options of a plug-in that other cells of the sweep use are no mistake here, and make no other cell.
+            elif plugin in here or plugin not in named:
+                cell["options"].setdefault(plugin, {})[option] = value
         yield cell
+
+
+def _users(axes: Mapping[str, Sequence[Any]]) -> set[str]:
+    """The plug-ins that the values of keys name."""
+    return {name for key in _NAMING for value in axes.get(key, ()) for name in str(value).split("+")}
 
 
 def _sweeps(key: str, value: object) -> bool:

@@ -79,6 +79,28 @@ def test_options_are_gathered_by_plugin_and_sweep_too() -> None:
     assert found[0].options["gaussian_noise"] == {"sigma": ".5"}
 
 
+def test_options_go_to_the_cells_of_a_sweep_that_use_them() -> None:
+    swept = grid(None, ["attack=unsplit", "defense=none,gaussian_noise", "gaussian_noise.sigma=0.1,0.5"])
+    assert values(swept, "defense", "options") == [
+        ("none", {}),
+        ("gaussian_noise", {"gaussian_noise": {"sigma": 0.1}}),
+        ("gaussian_noise", {"gaussian_noise": {"sigma": 0.5}}),
+    ]
+    both = grid(None, ["attack=unsplit,fgsm", "unsplit.rounds=1,2", "under=,sladv", "sladv.alpha=3"])
+    assert values(both, "attack", "under", "options") == [
+        ("unsplit", "", {"unsplit": {"rounds": 1}}),
+        ("unsplit", "sladv", {"unsplit": {"rounds": 1}, "sladv": {"alpha": 3}}),
+        ("unsplit", "", {"unsplit": {"rounds": 2}}),
+        ("unsplit", "sladv", {"unsplit": {"rounds": 2}, "sladv": {"alpha": 3}}),
+        ("fgsm", "", {}),
+        ("fgsm", "sladv", {"sladv": {"alpha": 3}}),
+    ]
+    # What no cell uses is left to be refused.
+    (unused,) = grid(None, ["attack=unsplit", "defense=none", "gaussian_noise.sigma=0.1"])
+    with pytest.raises(ExperimentError, match="which the experiment does not use"):
+        settle(unused)
+
+
 def test_equal_cells_are_run_once() -> None:
     assert values(grid(None, ["attack=unsplit", "seed=1,1,2"]), "seed") == [1, 2]
 
