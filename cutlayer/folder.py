@@ -7,14 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.audit import fingerprint
+from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_atomically
 from cutlayer.scene import Scene
 
 
 def run_folder(cells: Sequence[Scene]) -> Path:
-    """Where the run's records go: the experiment's name, or one made of what the cells have in common."""
+    """Where the run's records go: the experiment's name, or one made of what the cells have in common.
+
+    ``ExperimentError`` where a file stands in the way.
+    """
     first = cells[0].experiment
-    return first.out / (first.name or _named(cells))
+    run = first.out / (first.name or _named(cells))
+    for place in (run, *run.parents):
+        if place.exists() and not place.is_dir():
+            raise ExperimentError(f"the run's folder would be {run}, and {place} is a file; keys name and out")
+    return run
 
 
 def cell_folder(scene: Scene, run: Path) -> Path:

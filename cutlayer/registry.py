@@ -101,7 +101,7 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
                 f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}"
             )
         try:
-            result[name] = TypeAdapter(hints[name]).validate_python(value)
+            result[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
         except ValidationError as error:
             why = reason(error, "a list, in brackets; in a grid in double ones, as single ones sweep")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from cutlayer.attack import Attack
 from cutlayer.auxiliary import SHARE, Auxiliary
 from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
-from cutlayer.dataset import Dataset
+from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
@@ -118,9 +118,7 @@ def load_dataset(experiment: Experiment, name: str = "") -> Dataset:
     """The experiment's data, or those of another dataset ``name`` in full; loaded once a process."""
     limits = (None, None, None) if name else (experiment.train_rows, experiment.test_rows, experiment.classes)
     name = name or experiment.dataset
-    options = registry.checked(
-        registry.module("datasets", name, experiment.plugins).load, experiment.options.get(name, {}), name
-    )
+    options = registry.checked(_loader(name, experiment.plugins), experiment.options.get(name, {}), name)
     return _load(name, experiment.data_dir, tuple(sorted(options.items())), experiment.plugins, *limits)
 
 
@@ -159,6 +157,15 @@ def _load(
     test_rows: int | None,
     classes: int | None,
 ) -> Dataset:
-    module = registry.module("datasets", name, plugins)
-    dataset: Dataset = module.load(data_dir, **dict(options))
+    dataset = _loader(name, plugins)(data_dir, **dict(options))
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(f"dataset {name!r}: its load gives a {type(dataset).__name__}, it must give a Dataset")
     return dataset.of_classes(classes).limited(train_rows, test_rows)
+
+
+def _loader(name: str, plugins: Path | None) -> Callable[..., object]:
+    module = registry.module("datasets", name, plugins)
+    load: object = getattr(module, "load", None)
+    if not callable(load):
+        raise DatasetError(f"{module.__file__} must define load(data_dir), which gives a Dataset")
+    return load

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.folder import run_folder
+from cutlayer.settle import settle
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -17,3 +24,38 @@ def test_it_says_where_there_are_fewer_samples_than_asked_for() -> None:
         "targets = 17: there are only 16, all are taken",
     ]
     assert not scene_of(cut="1", protocol="vanilla").shortfalls
+
+
+@pytest.fixture
+def datasets(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "datasets").mkdir()
+    yield tmp_path / "datasets"
+    for name in [name for name in sys.modules if name.startswith("cutlayer_plugins.datasets")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "says"),
+    [
+        ("unable", "x = 1", r"unable\.py must define load\(data_dir\), which gives a Dataset"),
+        ("other", "def load(data_dir):\n    return [1]", "'other': its load gives a list, it must give a Dataset"),
+        ("bare", "def load(data_dir, *, size=1):\n    return size", "'bare': its load gives a float"),
+    ],
+)
+def test_a_dataset_of_ones_own_that_is_none_is_one_line_that_helps(
+    datasets: Path, name: str, source: str, says: str
+) -> None:
+    (datasets / f"{name}.py").write_text(source)
+    options = {"bare": {"size": 0.5}} if name == "bare" else {}
+    with pytest.raises(ExperimentError, match=says):
+        settle(make({"plugins": datasets.parent, "dataset": name, "options": options}))
+
+
+@pytest.mark.usefixtures("made")
+def test_a_file_where_the_runs_folder_would_be_is_one_line_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    asked = {"cut": "1", "protocol": "vanilla"}
+    for place in ({"out": tmp_path, "name": "taken"}, {"out": tmp_path / "taken", "name": "run"}):
+        with pytest.raises(ExperimentError, match=r"taken is a file; keys name and out"):
+            run_folder([scene_of(**asked, **place)])
+    assert run_folder([scene_of(**asked, out=tmp_path, name="free")]) == tmp_path / "free"
