@@ -133,7 +133,7 @@ def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     number = len(truth.classes)
     if claimed.dtype != torch.int64:
         raise GuessError(f"the guess at {guess.goal}: 'labels' are {claimed.dtype}, they must be torch.int64")
-    majority = torch.bincount(truth.labels).max().item() / len(claimed)
+    majority = _commonest(truth.labels)
     if not guess.relabeled:
         low, high = int(claimed.min()), int(claimed.max())
         if low < 0 or high >= number:
@@ -170,6 +170,11 @@ def _counts(labels: Tensor, claimed: Tensor, height: int, width: int) -> Tensor:
     return torch.bincount(labels * width + claimed, minlength=height * width).view(height, width)
 
 
+def _commonest(labels: Tensor) -> float:
+    """What always naming one class gets right, from 0 to 1."""
+    return torch.bincount(labels).max().item() / len(labels)
+
+
 def _confusion(guess: Guess, claimed: Tensor, truth: Truth) -> Confusion:
     number = len(truth.classes)
     counts = _counts(truth.labels, claimed, number, number)
@@ -201,7 +206,7 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     # A deployment that takes everything for the target obeys no trigger.
     blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
-    commonest = torch.bincount(truth.backdoor.labels).max().item() / len(truth.backdoor.labels)
+    commonest = _commonest(truth.backdoor.labels)
     # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys.
     best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= _ROOM else None
     scores = (
@@ -220,8 +225,8 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
     # What noise does without any attack: a training that opens the deployment to any noise is part of the attack.
     blind = honest.natural - honest.signs
-    # Only the first budget decides; and where nothing is right, or noise leaves nothing right, there is nothing to do.
-    decides = not name and min(own.natural, own.natural - blind) >= _ROOM
+    # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
+    decides = not name and own.natural - max(blind, _commonest(truth.evasion.labels)) >= _ROOM
     beside = {
         "random_signs_drop": (own.natural - own.signs, blind),
         "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),

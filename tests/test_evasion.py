@@ -98,6 +98,28 @@ def test_natural_inputs_drop_nothing_and_a_deployment_at_zero_decides_nothing() 
     assert (wrong.value, wrong.best, wrong.decides) == (0, 0, False)
 
 
+def test_a_deployment_no_better_than_naming_one_class_decides_nothing() -> None:
+    """Else an attack that ruined the training is called harmless, and a network at chance broken by any change."""
+    commonest = int(LABELS.bincount().argmax())
+    usual = commonest == LABELS
+    often = usual.double().mean().item()
+
+    def answering(right: Tensor) -> dict[str, Any]:
+        """Answers to the natural inputs that are right where ``right``, and wrong to all others."""
+        told = torch.where(right, LABELS, 1 - LABELS)
+
+        def answers(inputs: Tensor) -> Tensor:
+            return nn.functional.one_hot(told if torch.equal(inputs, INPUTS) else 1 - LABELS, 2).float()
+
+        return {"answers": answers, "honest": NETWORK}
+
+    ruined = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(usual)))["accuracy_drop"]
+    assert ruined.value == pytest.approx(often)
+    assert (ruined.decides, ruined.verdict) == (False, None)
+    whole = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(torch.ones_like(usual))))["accuracy_drop"]
+    assert (whole.value, whole.decides, whole.verdict) == (1, True, LEAK)
+
+
 def test_what_the_deployment_says_is_asked_of_the_session_not_of_its_parts() -> None:
     found = scores_of(guess_of(INPUTS), truth_of(answers=lambda inputs: NETWORK(1 - inputs)))
     share = (NETWORK(1 - INPUTS).argmax(1) == LABELS).double().mean().item()
