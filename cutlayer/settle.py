@@ -38,9 +38,16 @@ def settle(experiment: Experiment) -> list[Scene]:
     Whatever is wrong with it is an ``ExperimentError``.
     """
     try:
-        return _settle(experiment)
+        scenes = _settle(experiment)
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
+    for scene in scenes:
+        if Goal.BACKDOOR in scene.attack.threat.goals and scene.auxiliary and scene.experiment.aux == "test":
+            raise ExperimentError(
+                "aux = 'test': a backdoor is judged on the test split, images that its server would have trained on; "
+                "share, train or another dataset of these classes"
+            )
+    return scenes
 
 
 def _settle(experiment: Experiment) -> list[Scene]:

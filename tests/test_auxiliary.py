@@ -139,6 +139,20 @@ def test_a_wrong_choice_is_one_error_before_anything_is_trained() -> None:
         settled(aux="color")
 
 
+def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None:
+    values = {"attack": "surrogate_client", "options": {"surrogate_client": {"size": 2}}}
+    with pytest.raises(ExperimentError, match="aux = 'test': a backdoor is judged on the test split"):
+        settled(**values)
+    for aux in ("share", "train", "other"):
+        (scene,) = settled(**values, aux=aux)
+        assert scene.auxiliary is not None
+        assert scene.auxiliary.split is not scene.dataset.test
+    (beside,) = settled(attack="fgsm", under="surrogate_client", targets=10, options=values["options"])
+    assert beside.under is not None, "its targets are none of the images it gets"
+    # What clients plant they plant on images of their own.
+    assert settled(attack="client_backdoor", options={"client_backdoor": {"size": 2}})
+
+
 def test_labels_of_another_dataset_are_not_offered() -> None:
     both = ("aux_inputs", "aux_labels")
     assert {Knows.AUX_INPUTS, Knows.AUX_LABELS} <= set(brief(settled(offers=both)[0], attack=True).offers)

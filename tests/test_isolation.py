@@ -97,7 +97,12 @@ def test_a_watching_attack_guesses_the_same_in_either_process(tmp_path: Path) ->
             id="tampering",
         ),
         pytest.param(
-            {"attack": "surrogate_client", **TAMPERING, "offers": ["peer_architecture", "aux_inputs", "aux_labels"]},
+            {
+                "attack": "surrogate_client",
+                **TAMPERING,
+                "offers": ["peer_architecture", "aux_inputs", "aux_labels"],
+                "aux": "share",
+            },
             id="live party",
         ),
     ],

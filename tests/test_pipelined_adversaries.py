@@ -113,7 +113,8 @@ def test_a_malicious_client_is_asked_for_each_batch_once_and_in_order() -> None:
 
 def test_a_tampering_server_and_one_in_another_process_agree(tmp_path: Path) -> None:
     found = []
-    values = {"attack": "surrogate_client", "offers": ["peer_architecture", "aux_inputs", "aux_labels"], "epochs": 1}
+    offers = ["peer_architecture", "aux_inputs", "aux_labels"]
+    values = {"attack": "surrogate_client", "offers": offers, "aux": "share", "epochs": 1}
     for isolate in (False, True):
         outcome = run_cell(
             pipelined("vanilla", **values, isolate=isolate), tmp_path / str(isolate), lambda what, done, total: None

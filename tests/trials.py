@@ -29,7 +29,7 @@ from cutlayer.judge import Judgement, Truth, judge
 from cutlayer.message import Kind, Message
 from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
 from cutlayer.scene import Scene
-from cutlayer.seating import Brief
+from cutlayer.seating import Brief, make_attack
 from cutlayer.session import Session
 from cutlayer.settle import settle
 from cutlayer.threat import Goal, Knows
@@ -179,7 +179,8 @@ def attack_of(case: Case) -> Attack:
 @cache
 def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = False) -> Scene:
     """The case on the made data."""
-    targets = registry.cls("attacks", case.attack, Attack, case.plugins).setting.targets  # type: ignore[attr-defined]
+    attack = make_attack(case.attack, dict(case.options), case.plugins)
+    targets = attack.setting.targets
     experiment = make(
         {
             "attack": case.attack,
@@ -189,6 +190,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "model": "unsplit_mnist",
             "plugins": case.plugins,
             "targets": MANY if targets >= MANY else FEW,
+            "aux": "share" if Goal.BACKDOOR in attack.threat.goals else "test",
             "seed": seed,
             "isolate": isolate,
             "budget": 0 if control == "confined" else 0.3,
