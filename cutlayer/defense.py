@@ -12,10 +12,6 @@ from cutlayer.tap import Tap
 from cutlayer.threat import Seat
 
 
-class AlarmError(Exception):
-    """A defense that noticed an attack and stops the training."""
-
-
 @dataclass
 class Defense(ABC):
     """A defense of one seat. It is a dataclass; its fields are its options."""

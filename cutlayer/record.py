@@ -15,7 +15,6 @@ from cutlayer.link import parse
 
 LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
 NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
-VERDICTS = (LEAK, PARTIAL, NONE, NOT_APPLICABLE, FAILED)
 
 
 class _Part(BaseModel):
