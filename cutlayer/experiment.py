@@ -71,7 +71,9 @@ class Experiment(BaseModel):
         (Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS), description="what adversaries may know beyond the wire"
     )
     aux: str = Field(
-        "test", description="an adversary's own data: test, train, share (no client holds it), or a dataset"
+        AUTO,
+        description="an adversary's own data: test, train, share (no client holds it), or a dataset; auto: test, and "
+        "share for those that train on it what the test split judges",
     )
     aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
     share: float | None = Field(

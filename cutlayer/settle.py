@@ -65,6 +65,8 @@ def _settle(experiment: Experiment) -> list[Scene]:
         attack.check(dataset.input_shape, len(dataset.classes))
     except ValueError as error:
         raise ExperimentError(f"{experiment.attack}: {error}") from None
+    if experiment.aux == AUTO:
+        experiment = experiment.with_values(aux=attack.setting.aux)
     hands = experiment.clients + (experiment.aux == SHARE)
     if hands > len(samples.train_rows):
         there = len(samples.train_rows)

@@ -142,7 +142,8 @@ def test_a_wrong_choice_is_one_error_before_anything_is_trained() -> None:
 def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None:
     values = {"attack": "surrogate_client", "options": {"surrogate_client": {"size": 2}}}
     with pytest.raises(ExperimentError, match="aux = 'test': a backdoor is judged on the test split"):
-        settled(**values)
+        settled(**values, aux="test")
+    assert [scene.experiment.aux for scene in settled(**values)] == ["share"]
     for aux in ("share", "train", "other"):
         (scene,) = settled(**values, aux=aux)
         assert scene.auxiliary is not None

@@ -17,7 +17,7 @@ from cutlayer import papers
 from cutlayer.auxiliary import OWN_SPLITS
 from cutlayer.commands.audit import watched
 from cutlayer.dataset import DatasetError
-from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.folder import run_folder
 from cutlayer.mistake import nearest
 from cutlayer.record import FAILED, NOT_APPLICABLE
@@ -97,7 +97,7 @@ def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene]
     refused: list[ExperimentError] = []
     with console.status("settling the cells") if console.is_terminal else contextlib.nullcontext():
         for experiment in asked:
-            names = [experiment.dataset, *([] if experiment.aux in OWN_SPLITS else [experiment.aux])]
+            names = [experiment.dataset, *([] if experiment.aux in {*OWN_SPLITS, AUTO} else [experiment.aux])]
             if absent.keys() & names:
                 continue
             try:

@@ -20,7 +20,7 @@ _ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "ca
     *("steps", "leak", "partial", "options", "protocol", "model", "cut", "when"),  # shown elsewhere, or matched
 }
 # What an open value is settled to where nothing is out of the ordinary.
-_EITHER: Mapping[str, Any] = defaultdict(lambda: None, {"precision": "fp32"})
+_EITHER: Mapping[str, Any] = defaultdict(lambda: None, {"precision": "fp32", "aux": "test"})
 
 
 @dataclass(frozen=True)
