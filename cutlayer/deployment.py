@@ -110,10 +110,16 @@ def whole_model(scene: Scene, session: Session) -> nn.Sequential:
     return join(whole_parts(scene, session)).cpu()
 
 
+def replica(scene: Scene, session: Session) -> LocalHost:
+    """The server's party as ``session`` has it now, with nobody curious in its seat."""
+    host = honest_host(scene)
+    host.restore(session.host.checkpoint())
+    return host
+
+
 def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
     """The deployed network's parts in order."""
-    server = honest_host(scene)
-    server.restore(session.host.checkpoint())
+    server = replica(scene, session)
     client = session.clients[session.last or 0]
     held = {Seat.CLIENT: iter(client.parts), Seat.SERVER: iter(server.party.parts)}
     return [next(held[owner]) for owner in scene.protocol.owners]
@@ -122,24 +128,18 @@ def whole_parts(scene: Scene, session: Session) -> list[nn.Module]:
 def accuracy(scene: Scene, session: Session) -> float:
     """Of the deployment on the whole test split."""
     labels = session.samples.labels(session.samples.test_rows)
-    return (answers(scene, session).argmax(1) == labels).double().mean().item()
+    return (answers(session, replica(scene, session)).argmax(1) == labels).double().mean().item()
 
 
-def answers(scene: Scene, session: Session, change: Change | None = None, rows: Tensor | None = None) -> Tensor:
-    """The deployment's logits for its test split, or other ``rows``, changed first: through the defenses, past nobody
-    curious.
-    """
-    replica = honest_host(scene)
-    replica.restore(session.host.checkpoint())
-    return session.predictions(session.samples.test_rows if rows is None else rows, replica, change)
+def answers(session: Session, server: Host, change: Change | None = None, rows: Tensor | None = None) -> Tensor:
+    """The logits for the test split, or other ``rows``, changed first: through the defenses, from a ``replica``."""
+    return session.predictions(session.samples.test_rows if rows is None else rows, server, change)
 
 
-def answers_to(scene: Scene, session: Session, inputs: Tensor) -> Tensor:
-    """The deployment's logits for ``inputs`` [n, ...] that take the place of the targets, in their order."""
-    replica = honest_host(scene)
-    replica.restore(session.host.checkpoint())
+def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> Tensor:
+    """The logits for ``inputs`` [n, ...] that take the place of ``rows``, the targets, in their order."""
     parts = iter(torch.split(inputs, _CHUNK))
-    return session.predictions(scene.target_rows, replica, lambda natural: next(parts), _CHUNK)
+    return session.predictions(rows, server, lambda natural: next(parts), _CHUNK)
 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
@@ -148,7 +148,7 @@ def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
     rows = scene.samples.validation_rows
     if not len(rows):
         return found
-    logits, labels = answers(scene, session, rows=rows), scene.samples.labels(rows)
+    logits, labels = answers(session, replica(scene, session), rows=rows), scene.samples.labels(rows)
     right = (logits.argmax(1) == labels).double().mean().item()
     update = {"validation_loss": task_loss(logits, labels).item(), "validation_accuracy": right}
     return found.model_copy(update=update)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cutlayer.backdoor import BackdoorTruth, Unattacked
-from cutlayer.deployment import answers, answers_to, assemble, honest_host, whole_parts
+from cutlayer.deployment import answers, answers_to, assemble, honest_host, replica, whole_parts
 from cutlayer.evasion import Answers, EvasionTruth
 from cutlayer.handover import Keeper
 from cutlayer.judge import Truth
@@ -36,8 +36,9 @@ def honest(scene: Scene, clean: nn.Sequential | None) -> Honest | None:
         return None
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper, clean)
-    triggered = Unattacked(partial(answers, scene, session), scene.samples.labels(scene.samples.test_rows))
-    return Honest(triggered, partial(answers_to, scene, session))
+    server = replica(scene, session)
+    triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
+    return Honest(triggered, partial(answers_to, session, server, scene.target_rows))
 
 
 def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:
@@ -54,15 +55,15 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
         inputs=samples.inputs(samples.test_rows),
         labels=samples.labels(samples.test_rows),
     )
-    backdoor = None
+    backdoor, server = None, replica(scene, session)
     if beside:
-        backdoor = BackdoorTruth(partial(answers, scene, session), beside.triggered, model.labels)
+        backdoor = BackdoorTruth(partial(answers, session, server), beside.triggered, model.labels)
     inputs, labels = samples.inputs(rows), samples.labels(rows)
     evasion = None
     if scene.budgets:
         reaches = {budget.name: budget for budget in scene.budgets}
         evasion = EvasionTruth(
-            answers=partial(answers_to, scene, session),
+            answers=partial(answers_to, session, server, scene.target_rows),
             honest=beside.answers if beside else None,
             budgets=reaches,
             parts=model.parts,
