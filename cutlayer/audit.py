@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cutlayer.aftermath import aftermath
 from cutlayer.attack import Guess, TamperingAttack
-from cutlayer.attacked import deployed, deployed_key, keep_attacked
+from cutlayer.attacked import attacked_key, deployed, deployed_key, keep_attacked
 from cutlayer.deployment import (
     CARRIERS,
     accuracy,
@@ -74,7 +74,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
         finally:
             host.close()
     except NotOfferedError as error:
-        return _not_applicable(record, str(error))
+        return _not_applicable(record, _refusal(scene, error))
     done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
     return Outcome(done, outcome.images)
 
@@ -219,8 +219,11 @@ def _judgements(
 
 
 def shared(scene: Scene) -> tuple[str, ...]:
-    """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
-    return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
+    """The keys of the victims that the cell leaves for others, or finds: what is attacked, what stands beside it."""
+    attended = attends_training(scene)
+    # What an attack makes of a training that it attends is kept for attacks on the deployment, and for no other ones.
+    own = attacked_key(scene) if attended and scene.budgets else "" if attended else deployed_key(scene)
+    return tuple(filter(None, (own, key(scene) if _compared(scene) else "")))
 
 
 def attends_training(scene: Scene) -> bool:
@@ -265,6 +268,15 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
     return Outcome(
         record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {}
     )
+
+
+def _refusal(scene: Scene, error: NotOfferedError) -> str:
+    """Why the attack does not apply; with all that ``offers`` must name where that is the reason."""
+    threat = scene.attack.threat
+    missing = threat.knows - set(brief(scene, attack=True).offers)
+    if not missing - set(scene.experiment.offers):
+        return str(error)
+    return f"{error}: offers={','.join(sorted(threat.knows - set(scene.protocol.exposes[threat.seat])))}"
 
 
 def _published(scene: Scene) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from cutlayer.attack import Attack
+from cutlayer.attacked import attacked_key
 from cutlayer.audit import attends_training, shared
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
@@ -50,9 +51,10 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
             spent = attacks[alike].seconds(scene)
+            # Training under attack is part of the attack's pace.
             for whom in set(shared(scene)) - trained:
                 trained.add(whom)
-                spent += training_seconds(scene, run, paces)
+                spent += 0.0 if whom == attacked_key(scene) else training_seconds(scene, run, paces)
         except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
             spent = 0.0
         seconds.append(spent)

@@ -67,9 +67,14 @@ class EvasionTruth:
         """The deployment's predictions for the targets as they are, int64 [n]."""
         return self.answers(self.natural).argmax(1)
 
+    @cached_property
+    def _honest_before(self) -> Tensor:
+        assert self.honest is not None
+        return self.honest(self.natural).argmax(1)
+
     def accuracies(self, answers: Answers, budget: Budget) -> Accuracies:
-        """Of one deployment: with noise drawn several times where there are few targets."""
-        natural = self.before if answers is self.answers else answers(self.natural).argmax(1)
+        """Of one of the two deployments: with noise drawn several times where there are few targets."""
+        natural = self.before if answers is self.answers else self._honest_before
         return Accuracies(
             natural=_share(natural == self.labels),
             signs=self._under_noise(answers, budget, signs=True),

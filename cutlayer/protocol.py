@@ -66,7 +66,8 @@ class Protocol(ABC):
         cuts = [*given, *self.default_cuts[len(self.default_cuts) + len(given) - wanted :]]
         if len(cuts) != wanted:
             raise CutError(
-                f"{type(self).__name__} has {wanted} cuts, {len(given)} are given: {', '.join(map(str, given))}"
+                f"{type(self).__name__} takes {wanted} cut{'s' if wanted > 1 else ''}, given are {len(given)}: "
+                f"{', '.join(map(str, given))}"
             )
         return tuple(cut_index(model, cut) for cut in cuts)
 

@@ -42,12 +42,22 @@ def settle(experiment: Experiment) -> list[Scene]:
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
     for scene in scenes:
-        if Goal.BACKDOOR in scene.attack.threat.goals and scene.auxiliary and scene.experiment.aux == "test":
-            raise ExperimentError(
-                "aux = 'test': a backdoor is judged on the test split, images that its server would have trained on; "
-                "share, train or another dataset of these classes"
-            )
+        _check_judged(scene)
     return scenes
+
+
+def _check_judged(scene: Scene) -> None:
+    """``ExperimentError`` where an adversary has what its guess is judged on."""
+    experiment, threat = scene.experiment, scene.attack.threat
+    told = {Goal.BACKDOOR: "a backdoor", Goal.MODEL: "a stolen model"}
+    judged = [name for goal, name in told.items() if goal in threat.goals]
+    if judged and scene.auxiliary and experiment.aux == "test":
+        raise ExperimentError(
+            f"aux = 'test': {judged[0]} is judged on the test split, samples that its adversary would have trained on; "
+            "share, train or another dataset of these classes"
+        )
+    if Goal.INPUTS in threat.goals and Knows.NATURAL_INPUTS in threat.knows:
+        raise ExperimentError(f"{experiment.attack} declares natural_inputs, which are what it is to guess")
 
 
 def _settle(experiment: Experiment) -> list[Scene]:

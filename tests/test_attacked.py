@@ -108,7 +108,7 @@ def test_honest_training_beside_an_attacked_one_is_trained_once_and_estimated(tm
     plain, under, sladv = scene_of("fgsm"), scene_of("fgsm", under="sladv"), scene_of("sladv")
     assert shared(plain) == (key(plain),)
     assert shared(under) == (attacked_key(sladv), key(plain))
-    assert shared(sladv) == (key(plain),), "the one that it attends is its own"
+    assert shared(sladv) == (attacked_key(sladv), key(plain)), "what it attends it leaves behind"
     cells = [sladv, scene_of("sladv", options={"sladv": {"alpha": 3.0}})]
     with patch.object(estimate, "training_seconds", return_value=1000.0):
         assert [seconds > 1000 for seconds in estimate.estimates(cells, tmp_path)] == [True, False]

@@ -250,6 +250,7 @@ def test_an_attack_that_can_be_asked_at_any_time_is_judged_after_every_epoch(tmp
     unoffered = cell(tmp_path, **values)
     assert (unoffered.status, unoffered.course) == ("not applicable", ())
     assert "does not offer aux_inputs, aux_labels (key offers; an aux of another dataset has" in unoffered.reason
+    assert unoffered.reason.endswith(": offers=aux_inputs,aux_labels")
 
 
 @pytest.mark.usefixtures("made")

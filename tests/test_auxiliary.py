@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from cutlayer import scene
+from cutlayer.attacks.unsplit import UnSplit
 from cutlayer.auxiliary import Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError, Split
 from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.grants import Outside
 from cutlayer.settle import settle
-from cutlayer.threat import Knows, NotOfferedError
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel
 from cutlayer.victim import key
 from tests.scenes import PLUGINS
 
@@ -152,6 +153,19 @@ def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None
     assert beside.under is not None, "its targets are none of the images it gets"
     # What clients plant they plant on images of their own.
     assert settled(attack="client_backdoor", options={"client_backdoor": {"size": 2}})
+
+
+@pytest.mark.parametrize(
+    ("goal", "knows", "said"),
+    [
+        (Goal.MODEL, Knows.AUX_INPUTS, "aux = 'test': a stolen model is judged on the test split"),
+        (Goal.INPUTS, Knows.NATURAL_INPUTS, "unsplit declares natural_inputs, which are what it is to guess"),
+    ],
+)
+def test_nobody_is_handed_what_the_guess_is_judged_on(goal: Goal, knows: Knows, said: str) -> None:
+    threat = ThreatModel(Seat.SERVER, frozenset({goal}), frozenset({knows}))
+    with patch.object(UnSplit, "threat", threat), pytest.raises(ExperimentError, match=said):
+        settled(attack="unsplit")
 
 
 def test_labels_of_another_dataset_are_not_offered() -> None:

@@ -47,5 +47,10 @@ def test_a_party_that_is_added_to_a_trial_gets_its_plan(tmp_path: Path) -> None:
     make_certs(tmp_path, ["alice"], [], 7443, 1, quiet)
     plan = (tmp_path / "server" / "plan.toml").read_text() + "decay = 0.5\n"
     (tmp_path / "server" / "plan.toml").write_text(plan)
+    with pytest.raises(
+        ExperimentError, match=r"alice/certificate.pem is there already and is not overwritten: name new"
+    ):
+        make_certs(tmp_path, ["tom", "alice"], [], 7443, 1, quiet)
+    assert not (tmp_path / "tom").exists(), "half of what was asked for"
     make_certs(tmp_path, ["tom"], [], 7443, 1, quiet)
     assert (tmp_path / "tom" / "plan.toml").read_text() == plan

@@ -222,7 +222,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"clients": 45}, "clients = 45: there are only 44 training samples"),
         ({"cut": "conw"}, "no block 'conw' to cut after, did you mean 'conv'?; blocks: conv, norm"),
         ({"cut": "7"}, "cuts go from 0 to 6"),
-        ({"cut": "1:2"}, "Vanilla has 1 cuts, 2 are given: 1, 2"),
+        ({"cut": "1:2"}, "Vanilla takes 1 cut, given are 2: 1, 2"),
         ({"protocol": "u_shaped", "cut": "4:1"}, "4, 1 are not in ascending order"),
         ({"plugins": "nowhere"}, "plugins = 'nowhere' is not a folder"),
         ({"weights": "none.safetensors"}, "weights = 'none.safetensors': there is no such file"),

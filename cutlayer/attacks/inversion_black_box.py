@@ -53,7 +53,7 @@ class InversionBlackBox(Attack):
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        # So few steps at the published rate leave the decoder unfinished: on MNIST 24 dB at conv1, with this one 36.
+        # So few steps at the published rate leave the decoder unfinished.
         "quick": {"queries": 5000, "epochs": 20, "halve_every": 4, "learning_rate": 0.01},
         "rehearsal": {"queries": 200, "epochs": 1},
     }

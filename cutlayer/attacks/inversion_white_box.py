@@ -48,7 +48,7 @@ class InversionWhiteBox(Attack):
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        # On MNIST as good as the published steps in a fifth of them.
+        # A fifth of the published steps, larger ones.
         "quick": {"iterations": 1000, "learning_rate": 0.05},
         "rehearsal": {"iterations": 20},
     }

@@ -44,7 +44,7 @@ class UnSplit(Attack):
       can undo them, so that runs as published may end in negatives. With ``bounds="unit"``, once the first fifth of the
       rounds is over, images are turned and scaled to [0, 1] (``inversion.fit_range``), held there, and scaled again in
       the end. It takes the inputs' range, which is no secret, and equation 1's taste for dark images, which is wrong
-      where inputs are bright rather than dark; measured on MNIST, Fashion-MNIST and digits.
+      where inputs are bright rather than dark.
     * ``quick`` is not a share of the published setting but ours (``presets``), chosen on MNIST with seeds 101 to 103.
       What it and its parts reach with other seeds is kept as records: docs/results/unsplit.md, *Fewer steps*.
     """

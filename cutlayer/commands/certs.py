@@ -52,6 +52,9 @@ def make_certs(
             raise ExperimentError(f"client {name!r}: every client needs a name of its own, and not {SERVER!r}")
         if not NAME.fullmatch(name):
             raise ExperimentError(f"{name!r} cannot be a party's name: letters, digits, dots, dashes, at most 63")
+        held = folder / name / "certificate.pem"
+        if held.exists():
+            raise ExperimentError(f"{held} is there already and is not overwritten: name new parties only")
     try:
         authority, key = _authority(folder / AUTHORITY, days, console)
         local = ["localhost", "127.0.0.1", "::1"]

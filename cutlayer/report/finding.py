@@ -50,6 +50,8 @@ class Row:
     verdict: str | None
     seed_verdicts: tuple[str, ...]
     beats_blind: bool | None
+    undecided: int
+    """Seeds where it decides nothing, though in others it does: they are left out of all values here."""
 
 
 def _gain(row: Row) -> float:
@@ -205,13 +207,17 @@ def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
 
 
 def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
+    decides = any(score.decides for score in scores)
+    # The mean over seeds of which some are told apart from a blind guess and others cannot be is that of no attack.
+    told = [score for score in scores if score.decides] if decides else scores
+    undecided, scores = len(scores) - len(told), told
     one, advantage = scores[0], spread(score.advantage for score in scores)
     value, blind = spread(s.value for s in scores), spread(s.blind for s in scores)
-    decides = any(score.decides for score in scores)
     said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
     return Row(
         one.goal, one.metric, one.guess, decides, value, blind, advantage,
-        _verdict(said, advantage, thresholds) if decides else None, said, _beats(value, blind, advantage, one),
+        _verdict(said, advantage, thresholds) if decides else None, said,
+        _beats(value, blind, advantage, one), undecided,
     )  # fmt: skip
 
 

@@ -160,6 +160,7 @@ def compared(row: Row) -> str:
     """One result beside its blind value, in a clause."""
     what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
     seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
+    seeds += f", nothing decided in {row.undecided} more" if row.undecided else ""
     if row.goal == "backdoor":
         if row.beats_blind is False:
             return f"{what} {value} is no more than without the attack or the trigger ({blind}{seeds})"

@@ -5,7 +5,9 @@ from pathlib import Path
 from cutlayer.report.evidence import read_run
 from cutlayer.report.finding import findings
 from cutlayer.report.panel import panels
+from cutlayer.report.wording import compared
 from tests.report.made_run import made_record, save, score
+from tests.report.test_page import page_of
 
 
 def test_seeds_that_disagree_are_judged_by_their_mean(tmp_path: Path) -> None:
@@ -50,3 +52,16 @@ def test_of_several_deciding_metrics_the_one_that_fares_best_speaks(tmp_path: Pa
     ]
     save(tmp_path, record)
     assert [row.metric for row in findings(read_run(tmp_path))[0].deciding] == ["ssim_stretched", "accuracy"]
+
+
+def test_seeds_where_nothing_can_be_decided_are_counted_and_in_no_mean(tmp_path: Path) -> None:
+    for seed, decides in ((1, True), (2, False), (3, True)):
+        record = made_record("unsplit", 1, seed, 0.5)
+        best = 1.0 if decides else None
+        record["scores"] = [score("backdoor", "attack_success", 0.5 if decides else 1.0, 0.1, best, decides)]
+        save(tmp_path, record)
+    (row,) = findings(read_run(tmp_path))[0].rows
+    assert row.value is not None
+    assert (row.value.mean, row.value.count, row.undecided) == (0.5, 2, 1)
+    assert "mean of 2 seeds, nothing decided in 1 more" in compared(row)
+    assert "nothing decided in 1 more seed" in page_of(tmp_path).text
