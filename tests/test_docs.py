@@ -92,12 +92,15 @@ def check_experiment(experiment: Experiment) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, with the example attack among its plug-ins and the experiments at hand."""
+    """A folder to stand in, with the examples of the pages among its plug-ins and the experiments at hand."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plugins" / "attacks").mkdir(parents=True)
-    (tmp_path / "plugins" / "attacks" / f"{EXAMPLE}.py").write_text(
-        blocks(text("docs/adding-an-attack.md"), "python")[0]
-    )
+    own = text("docs/your-own.md")
+    examples = dict(zip(re.findall(r"`([\w/]+\.py)`:\n\n```python", own), blocks(own, "python"), strict=True))
+    assert len(examples) == 3
+    examples[f"plugins/attacks/{EXAMPLE}.py"] = blocks(text("docs/adding-an-attack.md"), "python")[0]
+    for place, block in examples.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(block)
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     return tmp_path
 
@@ -178,6 +181,15 @@ def test_the_example_attack_keeps_the_contract(folder: Path) -> None:
     for case in made["CASES"]:
         for check in contract.CHECKS:
             made["test_it_keeps_the_contract"](case, check)
+
+
+def test_the_examples_of_ones_own_run_as_their_page_says(folder: Path) -> None:
+    (folder / "loans.csv").write_text("id,name,age,default\n" + "".join(f"{n},n{n},{n},{n % 2}\n" for n in range(40)))
+    said = [command for command in commands(text("docs/your-own.md")) if "scans" not in command]
+    for command, cells in zip(said, (3, 2, 3), strict=True):
+        records = sweep.audit(*shlex.split(command)[2:], *SMALL, *SHORT)
+        assert [(record.status, record.reason) for record in records if record.status != DONE] == []
+        assert len(records) == cells, command
 
 
 def test_the_use_from_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,129 @@
+"""Tables of one's own: what becomes a feature, how rows are split, what cannot be learned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+import torch
+from pyarrow import parquet
+
+from cutlayer.dataset import DatasetError
+from cutlayer.datasets import table
+from cutlayer.experiment import make
+from cutlayer.settle import settle
+
+ROWS = "age,job,owner,default\n"
+
+
+def written(path: Path, rows: int = 20, start: int = 0, head: str = ROWS) -> Path:
+    jobs = ("nurse", "clerk")
+    lines = (f"{20 + n},{jobs[n % 2]},{'true' if n % 4 else 'false'},{'yes' if n % 5 else 'no'}" for n in range(rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + "\n".join(list(lines)[start:]) + "\n")
+    return path
+
+
+def test_numbers_are_scaled_by_the_training_rows_and_words_become_features(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv", 11)
+    (tmp_path / "test.csv").write_text(f"{ROWS}25,clerk,true,no\n99,pilot,false,yes\n")
+    found = table.load(tmp_path, label="default")
+    assert found.features == ("age", "job=clerk", "job=nurse", "owner")
+    assert found.classes == ("no", "yes")
+    assert found.train.inputs[:, 0].tolist() == pytest.approx([n / 10 for n in range(11)])
+    assert found.train.inputs[1].tolist() == pytest.approx([0.1, 1, 0, 1])
+    # A word that no training row has is none of the known ones; a number beyond theirs is clipped.
+    assert found.test.inputs.tolist() == [[0.5, 1, 0, 1], [1, 0, 0, 0]]
+    assert (found.train.labels[:6].tolist(), found.test.labels.tolist()) == ([0, 1, 1, 1, 1, 0], [0, 1])
+    assert found.source == str(tmp_path)
+
+
+def test_a_single_file_is_split_by_seed_in_either_format(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv")
+    first, other = (table.load(path, label="default", split_seed=seed) for seed in (0, 1))
+    assert first.test.labels.bincount().tolist() == [1, 3]
+    assert len(first.train) == 16
+    assert not torch.equal(first.test.inputs, other.test.inputs)
+    ages, jobs = list(range(20, 40)), ["nurse", "clerk"] * 10
+    columns = {"age": ages, "job": pyarrow.array(jobs).dictionary_encode(), "owner": [n % 4 > 0 for n in range(20)]}
+    parquet.write_table(pyarrow.table({**columns, "default": [n % 5 > 0 for n in range(20)]}), tmp_path / "all.parquet")
+    same = table.load(tmp_path / "all.parquet", label="default")
+    assert (same.features, same.classes) == (first.features, ("False", "True"))
+    assert torch.equal(same.train.inputs, first.train.inputs)
+    assert torch.equal(same.test.labels, first.test.labels)
+
+
+def test_columns_that_are_dropped_are_no_features(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv")
+    assert table.load(path, label="default", drop="age+owner").features == ("job=clerk", "job=nurse")
+    assert table.load(path, label="job", drop="age").classes == ("clerk", "nurse")
+
+
+def test_it_is_split_by_any_model_for_tables(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv")
+    (scene, *_) = settle(make({"dataset": "table", "data_dir": path, "options": {"table": {"label": "default"}}}))
+    assert (scene.experiment.model, scene.dataset.input_shape) == ("dense", (4,))
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "options", "said"),
+    [
+        (
+            ROWS,
+            "1,a,true,x\n,b,true,y",
+            {},
+            r"column 'age' is empty in 2 of 4 rows: fill them, or leave .* table.drop=age",
+        ),
+        (ROWS, ",a,true,x\n2,b,true,y", {"label": "age"}, "column 'age', which is to be predicted, is empty in 2 rows"),
+        (ROWS, "1,a,true,x\n2,b,true,x", {}, "column 'default' has 1 different values: classes are 2 to 1000"),
+        (ROWS, "inf,a,true,x\n2,b,true,y", {}, "column 'age' has values that are not finite"),
+        (ROWS, "2026-01-01,a,true,x\n2026-01-02,b,true,y", {}, r"column 'age' is date32\[day\]: numbers, words and"),
+        (ROWS, "1,a,true,x\n2,b,true,y", {"label": "yes"}, "there is no column 'yes'; columns are age, job, owner"),
+        (ROWS, "1,a,true,x\n2,b,true,y", {"label": ""}, "which column is to be predicted.; columns are age, job"),
+        (ROWS, "1,a,true,x\n2,b,true,y", {"drop": "sex"}, "table.drop names 'sex', which is no column"),
+        (ROWS, "1,a,true,x\n2,b,true,y", {"drop": "default"}, "table.drop names 'default', which is the label"),
+        (ROWS, "1,a,true,x\n2,b,true,y", {"drop": "age+job+owner"}, "there is no column beside 'default'"),
+        (ROWS, "", {}, "has no rows"),
+        ("a,a\n", "1,2\n3,4", {}, "has two columns of one name: a, a"),
+        (ROWS, "1,a", {}, "cannot be read: .*Expected 4 columns, got 2"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_one_clear_error(
+    head: str, body: str, options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "all.csv"
+    path.write_text(head + f"{body}\n" * 2 if body else head)
+    with pytest.raises(DatasetError, match=said):
+        table.load(path, **{"label": "default", **options})
+
+
+def test_a_class_of_a_single_row_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv", 3)
+    with pytest.raises(DatasetError, match="default = no stands in one row"):
+        table.load(path, label="default")
+
+
+def test_too_many_words_are_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    path.write_text("name,default\n" + "".join(f"n{n},{n % 2}\n" for n in range(300)))
+    with pytest.raises(DatasetError, match="column 'name' has 240 different words, more than 100: fill them, or leave"):
+        table.load(path, label="default")
+
+
+def test_places_without_a_table_are_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    written(tmp_path / "half" / "train.csv")
+    written(tmp_path / "off" / "train.csv")
+    (tmp_path / "off" / "test.csv").write_text("age,default\n1,yes\n")
+    for place, said in {
+        "notes.txt": "is neither a .csv nor a .parquet file",
+        "nowhere": "is neither a file nor a folder",
+        "half": "must have one test.csv or test.parquet, and has 0",
+        "off": "are age, default, those of train age, job, owner, default",
+    }.items():
+        with pytest.raises(DatasetError, match=said):
+            table.load(tmp_path / place, label="default")
+    with pytest.raises(DatasetError, match="needs data_dir=FILE"):
+        table.load()
