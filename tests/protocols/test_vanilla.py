@@ -64,7 +64,7 @@ def test_a_prediction_changes_no_party():
 
 def test_needs_one_cut():
     protocol = victim("vanilla", ("relu1",)).protocol
-    with pytest.raises(ValueError, match="1 cuts, 2 are given"):
+    with pytest.raises(ValueError, match="takes 1 cut, given are 2"):
         victim("vanilla", ("relu1", "relu2"))
     with pytest.raises(ValueError, match="1 cuts, 0 are given"):
         victim("vanilla", ())
