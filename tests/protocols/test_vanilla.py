@@ -66,6 +66,6 @@ def test_needs_one_cut():
     protocol = victim("vanilla", ("relu1",)).protocol
     with pytest.raises(ValueError, match="takes 1 cut, given are 2"):
         victim("vanilla", ("relu1", "relu2"))
-    with pytest.raises(ValueError, match="1 cuts, 0 are given"):
+    with pytest.raises(ValueError, match="takes 1 cut, given are 0"):
         victim("vanilla", ())
     assert protocol.default_cuts == ()
