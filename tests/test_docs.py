@@ -13,16 +13,19 @@ import pytest
 import typer.main
 
 from cutlayer import registry, sweep
+from cutlayer.attack import Attack
 from cutlayer.cli import _experiment, app
-from cutlayer.commands.explain import explanation
+from cutlayer.commands.explain import explanation, suggested
 from cutlayer.commands.reproduce import paper
 from cutlayer.defending import make_defenses
+from cutlayer.deployment import brief
 from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
 from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.seating import make_attack
+from cutlayer.settle import settle
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials
 
@@ -181,6 +184,13 @@ def test_the_example_attack_keeps_the_contract(folder: Path) -> None:
     for case in made["CASES"]:
         for check in contract.CHECKS:
             made["test_it_keeps_the_contract"](case, check)
+
+
+@pytest.mark.parametrize("name", registry.names("attacks"))
+def test_what_explain_suggests_offers_all_that_the_attack_needs(name: str) -> None:
+    given = suggested(name, registry.cls("attacks", name, Attack), None)  # type: ignore[type-abstract]
+    scene, *_ = settle(grid(*_experiment(given))[0])
+    assert scene.attack.threat.knows <= set(brief(scene, attack=True).offers)
 
 
 def test_the_examples_of_ones_own_run_as_their_page_says(folder: Path) -> None:

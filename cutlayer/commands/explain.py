@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import shlex
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -19,8 +20,9 @@ from rich.text import Text
 from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.defense import Defense
-from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.mistake import nearest
+from cutlayer.seating import make_protocol
 from cutlayer.threat import Knows, ThreatModel
 
 
@@ -50,12 +52,21 @@ def explanation(name: str, plugins: Path | None) -> Group:
     for folder, parent in (("attacks", Attack), ("defenses", Defense)):
         if name in registry.names(folder, plugins):
             kind = registry.cls(folder, name, parent, plugins)
-            return Group(*_explained(kind), *_options(kind))
+            return Group(*_explained(name, kind, plugins), *_options(kind))
     known = [*registry.names("attacks", plugins), *registry.names("defenses", plugins)]
     raise ExperimentError(f"no attack or defense {name!r}{nearest(name, known)}; one of {', '.join(known)}")
 
 
-def _explained(kind: type) -> Iterator[Text | Padding]:
+def suggested(name: str, kind: type[Attack], plugins: Path | None) -> list[str]:
+    """What to give `cutlayer audit` for the attack to apply where it runs by default."""
+    threat, given = kind().threat, [f"attack={name}"]
+    exposed = make_protocol(kind.setting.protocol, plugins).exposes[threat.seat]
+    if threat.knows - exposed - set(make({}).offers):
+        given.append(f"offers={','.join(sorted(threat.knows - exposed))}")
+    return [*given, *([f"plugins={plugins}"] if plugins else [])]
+
+
+def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | Padding]:
     yield Text(kind.__name__, style="bold")
     yield Text(getattr(kind, "paper", ""), style="italic")
     yield Padding(Text(getattr(kind, "plain", "")), (1, 0))
@@ -67,6 +78,7 @@ def _explained(kind: type) -> Iterator[Text | Padding]:
             "needs to know": ", ".join(sorted(threat.knows)) or "nothing beyond the wire",
             "conduct": _conduct(threat),
             "runs by default": f"in {kind.setting.protocol}, {kind.setting.when} the training",
+            "to try it": shlex.join(["cutlayer", "audit", *suggested(name, kind, plugins)]),
         }
         for what, said in lines.items():
             yield Text.assemble((f"{what}: ", "bold"), said)
