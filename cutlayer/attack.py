@@ -51,8 +51,6 @@ class Setting:
     """How many target samples from the test split; 0: the first of each class."""
     target_batch: int = 0
     """Samples in one message; 0: all in one."""
-    aux: str = "test"
-    """Where the adversary's own data comes from."""
     cuts: int = 3
     """How many of a model's suggested cuts are worth a cell each when none is given."""
 

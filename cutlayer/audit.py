@@ -24,6 +24,7 @@ from cutlayer.deployment import (
     measured,
     whole_model,
 )
+from cutlayer.experiment import OFFERABLE
 from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
@@ -219,11 +220,14 @@ def _judgements(
 
 
 def shared(scene: Scene) -> tuple[str, ...]:
-    """The keys of the victims that the cell leaves for others, or finds: what is attacked, what stands beside it."""
-    attended = attends_training(scene)
-    # What an attack makes of a training that it attends is kept for attacks on the deployment, and for no other ones.
-    own = attacked_key(scene) if attended and scene.budgets else "" if attended else deployed_key(scene)
-    return tuple(filter(None, (own, key(scene) if _compared(scene) else "")))
+    """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
+    return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
+
+
+def left(scene: Scene) -> tuple[str, ...]:
+    """The key of the victim that the cell's attack leaves for others, which it trains in any case."""
+    kept = attends_training(scene) and scene.budgets and scene.experiment.when == "after"
+    return (attacked_key(scene),) if kept else ()
 
 
 def attends_training(scene: Scene) -> bool:
@@ -274,9 +278,10 @@ def _refusal(scene: Scene, error: NotOfferedError) -> str:
     """Why the attack does not apply; with all that ``offers`` must name where that is the reason."""
     threat = scene.attack.threat
     missing = threat.knows - set(brief(scene, attack=True).offers)
-    if not missing - set(scene.experiment.offers):
+    wanted = threat.knows - scene.protocol.exposes[threat.seat]
+    if not missing - set(scene.experiment.offers) or not wanted.issubset(OFFERABLE):
         return str(error)
-    return f"{error}: offers={','.join(sorted(threat.knows - set(scene.protocol.exposes[threat.seat])))}"
+    return f"{error}: offers={','.join(sorted(wanted))}"
 
 
 def _published(scene: Scene) -> Any:

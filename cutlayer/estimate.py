@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from cutlayer import victim
 from cutlayer.attack import Attack
-from cutlayer.attacked import attacked_key
-from cutlayer.audit import attends_training, shared
+from cutlayer.audit import attends_training, left, shared
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
 from cutlayer.deployment import assemble, brief, honest_host
@@ -51,22 +51,24 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
             spent = attacks[alike].seconds(scene)
-            # Training under attack is part of the attack's pace.
             for whom in set(shared(scene)) - trained:
                 trained.add(whom)
-                spent += 0.0 if whom == attacked_key(scene) else training_seconds(scene, run, paces)
+                spent += training_seconds(scene, run, paces, whom)
+            trained.update(left(scene))
         except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
             spent = 0.0
         seconds.append(spent)
     return seconds
 
 
-def training_seconds(scene: Scene, run: Path, paces: dict[str, float]) -> float:
-    """What training the scene's victim will still take; 0 where it is there already.
+def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str = "") -> float:
+    """What training the scene's victim will still take, or its victim ``whom``; 0 where it is there already.
 
-    ``paces`` keeps the seconds of a step, which are those of any other seed.
+    One that an attack attends is taken to be as fast as an honest one. ``paces`` keeps the seconds of a step, which are
+    those of any other seed.
     """
-    steps = steps_to_train(scene, run)
+    own = whom in ("", victim.key(scene))
+    steps = steps_to_train(scene, run) if own else 0 if victim.trained(whom, run) else victim.all_steps(scene)
     if not steps:
         return 0.0
     alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))

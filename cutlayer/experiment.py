@@ -44,7 +44,9 @@ class Experiment(BaseModel):
     name: str = Field("", description="the run's folder under `out`; empty: after the file, or dataset and model")
     out: Path = Field(Path("runs"), description="where run folders go")
     dataset: str = Field("digits", description="a dataset plug-in")
-    data_dir: Path | None = Field(None, description="folder with the data's files; without it, the Hugging Face hub")
+    data_dir: Path | None = Field(
+        None, description="folder with the data's files, or a table's file; without it, the Hugging Face hub"
+    )
     train_rows: int | None = Field(None, ge=1, description="use only so many training rows")
     test_rows: int | None = Field(None, ge=1, description="use only so many test rows")
     classes: int | None = Field(None, ge=2, description="use only so many classes, the first ones")

@@ -101,7 +101,11 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
                 f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}"
             )
         try:
-            result[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
+            hint = hints.get(name, Any)
+            # Whoever wrote 7 for a word meant that word: a column of a table may be named so.
+            result[name] = TypeAdapter(hint).validate_python(
+                str(value) if hint is str and type(value) is int else value
+            )
         except ValidationError as error:
             why = reason(error, "a list, in brackets; in a grid in double ones, as single ones sweep")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None

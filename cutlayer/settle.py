@@ -42,22 +42,36 @@ def settle(experiment: Experiment) -> list[Scene]:
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
     for scene in scenes:
-        _check_judged(scene)
+        for attacked in filter(None, (scene, scene.under)):
+            _check_judged(attacked)
     return scenes
 
 
 def _check_judged(scene: Scene) -> None:
     """``ExperimentError`` where an adversary has what its guess is judged on."""
     experiment, threat = scene.experiment, scene.attack.threat
-    told = {Goal.BACKDOOR: "a backdoor", Goal.MODEL: "a stolen model"}
-    judged = [name for goal, name in told.items() if goal in threat.goals]
-    if judged and scene.auxiliary and experiment.aux == "test":
+    judged = _judged(scene.attack)
+    if judged and experiment.aux == "test":
         raise ExperimentError(
-            f"aux = 'test': {judged[0]} is judged on the test split, samples that its adversary would have trained on; "
+            f"aux = 'test': {judged} is judged on the test split, samples that its adversary would have trained on; "
             "share, train or another dataset of these classes"
         )
     if Goal.INPUTS in threat.goals and Knows.NATURAL_INPUTS in threat.knows:
         raise ExperimentError(f"{experiment.attack} declares natural_inputs, which are what it is to guess")
+
+
+def _judged(attack: Attack) -> str:
+    """What of an attack with data of its own is judged on the whole test split; empty for nothing."""
+    if not attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
+        return ""
+    told = {Goal.BACKDOOR: "a backdoor", Goal.MODEL: "a stolen model"}
+    return next((name for goal, name in told.items() if goal in attack.threat.goals), "")
+
+
+def _all_of(experiment: Experiment, attack: Attack) -> list[Attack]:
+    """The cell's attack, and the one that has tampered with the training before it."""
+    under = experiment.under
+    return [attack, *([make_attack(under, experiment.options.get(under, {}), experiment.plugins)] if under else [])]
 
 
 def _settle(experiment: Experiment) -> list[Scene]:
@@ -76,7 +90,7 @@ def _settle(experiment: Experiment) -> list[Scene]:
     except ValueError as error:
         raise ExperimentError(f"{experiment.attack}: {error}") from None
     if experiment.aux == AUTO:
-        experiment = experiment.with_values(aux=attack.setting.aux)
+        experiment = experiment.with_values(aux=SHARE if any(map(_judged, _all_of(experiment, attack))) else "test")
     hands = experiment.clients + (experiment.aux == SHARE)
     if hands > len(samples.train_rows):
         there = len(samples.train_rows)

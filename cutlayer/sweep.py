@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cutlayer import victim
 from cutlayer.audit import Outcome, fingerprint, outline, run_cell, shared
+from cutlayer.audit import left as leaves
 from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
 from cutlayer.grid import grid
@@ -111,16 +112,17 @@ class Sweep:
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         """Cells whose victim another cell is training right now wait for it, and others go first."""
         pool, left = Pool(self.jobs, "cutlayer.worker"), dict(waiting)
-        victims = {number: set(shared(scene)) for number, scene in waiting.items()}
+        wanted = {number: set(shared(scene)) for number, scene in waiting.items()}
         training: dict[int, set[str]] = {}
         try:
             while (left and not self._over()) or pool.busy:
                 while pool.free and not self._over():
                     busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
-                    number = next((n for n in left if not victims[n] & busy), None)
+                    number = next((n for n in left if not wanted[n] & busy), None)
                     if number is None:
                         break
-                    scene, training[number] = left.pop(number), victims[number]
+                    scene = left.pop(number)
+                    training[number] = {*wanted[number], *leaves(scene)}
                     watcher.begin(number)
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
                     another = any(in_a_pipe(other.experiment) for other in left.values())

@@ -99,8 +99,15 @@ def steps_to_train(scene: Scene, run: Path) -> int:
         return 0
     folder = run / "victims" / key(scene)
     begun = max(map(_number, folder.glob("epoch-*")), default=0)
-    steps = sum(len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in scene.deal())
-    return (scene.experiment.epochs - begun) * steps
+    epochs = scene.experiment.epochs
+    return all_steps(scene) * (epochs - begun) // max(1, epochs)
+
+
+def all_steps(scene: Scene) -> int:
+    """Training steps of all epochs."""
+    return scene.experiment.epochs * sum(
+        len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in scene.deal()
+    )
 
 
 def key(scene: Scene) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from cutlayer import attacked, audit, estimate
 from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
-from cutlayer.audit import run_cell, shared
+from cutlayer.audit import left, run_cell, shared
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
@@ -108,7 +108,9 @@ def test_honest_training_beside_an_attacked_one_is_trained_once_and_estimated(tm
     plain, under, sladv = scene_of("fgsm"), scene_of("fgsm", under="sladv"), scene_of("sladv")
     assert shared(plain) == (key(plain),)
     assert shared(under) == (attacked_key(sladv), key(plain))
-    assert shared(sladv) == (attacked_key(sladv), key(plain)), "what it attends it leaves behind"
+    assert shared(sladv) == (key(plain),), "the one that it attends it trains in any case"
+    assert left(sladv) == (attacked_key(sladv),)
+    assert left(plain) == left(scene_of("sladv", when="before")) == ()
     cells = [sladv, scene_of("sladv", options={"sladv": {"alpha": 3.0}})]
     with patch.object(estimate, "training_seconds", return_value=1000.0):
         assert [seconds > 1000 for seconds in estimate.estimates(cells, tmp_path)] == [True, False]

@@ -150,7 +150,10 @@ def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None
         assert scene.auxiliary is not None
         assert scene.auxiliary.split is not scene.dataset.test
     (beside,) = settled(attack="fgsm", under="surrogate_client", targets=10, options=values["options"])
-    assert beside.under is not None, "its targets are none of the images it gets"
+    assert beside.under is not None
+    assert beside.under.experiment.aux == "share"
+    with pytest.raises(ExperimentError, match="aux = 'test': a backdoor is judged"):
+        settled(attack="fgsm", under="surrogate_client", targets=10, options=values["options"], aux="test")
     # What clients plant they plant on images of their own.
     assert settled(attack="client_backdoor", options={"client_backdoor": {"size": 2}})
 
@@ -165,7 +168,7 @@ def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None
 def test_nobody_is_handed_what_the_guess_is_judged_on(goal: Goal, knows: Knows, said: str) -> None:
     threat = ThreatModel(Seat.SERVER, frozenset({goal}), frozenset({knows}))
     with patch.object(UnSplit, "threat", threat), pytest.raises(ExperimentError, match=said):
-        settled(attack="unsplit")
+        settled(attack="unsplit", aux="test")
 
 
 def test_labels_of_another_dataset_are_not_offered() -> None:

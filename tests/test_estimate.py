@@ -27,7 +27,7 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
     cells = [
         scene_of(**values, attack=name, cut="1", seed=seed) for seed in (1, 2) for name in ("good", "spied", "crash")
     ]
-    monkeypatch.setattr("cutlayer.estimate.training_seconds", lambda scene, run, paces: 1000.0)
+    monkeypatch.setattr("cutlayer.estimate.training_seconds", lambda scene, run, paces, whom: 1000.0)
     for module in ("audit", "estimate"):
         monkeypatch.setattr(f"cutlayer.{module}.attends_training", lambda scene: False)
     found = estimates(cells, tmp_path)

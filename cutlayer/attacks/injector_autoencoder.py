@@ -57,7 +57,7 @@ class InjectorAutoencoder(TamperingAttack):
         "share of what they send by the autoencoder's version and trains for the class of its choice. It knows the "
         "layers of the clients' part. In the end the deployment is to take images with the trigger for that class."
     )
-    setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after", aux="share")
+    setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after")
     anytime: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

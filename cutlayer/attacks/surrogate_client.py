@@ -47,7 +47,7 @@ class SurrogateClient(TamperingAttack):
         "part and has labeled data of the same kind. In the end the deployment, clients and all, is to take images "
         "with the trigger for the class of the server's choice."
     )
-    setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after", aux="share")
+    setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after")
     anytime: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 

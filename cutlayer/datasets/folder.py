@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.cache import cached, file_key
-from cutlayer.dataset import Dataset, DatasetError, Split, stratified
+from cutlayer.dataset import Dataset, DatasetError, Split, digest, stratified
 from cutlayer.image import decode, fidelity
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -32,7 +32,8 @@ def load(data_dir: Path | None = None, *, size: int | None = None, grey: bool = 
     options = [str(size), str(grey), str(split_seed), *parts]
     key = file_key([path for files in parts.values() for paths in files.values() for path in paths])
     dataset = cached("folder", [*options, *key], lambda: _decoded(root, parts, size, grey, split_seed))
-    return Dataset(dataset.name, dataset.train, dataset.test, dataset.classes, dataset.pixels, source=str(root))
+    source = f"{root}, {digest(dataset)}"
+    return Dataset(dataset.name, dataset.train, dataset.test, dataset.classes, dataset.pixels, source=source)
 
 
 def _parts(root: Path) -> dict[str, dict[str, list[Path]]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cutlayer.cache import cached, file_key
-from cutlayer.dataset import Dataset, DatasetError, Split, stratified
+from cutlayer.dataset import Dataset, DatasetError, Split, digest, stratified
 
 _SUFFIXES = (".csv", ".parquet")
 _MOST_WORDS, _MOST_CLASSES = 100, 1000
@@ -23,7 +23,8 @@ def load(data_dir: Path | None = None, *, label: str = "", drop: str = "", split
     ``label`` is the column to predict, ``drop`` names columns to leave out, joined by +. Numbers are scaled so that
     their training values span [0, 1], test values beyond are clipped; a column of words becomes one feature for each
     word of the training rows, 1 where it stands. Of a single file ``split_seed`` draws the test part, a fifth of each
-    class. Empty values, other kinds of columns and too many different words raise DatasetError.
+    class. Empty values (in a CSV file NA and null among them), other kinds of columns and too many different words
+    raise DatasetError.
     """
     if data_dir is None:
         raise DatasetError(
@@ -35,8 +36,8 @@ def load(data_dir: Path | None = None, *, label: str = "", drop: str = "", split
     options = [label, *left_out, str(split_seed), *files]
     key = file_key(list(files.values()))
     dataset = cached("table", [*options, *key], lambda: _made(files, label, left_out, split_seed))
-    features = dataset.features
-    return Dataset("table", dataset.train, dataset.test, dataset.classes, features=features, source=str(place))
+    source = f"{place}, {digest(dataset)}"
+    return Dataset("table", dataset.train, dataset.test, dataset.classes, features=dataset.features, source=source)
 
 
 def _files(place: Path) -> dict[str, Path]:
@@ -85,6 +86,8 @@ def _made(files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int)
         train, test = stratified(labels, seed)
     else:
         train, test = torch.split(torch.arange(len(labels)), [table.num_rows for table in tables.values()])
+        if unknown := sorted(set(labels[test].tolist()) - set(labels[train].tolist())):
+            raise DatasetError(f"{label} = {classes[unknown[0]]} stands in {files['test']} and not in {files['train']}")
     encoded = {
         name: _encoded(name, whole.column(name), train.numpy()) for name in names if name != label and name not in drop
     }
@@ -100,7 +103,9 @@ def _read(path: Path) -> Any:
     from pyarrow import ArrowException, csv, parquet
 
     try:
-        table = csv.read_csv(path) if path.suffix.lower() == ".csv" else parquet.read_table(path)
+        words = csv.ConvertOptions(strings_can_be_null=True)
+        named_csv = path.suffix.lower() == ".csv"
+        table = csv.read_csv(path, convert_options=words) if named_csv else parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise DatasetError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if not table.num_rows:
@@ -111,9 +116,13 @@ def _read(path: Path) -> Any:
 
 
 def _labels(table: Any, label: str) -> tuple[tuple[str, ...], torch.Tensor]:
+    from pyarrow import types
+
     column = table.column(label)
     if column.null_count:
         raise DatasetError(f"column {label!r}, which is to be predicted, is empty in {column.null_count} rows")
+    if types.is_nested(column.type):
+        raise DatasetError(f"column {label!r} is {column.type}: classes are numbers, words or true and false")
     values = column.to_pylist()
     found = sorted(set(values))
     if not 2 <= len(found) <= _MOST_CLASSES:

@@ -37,7 +37,7 @@ def test_numbers_are_scaled_by_the_training_rows_and_words_become_features(tmp_p
     # A word that no training row has is none of the known ones; a number beyond theirs is clipped.
     assert found.test.inputs.tolist() == [[0.5, 1, 0, 1], [1, 0, 0, 0]]
     assert (found.train.labels[:6].tolist(), found.test.labels.tolist()) == ([0, 1, 1, 1, 1, 0], [0, 1])
-    assert found.source == str(tmp_path)
+    assert found.source.startswith(f"{tmp_path}, sha256 ")
 
 
 def test_a_single_file_is_split_by_seed_in_either_format(tmp_path: Path) -> None:
@@ -53,6 +53,14 @@ def test_a_single_file_is_split_by_seed_in_either_format(tmp_path: Path) -> None
     assert (same.features, same.classes) == (first.features, ("False", "True"))
     assert torch.equal(same.train.inputs, first.train.inputs)
     assert torch.equal(same.test.labels, first.test.labels)
+
+
+def test_a_table_that_was_changed_is_another_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv")
+    before = table.load(path, label="default").source
+    assert table.load(path, label="default").source == before
+    path.write_text(path.read_text().replace("30,nurse", "31,nurse"))
+    assert table.load(path, label="default").source != before, "or old records and victims would stand for it"
 
 
 def test_columns_that_are_dropped_are_no_features(tmp_path: Path) -> None:
@@ -78,6 +86,8 @@ def test_it_is_split_by_any_model_for_tables(tmp_path: Path) -> None:
         ),
         (ROWS, ",a,true,x\n2,b,true,y", {"label": "age"}, "column 'age', which is to be predicted, is empty in 2 rows"),
         (ROWS, "1,a,true,x\n2,b,true,x", {}, "column 'default' has 1 different values: classes are 2 to 1000"),
+        (ROWS, "1,,true,x\n2,b,true,y", {}, "column 'job' is empty in 2 of 4 rows"),
+        (ROWS, "1,a,true,\n2,b,true,y", {}, "column 'default', which is to be predicted, is empty in 2 rows"),
         (ROWS, "inf,a,true,x\n2,b,true,y", {}, "column 'age' has values that are not finite"),
         (ROWS, "2026-01-01,a,true,x\n2026-01-02,b,true,y", {}, r"column 'age' is date32\[day\]: numbers, words and"),
         (ROWS, "1,a,true,x\n2,b,true,y", {"label": "yes"}, "there is no column 'yes'; columns are age, job, owner"),
@@ -97,6 +107,22 @@ def test_what_cannot_be_learned_from_is_one_clear_error(
     path.write_text(head + f"{body}\n" * 2 if body else head)
     with pytest.raises(DatasetError, match=said):
         table.load(path, **{"label": "default", **options})
+
+
+def test_a_class_that_only_the_test_part_has_is_named(tmp_path: Path) -> None:
+    written(tmp_path / "train.csv")
+    (tmp_path / "test.csv").write_text(f"{ROWS}25,clerk,true,perhaps\n")
+    with pytest.raises(DatasetError, match=r"default = perhaps stands in .*test.csv and not in .*train.csv"):
+        table.load(tmp_path, label="default")
+
+
+def test_labels_that_are_lists_and_columns_named_by_numbers(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"a": [1, 2], "b": [[1], [2]]}), tmp_path / "all.parquet")
+    with pytest.raises(DatasetError, match=r"column 'b' is list<.*>: classes are numbers, words or"):
+        table.load(tmp_path / "all.parquet", label="b")
+    path = written(tmp_path / "all.csv", head="0,1,2,3\n")
+    (scene, *_) = settle(make({"dataset": "table", "data_dir": path, "options": {"table": {"label": 3, "drop": 0}}}))
+    assert scene.dataset.features == ("1=clerk", "1=nurse", "2")
 
 
 def test_a_class_of_a_single_row_is_named(tmp_path: Path) -> None:
