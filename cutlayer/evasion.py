@@ -191,7 +191,8 @@ def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
 
     likeness = cosine_similarity(before.flatten(1), after.flatten(1), dim=1)
     losses = cross_entropy(outputs, labels, reduction="none")
-    if len(labels) < 3 or likeness.std() == 0 or losses.std() == 0:
+    # Equal values have a deviation of their own by rounding.
+    if len(labels) < 3 or any(values.min() == values.max() for values in (likeness, losses)):
         return 0.0
     return float(spearmanr(likeness.numpy(), losses.numpy()).statistic)
 

@@ -159,6 +159,18 @@ def test_likeness_that_falls_as_the_loss_grows_is_told() -> None:
     assert found.correlation == pytest.approx(-1)
 
 
+def test_equal_losses_correlate_with_nothing() -> None:
+    """The deviation of 40 equal numbers of 0.1 is not 0 in float32."""
+    constant = nn.Sequential(nn.Flatten(), nn.Linear(40, 2)).requires_grad_(False)
+    constant[1].weight.zero_()
+    constant[1].bias.copy_(torch.tensor([0.1, 0.7]))
+    parts = (nn.Identity(), constant)
+    found = evade(
+        guess_of(INPUTS), INPUTS, evasion_truth(answers=constant, parts=parts, labels=torch.zeros_like(LABELS))
+    )
+    assert found.correlation == found.noise_correlation == 0
+
+
 def test_a_shadow_beside_the_real_layers() -> None:
     real = nn.Conv2d(2, 3, 3)
     own = evasion_truth(parts=(real, nn.Flatten(), nn.Linear(3 * 2 * 3, 2)))
