@@ -224,7 +224,7 @@ def shared(scene: Scene) -> tuple[str, ...]:
     return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
 
 
-def left(scene: Scene) -> tuple[str, ...]:
+def leaves(scene: Scene) -> tuple[str, ...]:
     """The key of the victim that the cell's attack leaves for others, which it trains in any case."""
     kept = attends_training(scene) and scene.budgets and scene.experiment.when == "after"
     return (attacked_key(scene),) if kept else ()

@@ -11,7 +11,7 @@ import torch
 
 from cutlayer import victim
 from cutlayer.attack import Attack
-from cutlayer.audit import attends_training, left, shared
+from cutlayer.audit import attends_training, leaves, shared
 from cutlayer.auxiliary import Auxiliary
 from cutlayer.dataset import Dataset, Split
 from cutlayer.deployment import assemble, brief, honest_host
@@ -54,7 +54,7 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
             for whom in set(shared(scene)) - trained:
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces, whom)
-            trained.update(left(scene))
+            trained.update(leaves(scene))
         except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
             spent = 0.0
         seconds.append(spent)

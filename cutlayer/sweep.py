@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer import victim
-from cutlayer.audit import Outcome, fingerprint, outline, run_cell, shared
-from cutlayer.audit import left as leaves
+from cutlayer.audit import Outcome, fingerprint, leaves, outline, run_cell, shared
 from cutlayer.experiment import Experiment
 from cutlayer.folder import cell_folder, finished, run_folder
 from cutlayer.grid import grid

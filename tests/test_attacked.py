@@ -11,7 +11,7 @@ import torch
 
 from cutlayer import attacked, audit, estimate
 from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
-from cutlayer.audit import left, run_cell, shared
+from cutlayer.audit import leaves, run_cell, shared
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
@@ -109,8 +109,8 @@ def test_honest_training_beside_an_attacked_one_is_trained_once_and_estimated(tm
     assert shared(plain) == (key(plain),)
     assert shared(under) == (attacked_key(sladv), key(plain))
     assert shared(sladv) == (key(plain),), "the one that it attends it trains in any case"
-    assert left(sladv) == (attacked_key(sladv),)
-    assert left(plain) == left(scene_of("sladv", when="before")) == ()
+    assert leaves(sladv) == (attacked_key(sladv),)
+    assert leaves(plain) == leaves(scene_of("sladv", when="before")) == ()
     cells = [sladv, scene_of("sladv", options={"sladv": {"alpha": 3.0}})]
     with patch.object(estimate, "training_seconds", return_value=1000.0):
         assert [seconds > 1000 for seconds in estimate.estimates(cells, tmp_path)] == [True, False]
