@@ -33,9 +33,9 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from cutlayer.deploying.outcome import PartyRecord, read_party_record
 from cutlayer.network import build
 from cutlayer.optimization import Optimization
-from cutlayer.outcome import PartyRecord, read_party_record
 
 ROOT = Path(__file__).parent.parent
 DATA = """

@@ -24,12 +24,12 @@ from torch.nn.functional import cross_entropy
 
 from cutlayer.channel import Direct, Loopback
 from cutlayer.computing import Computing
+from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
 from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
-from cutlayer.samples import Samples
 from cutlayer.seating import make_party, make_protocol
 from cutlayer.session import Plan, Session
 from cutlayer.stream import generator

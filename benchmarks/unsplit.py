@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from cutlayer.attacks.unsplit import UnSplit
-from cutlayer.inversion import total_variation
 from cutlayer.message import Kind, Message
+from cutlayer.methods.inversion import total_variation
 from cutlayer.model import split
 from cutlayer.models import unsplit_mnist
 from cutlayer.threat import Architecture, Knows, Row, View

@@ -27,7 +27,7 @@ class Guess:
     tensors: Mapping[str, Tensor]
     """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name;
     ``EVASION``: adversarial ``inputs`` [n, ...] in [0, 1]. A probe of shadow layers may come with them, on the first
-    inputs: ``smashed`` and ``slopes`` (see ``cutlayer.perturbation.probe``)."""
+    inputs: ``smashed`` and ``slopes`` (see ``cutlayer.methods.perturbation.probe``)."""
     rows: tuple[Row, ...] = ()
     """The samples the n entries are about."""
     part: int = 0

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cutlayer import registry
+from cutlayer.blocks.normalization import Normalization
 from cutlayer.mistake import nearest
 from cutlayer.model import blocks
-from cutlayer.normalization import Normalization
 from cutlayer.stream import drawing
 
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Attack
-from cutlayer.auxiliary import SHARE, Auxiliary
 from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
+from cutlayer.data.auxiliary import SHARE, Auxiliary
+from cutlayer.data.samples import Samples, batch_sizes, deal_rows
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
-from cutlayer.samples import Samples, batch_sizes, deal_rows
 from cutlayer.stream import derive, generator
 from cutlayer.threat import Seat
 from cutlayer.wire import Agreement

@@ -14,13 +14,13 @@ from cutlayer.attack import Adversary
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.compression import Compression, Line
+from cutlayer.data.samples import Samples, batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
-from cutlayer.samples import Samples, batch_sizes
 from cutlayer.stream import generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat

@@ -11,21 +11,21 @@ from torch import nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Attack, TamperingAttack
-from cutlayer.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
+from cutlayer.blocks.normalization import deviations
 from cutlayer.budget import Budget
+from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
+from cutlayer.data.samples import DealError, withheld
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defending import make_defenses
-from cutlayer.evasion import EvasionError, budgets
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
+from cutlayer.judging.evasion import EvasionError, budgets
+from cutlayer.judging.transfer import check_transfer
 from cutlayer.mistake import nearest
 from cutlayer.model import CutError, flop_count
-from cutlayer.normalization import deviations
 from cutlayer.protocol import Protocol
-from cutlayer.samples import DealError, withheld
 from cutlayer.scene import Scene, build_model, load_dataset
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
-from cutlayer.transfer import check_transfer
 
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from cutlayer.channel import Meter
 from cutlayer.codec import frame_size
+from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper, Route
 from cutlayer.host import Act
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
 from cutlayer.record import Traffic
-from cutlayer.samples import batch_sizes
 from cutlayer.scene import Scene
 from cutlayer.session import CHUNK, Session
 from cutlayer.threat import Seat

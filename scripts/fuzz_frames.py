@@ -13,8 +13,8 @@ from pathlib import Path
 import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-with atheris.instrument_imports(include=["cutlayer.codec", "cutlayer.wire", "cutlayer.compression", "cutlayer.duplex",
-                                         "cutlayer.protocol", "cutlayer.durable", "cutlayer.handover"]):  # fmt: skip
+FUZZED = [f"cutlayer.{name}" for name in ("codec", "wire", "compression", "duplex", "protocol", "handover")]
+with atheris.instrument_imports(include=[*FUZZED, "cutlayer.deploying.durable"]):
     from tests.fuzzing import BOUND, Ground, mutated
 
 

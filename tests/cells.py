@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.record import Record
 from cutlayer.scene import Scene
-from cutlayer.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep, Unwatched
 from tests.scenes import PLUGINS, scene_of
 
 STOCHASTIC = f"{PLUGINS / 'models' / 'stochastic.py'}:build"

@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from cutlayer import lodging, neighbor, pool
+from cutlayer.isolated import lodging, neighbor
+from cutlayer.sweeping import pool
 from tests.stem import Stem
 
 settings.register_profile("repeatable", derandomize=True)

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from cutlayer.attack import Guess
-from cutlayer.grants import Outside
-from cutlayer.judge import Truth
+from cutlayer.auditing.grants import Outside
+from cutlayer.judging.judge import Truth
+from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
 from cutlayer.record import Score
 from cutlayer.seating import seat_server
 from cutlayer.stream import drawing
-from cutlayer.theft import ModelTruth, compare_parts
 from cutlayer.threat import Goal, Knows, NotOfferedError, UndeclaredError, View
 from tests.trials import Case, Control, Trial, attack_of, run, scene_of, told_of, trial
 

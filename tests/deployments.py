@@ -15,23 +15,23 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cutlayer import place
 from cutlayer.certificate import Identity, issue, make_authority
-from cutlayer.coordinator import Coordinator
+from cutlayer.deploying import place
+from cutlayer.deploying.coordinator import Coordinator
+from cutlayer.deploying.member import Member
+from cutlayer.deploying.outcome import PART, PartyRecord, read_party_record
+from cutlayer.deploying.place import Batches, Place, limits, take_place
+from cutlayer.deploying.roll import Roll
+from cutlayer.deploying.settings import ClientSettings, ServerSettings, Settings
+from cutlayer.deploying.terms import TRAINING_KEYS, Plan, make_plan
+from cutlayer.deploying.trustee import Trustee
 from cutlayer.deployment import accuracy, assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
-from cutlayer.member import Member
-from cutlayer.outcome import PART, PartyRecord, read_party_record
-from cutlayer.place import Batches, Place, limits, take_place
-from cutlayer.roll import Roll
 from cutlayer.rpc import connect, serve
 from cutlayer.scene import Scene
 from cutlayer.session import Session
-from cutlayer.settings import ClientSettings, ServerSettings, Settings
-from cutlayer.terms import TRAINING_KEYS, Plan, make_plan
 from cutlayer.threat import Seat
-from cutlayer.trustee import Trustee
 from tests.scenes import PLUGINS, made_dataset, scene_of
 
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.batch import Batch
-from cutlayer.checkpoint import Mark, Shelf
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.compression import Compression, Line
 from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
+from cutlayer.deploying.checkpoint import Mark, Shelf
+from cutlayer.deploying.durable import Durable
 from cutlayer.duplex import control
-from cutlayer.durable import Durable
 from cutlayer.handover import OptimizerState, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Guess
-from cutlayer.judge import Truth, judge
+from cutlayer.judging.judge import Truth, judge
 from cutlayer.message import Kind
 from cutlayer.record import Score, Thresholds
 from cutlayer.threat import Goal, Row

@@ -111,7 +111,7 @@ def _await_order(line: socket.socket) -> list[str] | None:
         if not content:
             return None
         order, (telling, errors, *ends) = json.loads(content), files
-        if order["words"][0] == "cutlayer.worker":
+        if order["words"][0] == "cutlayer.sweeping.worker":
             # It judges, too: what that takes is imported before the first of them.
             import_module("torchmetrics.functional.image")
         if os.fork() == 0:
@@ -156,11 +156,12 @@ def _bury() -> None:
 def _import() -> None:
     import torch
 
-    from cutlayer import lodging, worker
+    from cutlayer.isolated import lodging
+    from cutlayer.sweeping import worker
 
     # Torch imports half of its compiler with the first optimizer.
     torch.optim.SGD([torch.zeros(1)])
-    for module in (lodging, worker, sys.modules["cutlayer.isolation"]):
+    for module in (lodging, worker, sys.modules["cutlayer.isolated.isolation"]):
         # These are run, each as a program.
         del sys.modules[module.__name__]
 

@@ -9,15 +9,16 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from cutlayer import attacked, audit, estimate
-from cutlayer.attacked import attacked_key, deployed, deployed_key, train_under_attack
-from cutlayer.audit import leaves, run_cell, shared
+from cutlayer.auditing import attacked, audit
+from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, train_under_attack
+from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
-from cutlayer.victim import Victim, key, train
+from cutlayer.sweeping import estimate
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 

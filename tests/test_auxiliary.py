@@ -11,14 +11,14 @@ from torch import Tensor
 
 from cutlayer import scene
 from cutlayer.attacks.unsplit import UnSplit
-from cutlayer.auxiliary import Auxiliary, auxiliary
+from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.victim import key
+from cutlayer.data.auxiliary import Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError, Split
 from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.grants import Outside
 from cutlayer.settle import settle
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel
-from cutlayer.victim import key
 from tests.scenes import PLUGINS
 
 

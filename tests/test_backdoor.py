@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.backdoor import Answers, BackdoorTruth, TriggerError, Unattacked, effect, trigger_of
-from cutlayer.judge import GuessError, Truth, judge
+from cutlayer.judging.backdoor import Answers, BackdoorTruth, TriggerError, Unattacked, effect, trigger_of
+from cutlayer.judging.judge import GuessError, Truth, judge
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
 from cutlayer.trigger import Trigger

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutlayer.cache import cache_folder, cached, file_key
+from cutlayer.data.cache import cache_folder, cached, file_key
 from cutlayer.dataset import Dataset, DatasetError, Split
 
 

@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from cutlayer import __version__, cli
-from cutlayer.display import Display
+from cutlayer.commands.display import Display
 from cutlayer.record import Record
 from tests.cells import GREY, attacks
 from tests.scenes import PLUGINS, made

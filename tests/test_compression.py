@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
+from cutlayer.auditing.grants import Outside
 from cutlayer.channel import Loopback
 from cutlayer.compression import Line
 from cutlayer.defending import make_defenses
@@ -19,10 +20,9 @@ from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.experiment import ExperimentError
-from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
-from cutlayer.isolation import ProcessHost
+from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Kind, Message
 from cutlayer.session import Session
 from cutlayer.threat import Knows

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cutlayer.auditing.victim import train
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
-from cutlayer.victim import train
 from tests.scenes import made, scene_of
 from tests.test_victim import plain, quiet, same
 

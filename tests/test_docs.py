@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 import typer.main
 
-from cutlayer import registry, sweep
+from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.cli import _experiment, app
 from cutlayer.commands.explain import explanation, suggested
@@ -26,6 +26,7 @@ from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.seating import make_attack
 from cutlayer.settle import settle
+from cutlayer.sweeping import sweep
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials
 

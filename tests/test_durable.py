@@ -10,12 +10,12 @@ import torch
 
 from cutlayer.channel import Channel
 from cutlayer.codec import decode, encode
-from cutlayer.durable import Durable
+from cutlayer.deploying.durable import Durable
+from cutlayer.deploying.place import Batches
+from cutlayer.deploying.turn import Turn, common_step
 from cutlayer.message import Kind
 from cutlayer.party import Party
-from cutlayer.place import Batches
 from cutlayer.threat import Seat
-from cutlayer.turn import Turn, common_step
 from cutlayer.wire import WireError
 from tests.deployments import CUTS, Deployment, made_here, plan_of, same
 from tests.scenes import made

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cutlayer.ensemble import Ensemble, Lowered, Traced, ensemble
-from cutlayer.layer import UnsupportedError
+from cutlayer.methods.ensemble import Ensemble, Lowered, Traced, ensemble
+from cutlayer.methods.layer import UnsupportedError
 from cutlayer.models import dense, unsplit_cifar, unsplit_mnist
 
 MNIST = (1, 28, 28)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cutlayer.display import duration
-from cutlayer.estimate import attack_pace, estimates, training_seconds
+from cutlayer.commands.display import duration
+from cutlayer.sweeping.estimate import attack_pace, estimates, training_seconds
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 
@@ -27,8 +27,8 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
     cells = [
         scene_of(**values, attack=name, cut="1", seed=seed) for seed in (1, 2) for name in ("good", "spied", "crash")
     ]
-    monkeypatch.setattr("cutlayer.estimate.training_seconds", lambda scene, run, paces, whom: 1000.0)
-    for module in ("audit", "estimate"):
+    monkeypatch.setattr("cutlayer.sweeping.estimate.training_seconds", lambda scene, run, paces, whom: 1000.0)
+    for module in ("auditing.audit", "sweeping.estimate"):
         monkeypatch.setattr(f"cutlayer.{module}.attends_training", lambda scene: False)
     found = estimates(cells, tmp_path)
     assert [seconds > 1000 for seconds in found] == [True, False, False] * 2
@@ -54,7 +54,7 @@ def test_a_training_under_attack_is_part_of_the_attack(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("made")
 def test_of_many_targets_a_part_is_rehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rehearsed and real work are in the proportion of what is rehearsed to all."""
-    monkeypatch.setattr("cutlayer.estimate._REHEARSED_TARGETS", 3)
+    monkeypatch.setattr("cutlayer.sweeping.estimate._REHEARSED_TARGETS", 3)
     monkeypatch.setattr("cutlayer.attacks.unsplit.UnSplit.work", lambda self, targets, auxiliary: 10 * targets)
     few, many = (scene_of(attack="unsplit", protocol="vanilla", cut="1", targets=targets) for targets in (2, 12))
     assert (attack_pace(few).work, attack_pace(many).work, many.work) == (20, 30, 120)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
-from cutlayer.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
-from cutlayer.judge import GuessError, Truth, judge
-from cutlayer.perturbation import PROBED, probe
+from cutlayer.judging.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
+from cutlayer.judging.judge import GuessError, Truth, judge
+from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
 from tests.evasions import best, linear, natural

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from cutlayer.fitting import Fitting
+from cutlayer.methods.fitting import Fitting
 from cutlayer.threat import Goal, Seat, ThreatModel, View
 
 FITTING = Fitting(epochs=5, batch_size=4, learning_rate=1e-2, epsilon=1e-3, halve_every=2)

@@ -14,48 +14,24 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PLUGINS = {"protocols", "attacks", "defenses", "models", "datasets"}
 FLOORS = {
-    # A module of the package is listed here, on the lowest floor that its imports allow.
+    # A module or a folder of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: {"message", "link", "batch", "model", "stream", "provenance", "budget", "certificate", "checkpoint", "turn"}
-        | {"computing", "stash", "mistake"},
-        1: {"codec", "wire", "seal"},
-        2: {"recording", "channel", "party", "optimization", "duplex"},
-        3: {"tap", "rpc", "threat", "lines"},
-        4: {"pipeline", "protocol", "attack", "defense", "registry", "handover", "overheard", "trigger", "durable"}
-        | {"ensemble", "inversion", "likelihood", "fitting", "layer", "convolution", "lowering"}
-        | {"perturbation", "proxy", "shadow"}
-        | {"compression"}
-        | {"dataset", "auxiliary", "image", "cache", "hub", "samples", "network", "normalization", "residual", "size"},
-        5: PLUGINS,
-        6: {"judge", "likeness", "theft", "backdoor", "record", "experiment", "grid", "host", "seating", "session"}
-        | {"evasion"}
-        | {"defending"},
-        7: {
-            "replay",
-            "recorder",
-            "keeping",
-            "unjudged",
-            "archive",
-            "scene",
-            "settle",
-            "deployment",
-            "truth",
-            "residence",
-            "transfer",
-        }
-        | {"aftermath", "victim", "attacked", "target", "traffic", "grants", "isolation", "estimate"}
-        | {"audit", "papers", "folder", "pool", "sweep", "worker", "terms", "settings", "place", "outcome"}
-        | {"roll", "conversation", "relay", "trustee", "lodging", "neighbor", "coordinator", "member"}
-        | {"report", "display", "reproduction"},
-        8: {"cli", "commands", "__main__"},
+        0: "message link batch model stream provenance budget certificate computing stash mistake",
+        1: "codec wire",
+        2: "recording channel party optimization duplex",
+        3: "tap rpc threat",
+        4: "attack defense protocol pipeline handover compression registry network dataset trigger blocks data methods",
+        5: " ".join(PLUGINS),
+        6: "record experiment grid host seating session defending",
+        7: "scene settle deployment traffic judging isolated auditing sweeping recordings deploying "
+        "papers report reproduction",
+        8: "cli commands __main__",
     }.items()
-    for name in names
+    for name in names.split()
 }
 LISTED = "FLOORS in tests/test_floors.py"
-ATTACK_MAY_IMPORT = {"message", "attack", "threat", "ensemble", "inversion", "likelihood", "fitting", "overheard"} | {
-    *("batch", "perturbation", "trigger", "budget", "proxy", "shadow"),
-}
+ATTACK_MAY_IMPORT = {"message", "batch", "attack", "threat", "trigger", "budget", "methods"}
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.
 AROUND_THE_WALLS = {"importlib", "runpy", "pkgutil", "gc", "inspect", "ctypes", "sys", "builtins", "traceback"}
@@ -177,17 +153,23 @@ def too_long(path: str, source: str) -> list[str]:
 
 
 def circles(sources: dict[str, str]) -> list[str]:
-    """Imports between modules of one floor may go sideways, but not in a circle."""
-    graph = {
-        module_of(path): {name for _, name in reached(path, ast.parse(source))} - {module_of(path)}
-        for path, source in sources.items()
-        if path.startswith("cutlayer/") and module_of(path) not in PLUGINS
-    }
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        return [f"imports in a circle: {' <- '.join(error.args[1])}"]
-    return []
+    """Imports between modules of one floor may go sideways, but not in a circle: of folders, or of files within one."""
+    folders: dict[str, set[str]] = {}
+    files: dict[str, set[str]] = {}
+    for path, source in sources.items():
+        own, tree = module_of(path), ast.parse(source)
+        if path.startswith("cutlayer/") and own not in PLUGINS:
+            folders.setdefault(own, set()).update({name for _, name in reached(path, tree)} - {own})
+            names = [f"{name}.".replace(".", "/") for _, name in imports(path, tree)]
+            starts = {other: f"{other.removesuffix('.py')}/" for other in sources if other != path}
+            files[path] = {other for other, start in starts.items() if any(name.startswith(start) for name in names)}
+    found = []
+    for graph in (folders, files):
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            found.append(f"imports in a circle: {' <- '.join(error.args[1])}")
+    return found
 
 
 def house() -> dict[str, str]:
@@ -233,14 +215,14 @@ def test_dependencies_do_not_pull_torchvision():
         (floor_breaches, "cutlayer/message.py", "import cutlayer.codec as c", "'message' imports 'codec'"),
         (floor_breaches, "cutlayer/codec.py", "def f():\n    from cutlayer.party import Party", "codec.py:2"),
         (floor_breaches, "cutlayer/codec.py", "if TYPE_CHECKING:\n    import cutlayer.party", "codec.py:2"),
-        (floor_breaches, "cutlayer/codec.py", "import_module('cutlayer.judge')", "imports 'judge'"),
+        (floor_breaches, "cutlayer/codec.py", "import_module('cutlayer.judging.judge')", "imports 'judging'"),
         (
             floor_breaches,
             "cutlayer/__init__.py",
             "from cutlayer.message import Message",
             "'cutlayer' imports 'message'",
         ),
-        (floor_breaches, "cutlayer/models/lenet.py", "from ..judge import judge", "'models' imports 'judge'"),
+        (floor_breaches, "cutlayer/models/lenet.py", "from ..judging import judge", "'models' imports 'judging'"),
         (floor_breaches, "cutlayer/models/lenet.py", "from cutlayer.datasets import mnist", "never import one another"),
         (floor_breaches, "cutlayer/models/lenet.py", "from cutlayer.models.mlp import f", "never import one another"),
         (floor_breaches, "cutlayer/models/lenet.py", "from . import mlp", "never import one another"),
@@ -252,13 +234,13 @@ def test_dependencies_do_not_pull_torchvision():
             "from cutlayer.party import Party",
             "imports 'cutlayer.party.Party'",
         ),
-        (attack_breaches, "cutlayer/attacks/a.py", "from .. import judge", "imports 'cutlayer.judge'"),
+        (attack_breaches, "cutlayer/attacks/a.py", "from ..judging import judge", "imports 'cutlayer.judging.judge'"),
         (attack_breaches, "cutlayer/attacks/a.py", "from . import b", "imports 'cutlayer.attacks.b'"),
         (attack_breaches, "cutlayer/attacks/a.py", "import cutlayer", "imports 'cutlayer'"),
         (attack_breaches, "cutlayer/attacks/a.py", "def f():\n    import sklearn.svm", "imports 'sklearn.svm'"),
         (attack_breaches, "cutlayer/attacks/a.py", "import sys", "imports 'sys'"),
         (attack_breaches, "cutlayer/attacks/a.py", "from importlib import import_module", "imports 'importlib"),
-        (attack_breaches, "cutlayer/attacks/a.py", "__import__('cutlayer.judge')", "uses '__import__'"),
+        (attack_breaches, "cutlayer/attacks/a.py", "__import__('cutlayer.judging.judge')", "uses '__import__'"),
         (banned, "cutlayer/codec.py", "import pickle", "'pickle'"),
         (banned, "cutlayer/codec.py", "def f():\n    from pickle import loads", "codec.py:2: 'pickle'"),
         (banned, "cutlayer/codec.py", "import torch\ntorch.load(x)", "codec.py:2: 'torch.load'"),
@@ -278,11 +260,11 @@ def test_a_breach_is_reported(check, path, source, message):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("cutlayer/record.py", "from cutlayer import __version__\nfrom cutlayer.judge import Score"),
+        ("cutlayer/scene.py", "from cutlayer import __version__\nfrom cutlayer.judging.judge import Score"),
         ("cutlayer/codec.py", "import torch\nfrom safetensors.torch import load\nload(x)\ntorch.loads = 1"),
         (
             "cutlayer/attacks/a.py",
-            "import math\nimport numpy as np\nfrom torch import nn\nfrom cutlayer import inversion",
+            "import math\nimport numpy as np\nfrom torch import nn\nfrom cutlayer.methods import inversion",
         ),
         ("cutlayer/attacks/a.py", "from ..message import Message\nfrom cutlayer.threat import View\nnp.load(x)"),
         ("cutlayer/datasets/digits.py", "from sklearn.datasets import load_digits\nfrom cutlayer.dataset import Split"),
@@ -293,7 +275,12 @@ def test_what_is_allowed_is_not_reported(check, path, source):
     assert check(path, source) == []
 
 
-def test_a_circle_is_reported():
-    circle = {"cutlayer/audit.py": "import cutlayer.sweep", "cutlayer/sweep.py": "def f():\n    import cutlayer.audit"}
+@pytest.mark.parametrize("folders", [("auditing", "sweeping"), ("auditing", "auditing")])
+def test_a_circle_is_reported(folders):
+    one, other = (f"cutlayer/{folder}/{name}.py" for folder, name in zip(folders, ("audit", "victim"), strict=True))
+    circle = {
+        one: f"import cutlayer.{folders[1]}.victim",
+        other: f"def f():\n    from cutlayer.{folders[0]}.audit import audit",
+    }
     assert circles(circle) != []
-    assert circles(circle | {"cutlayer/sweep.py": ""}) == []
+    assert circles(circle | {other: ""}) == []

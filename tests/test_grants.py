@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
 from cutlayer.threat import Knows
 from tests.scenes import made, scene_of

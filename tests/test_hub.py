@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cutlayer.data.hub import Source
 from cutlayer.dataset import DatasetError
-from cutlayer.hub import Source
 
 SOURCE = Source("made", "someone/made", mode="L")
 
@@ -136,8 +136,8 @@ def test_a_file_that_is_not_parquet_is_named(good: Path) -> None:
 def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> None:
     """In another process, to a closed port: the settings of the hub are read once, on import."""
     code = (
-        "import cutlayer.hub, sys\n"
-        "try: cutlayer.hub.Source('made', 'someone/made').load(None)\n"
+        "import cutlayer.data.hub, sys\n"
+        "try: cutlayer.data.hub.Source('made', 'someone/made').load(None)\n"
         "except cutlayer.dataset.DatasetError as error: print(error)\n"
     )
     environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(tmp_path), "NO_PROXY": "*"}
@@ -156,7 +156,7 @@ def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_hub_dataset_without_the_test_split_is_refused(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutlayer.hub._revision", lambda hub_id: None)
+    monkeypatch.setattr("cutlayer.data.hub._revision", lambda hub_id: None)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(good / "hf"))
     source = Source("made", str(good / "made"), mode="L", test="valid")
     with pytest.raises(DatasetError, match="has no split 'valid', it has"):

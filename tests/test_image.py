@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cutlayer.data.image import decode, fidelity
 from cutlayer.dataset import DatasetError
-from cutlayer.image import decode, fidelity
 
 
 def encoded(values: np.ndarray, kind: str = "PNG") -> bytes:

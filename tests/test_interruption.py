@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cutlayer.outcome import read_party_record
+from cutlayer.deploying.outcome import read_party_record
 from tests.deployments import Deployment, Papers, assert_same_bits, plan_of
 from tests.interruptions import files_for
 from tests.nursery import Nursery

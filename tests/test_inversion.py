@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cutlayer.ensemble import Lowered, Traced, ensemble
-from cutlayer.inversion import FLAT, Adam, Estimate, Penalty, fit_range, pace, total_variation
+from cutlayer.methods.ensemble import Lowered, Traced, ensemble
+from cutlayer.methods.inversion import FLAT, Adam, Estimate, Penalty, fit_range, pace, total_variation
 
 
 def test_total_variation_follows_its_formulas():

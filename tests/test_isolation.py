@@ -11,13 +11,13 @@ from unittest.mock import Mock, patch
 import pytest
 import torch
 
-from cutlayer.audit import Outcome, run_cell
+from cutlayer.auditing.audit import Outcome, run_cell
+from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.isolation import ProcessHost
-from cutlayer.lodging import Lodging
-from cutlayer.neighbor import Ahead, IsolatedError
+from cutlayer.isolated.isolation import ProcessHost
+from cutlayer.isolated.lodging import Lodging
+from cutlayer.isolated.neighbor import Ahead, IsolatedError
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError
@@ -164,7 +164,7 @@ def test_the_brief_holds_no_root_seed() -> None:
 def test_a_residence_that_waits_is_not_forgotten_over_a_cell_that_needs_none() -> None:
     ahead, started = Ahead(), []
     make = lambda: started.append(Mock()) or started[-1]  # noqa: E731
-    with patch("cutlayer.neighbor.Neighbor", make):
+    with patch("cutlayer.isolated.neighbor.Neighbor", make):
         first = ahead.take(isolate=True, another=True)
         assert len(started) == 2
         assert ahead.take(isolate=False, another=True) is None

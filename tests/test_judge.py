@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.judge import GuessError, Truth, judge
-from cutlayer.likeness import constant_metrics, image_metrics
+from cutlayer.judging.judge import GuessError, Truth, judge
+from cutlayer.judging.likeness import constant_metrics, image_metrics
 from cutlayer.message import Kind
 from cutlayer.record import LEAK, NONE, PARTIAL, Score
 from cutlayer.threat import Goal, Row

@@ -11,12 +11,12 @@ import torch
 from rich.console import Console
 from safetensors import safe_open
 
-from cutlayer.archive import open_recording
 from cutlayer.commands.record import replay_all
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import Kind, Message
-from cutlayer.recorder import record
 from cutlayer.recording import Recorder, Tape
+from cutlayer.recordings.archive import open_recording
+from cutlayer.recordings.recorder import record
 from cutlayer.threat import Seat
 from tests.cells import quiet
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of

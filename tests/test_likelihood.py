@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from cutlayer import inversion
-from cutlayer.inversion import total_variation
-from cutlayer.likelihood import CURVE, Descent
+from cutlayer.methods import inversion
+from cutlayer.methods.inversion import total_variation
+from cutlayer.methods.likelihood import CURVE, Descent
 from cutlayer.threat import Goal, Seat, ThreatModel, View
 
 SHAPE = (2, 6, 5)

@@ -7,7 +7,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
-from cutlayer.likeness import constant_metrics, developed, image_metrics, stretched
+from cutlayer.judging.likeness import constant_metrics, developed, image_metrics, stretched
 from tests.guesses import images
 
 

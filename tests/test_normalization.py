@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cutlayer.normalization import CIFAR_MEAN, CIFAR_STD, Normalization, deviations, standard
+from cutlayer.blocks.normalization import CIFAR_MEAN, CIFAR_STD, Normalization, deviations, standard
 
 
 def test_each_channel_is_normalized_by_its_own():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from cutlayer.deploying.member import Member
+from cutlayer.deploying.outcome import RECORD, Outcome, read_party_record
 from cutlayer.duplex import DisconnectedError
 from cutlayer.experiment import ExperimentError
-from cutlayer.member import Member
-from cutlayer.outcome import RECORD, Outcome, read_party_record
 from tests.deployments import Deployment, made_here, plan_of
 from tests.scenes import made
 
@@ -55,7 +55,7 @@ class Silent:
 
 
 def test_a_server_that_is_not_there_yet_has_interrupted_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("cutlayer.member.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("cutlayer.deploying.member.time.sleep", lambda seconds: None)
     place = Deployment(plan_of(), tmp_path).place("c0")
     links = iter([Silent(), Silent(), Silent(b'{"verb": "wait"}')])
     member = Member(place, None, lambda: next(links))

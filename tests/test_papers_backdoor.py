@@ -14,8 +14,9 @@ from cutlayer.papers.backdoor.setup import deployment, noise_range
 from cutlayer.record import AttackRun, Record, Score, Transfer, write_atomically
 from cutlayer.record import Cell as Place
 from cutlayer.reproduction.block import Table, Text
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment, find
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 
 
 def cell_of(exhibit: Exhibit, scale: Scale, **wanted: Any) -> Cell:

@@ -13,17 +13,17 @@ from cutlayer.commands import reproduce as command
 from cutlayer.commands.reproduce import Request, reproduce
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import Experiment
+from cutlayer.methods.shadow import shadow
 from cutlayer.model import blocks, split
 from cutlayer.papers.sladv import PAPER, printed
 from cutlayer.papers.sladv.setup import BLOCKS, LAST, MULTI
 from cutlayer.record import AttackRun, Cell, Record, Score, write_record
 from cutlayer.registry import module
+from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_markdown
-from cutlayer.reproduction.paper import SCALES
 from cutlayer.reproduction.plan import experiments
 from cutlayer.seating import make_attack
-from cutlayer.shadow import shadow
 
 
 def test_what_is_printed() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.budget import Budget
-from cutlayer.perturbation import anywhere, cosine_slope, dct2, idct2, label_slope, probe, renewed, sign_steps
+from cutlayer.methods.perturbation import anywhere, cosine_slope, dct2, idct2, label_slope, probe, renewed, sign_steps
 from tests.evasions import SHAPE, best, linear, natural
 
 BUDGET = Budget((0.1, 0.2))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer import seating
+from cutlayer.auditing.victim import key, train
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
@@ -21,7 +22,6 @@ from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
-from cutlayer.victim import key, train
 from tests.scenes import made, scene_of
 from tests.test_victim import plain
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from cutlayer import seating
 from cutlayer.attack import Adversary, Guess, TamperingAttack
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
+from cutlayer.auditing.grants import Outside
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.deployment import assemble, brief
-from cutlayer.grants import Outside
 from cutlayer.handover import Keeper
-from cutlayer.isolation import ProcessHost
+from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Message
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Seat, ThreatModel, View

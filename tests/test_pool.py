@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from cutlayer import sweep
-from cutlayer.folder import cell_folder
 from cutlayer.grid import grid
-from cutlayer.pool import News, Pool
 from cutlayer.record import DONE, FAILED, Record
-from cutlayer.sweep import Sweep, Unwatched, scenes, sensible_jobs
+from cutlayer.sweeping import sweep
+from cutlayer.sweeping.folder import cell_folder
+from cutlayer.sweeping.pool import News, Pool
+from cutlayer.sweeping.sweep import Sweep, Unwatched, scenes, sensible_jobs
 from tests.cells import attacks
 
 SMALL = (
@@ -81,7 +81,7 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("started_anew")
 def test_a_worker_starts_by_itself() -> None:
-    pool = Pool(1, "cutlayer.worker")
+    pool = Pool(1, "cutlayer.sweeping.worker")
     try:
         pool.give(7, {"experiment": {"attack": "none"}})
         assert pool.news() == News(7, "lost", (1,))

@@ -13,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cutlayer import replay as module
-from cutlayer.archive import Recording, open_recording, truth_kept
 from cutlayer.attack import Guess, TamperingAttack
-from cutlayer.audit import run_cell
-from cutlayer.judge import Judgement
+from cutlayer.auditing.audit import run_cell
+from cutlayer.judging.judge import Judgement
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
-from cutlayer.recorder import record, shape_of
 from cutlayer.recording import RecordingError, Tape
-from cutlayer.replay import LIVE, refusal, replay_cell
+from cutlayer.recordings import replay as module
+from cutlayer.recordings.archive import Recording, open_recording, truth_kept
+from cutlayer.recordings.recorder import record, shape_of
+from cutlayer.recordings.replay import LIVE, refusal, replay_cell
 from cutlayer.scene import Scene
 from cutlayer.threat import Seat
 from tests import trials

@@ -17,17 +17,17 @@ from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
 from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
+from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import as_experiment, find, nearest
 from cutlayer.reproduction.page import write_html, write_markdown
-from cutlayer.reproduction.paper import SCALES
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.reproduction.statistic import Interval, Quartiles
 
 MSE = Number("MSE", "mse_published", lower_is_better=True)
 
 
-def leave(folder: Path, seed: int, value: float, depth: int = 1, **changed: Any) -> None:
+def leave(folder: Path, seed: int, value: float, depth: int = 1, decides: bool = False, **changed: Any) -> None:
     """The record of a cell of table 2 on MNIST, attacked after the training."""
     (cell,) = [
         cell
@@ -37,7 +37,7 @@ def leave(folder: Path, seed: int, value: float, depth: int = 1, **changed: Any)
     options = {"rounds": 1000, "order": "sequential", **changed.pop("options", {})}
     experiment = as_experiment({**cell.values, "seed": seed, **changed})
     scores = [
-        Score(goal="inputs", metric="mse_published", value=value, blind=0.058),
+        Score(goal="inputs", metric="mse_published", value=value, blind=0.058, decides=decides),
         Score(goal="model", metric="accuracy", value=0.9, blind=0.1),
     ]
     record = Record(
@@ -97,7 +97,7 @@ def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
         **dict.fromkeys(("amsgrad=False", "weight_decay=0.1", "order=joint"), "1"),
     }
     found = find([tmp_path])
-    published = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
+    published = nearest(found.groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert published is not None
     assert published.told == "as published"
 
@@ -115,7 +115,7 @@ def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_p
     clone = ["90.0 % (90.0 %, 90.0 %)", "10.0 %"]
     assert table.rows == [["1", "as published", "50", "2", "2.00", "0.400 (0.300, 0.500)", "0.058", *"----", *clone]]
     assert [(row["setting"], row["MSE"]) for row in table_of(tmp_path)] == [("order=joint", "0.050")]
-    best = nearest(found.groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
+    best = nearest(found.groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert best is not None
     assert best.told == "order=joint"
 
@@ -123,7 +123,7 @@ def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_p
 def test_of_shortened_runs_the_one_with_fewer_other_changes_is_nearest(tmp_path: Path) -> None:
     leave(tmp_path / "few", 1, 0.3, options={"rounds": 50})
     leave(tmp_path / "more", 1, 0.1, options={"rounds": 100, "bounds": "unit", "restarts": 2})
-    best = nearest(find([tmp_path]).groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"}))
+    best = nearest(find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert best is not None
     assert best.told == "rounds=50, 0.05 of the steps"
 
@@ -150,7 +150,7 @@ def test_a_seed_that_was_run_again_counts_once(tmp_path: Path) -> None:
 def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> None:
     for seed, value in ((1, 0.2), (2, 0.21), (3, 0.205)):
         leave(tmp_path, seed, value)
-    (group,) = find([tmp_path]).groups(TABLE_2, {"dataset": "mnist", "cut": "1", "when": "after"})
+    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
 
     def said(*printed: float) -> list[str]:
         lines = [Line((str(depth),), group, (value,)) for depth, value in enumerate(printed, start=1)]
@@ -165,6 +165,18 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         f"MSE (as published): ours is worse {outside} 1, 3.",
         f"MSE (as published): ours is better {outside} 2.",
         f"{idle} 2, 4.",
+    ]
+
+
+def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Path) -> None:
+    for seed, value, decides in ((1, 0.2, True), (2, 0.9, False), (3, 0.4, True)):
+        leave(tmp_path, seed, value, decides=decides)
+    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
+    table, *texts = comparison(("depth",), (MSE,), [Line(("1",), group, (None,))])
+    assert isinstance(table, Table)
+    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (0.200, 0.400)"
+    assert [t.text for t in texts if isinstance(t, Text)] == [
+        "MSE: 1 seed, where nothing can be decided, left out, at depth 1."
     ]
 
 

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Guess
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
+from cutlayer.judging.residence import residence
+from cutlayer.judging.transfer import fit_last
 from cutlayer.record import Residence
-from cutlayer.residence import residence
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from cutlayer.threat import Goal
-from cutlayer.transfer import fit_last
 from cutlayer.trigger import Trigger
 from tests.scenes import PLUGINS, made, made_dataset, scene_of
 

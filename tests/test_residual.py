@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d, max_pool2d, relu
 
+from cutlayer.blocks.residual import Basic, Residual, beginning, block
 from cutlayer.model import parameter_count
-from cutlayer.residual import Basic, Residual, beginning, block
 
 
 def unsettled(module: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cutlayer.samples import DealError, Samples, batch_sizes, deal_rows
+from cutlayer.data.samples import DealError, Samples, batch_sizes, deal_rows
 from tests.scenes import made_dataset
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.folder import run_folder
 from cutlayer.settle import settle
+from cutlayer.sweeping.folder import run_folder
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

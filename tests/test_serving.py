@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from cutlayer import place
 from cutlayer.codec import decode
-from cutlayer.conversation import Conversation
+from cutlayer.deploying import place
+from cutlayer.deploying.conversation import Conversation
+from cutlayer.deploying.member import Member
+from cutlayer.deploying.terms import differences
 from cutlayer.experiment import ExperimentError
-from cutlayer.member import Member
 from cutlayer.recording import Tape
-from cutlayer.terms import differences
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
 from tests.scenes import made, made_dataset
 

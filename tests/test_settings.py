@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cutlayer.deploying.settings import ClientSettings, ServerSettings, locked, read_plan, read_settings
+from cutlayer.deploying.terms import PLAN_KEYS
 from cutlayer.experiment import ExperimentError
-from cutlayer.settings import ClientSettings, ServerSettings, locked, read_plan, read_settings
-from cutlayer.terms import PLAN_KEYS
 
 PLAN = 'protocol = "vanilla"\nmodel = "lenet"\ncut = 2\ninputs = [1, 28, 28]\nclasses = 10\nclients = ["alice"]\n'
 DEPLOYING = (Path(__file__).parent.parent / "docs" / "deploying.md").read_text(encoding="utf-8")

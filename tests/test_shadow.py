@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
+from cutlayer.blocks.normalization import Normalization
+from cutlayer.blocks.residual import Basic
+from cutlayer.methods.shadow import Form, TwoConv, shadow
 from cutlayer.model import parameter_count, split
-from cutlayer.normalization import Normalization
 from cutlayer.registry import module
-from cutlayer.residual import Basic
-from cutlayer.shadow import Form, TwoConv, shadow
 
 IMAGE = (3, 32, 32)
 SINGLE = {

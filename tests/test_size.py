@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cutlayer.size import image_size
+from cutlayer.blocks.size import image_size
 
 
 def test_an_image_of_the_least_size_passes():

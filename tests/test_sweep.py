@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 import pytest
 
-from cutlayer.folder import cell_folder, finished
 from cutlayer.record import DONE, FAILED, NOT_APPLICABLE
 from cutlayer.report import summary_table, write_report
+from cutlayer.sweeping.folder import cell_folder, finished
 from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, sweep
 from tests.scenes import made, scene_of, scenes_of
 
@@ -84,7 +84,7 @@ def test_a_curve_that_is_not_finite_is_kept_and_a_record_that_cannot_be_read_is_
     scenes = scenes_of(**values, attack="noting", protocol="vanilla", cut="1", epochs=1)
     (record,) = sweep(scenes, tmp_path)
     assert (record.status, record.attack.curves) == (DONE, {"curve": [1.0, None]})
-    with patch("cutlayer.sweep.write_record", lambda folder, *rest: (folder / "record.json").write_text("{")):
+    with patch("cutlayer.sweeping.sweep.write_record", lambda folder, *rest: (folder / "record.json").write_text("{")):
         (cell_folder(scenes[0], tmp_path) / "record.json").unlink()
         (record,) = sweep(scenes, tmp_path)
     assert record.status == FAILED

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cutlayer import target
+from cutlayer.auditing import target
+from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
-from cutlayer.target import at_once, send_targets
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from cutlayer.data.samples import batch_sizes
+from cutlayer.deploying.terms import PLAN_KEYS, differences, make_plan
 from cutlayer.experiment import ExperimentError
-from cutlayer.samples import batch_sizes
-from cutlayer.terms import PLAN_KEYS, differences, make_plan
 from tests.deployments import plan_of
 
 GOOD = {"protocol": "vanilla", "model": "lenet", "cut": 2, "inputs": [1, 28, 28], "classes": 10, "clients": ["alice"]}

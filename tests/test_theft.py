@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Guess
-from cutlayer.judge import Truth, judge
-from cutlayer.theft import ModelTruth, PartError
+from cutlayer.judging.judge import Truth, judge
+from cutlayer.judging.theft import ModelTruth, PartError
 from cutlayer.threat import Goal
 from tests.guesses import THRESHOLDS, scores, truth_of
 

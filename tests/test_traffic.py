@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.folder import cell_folder, finished
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind
 from cutlayer.record import read_record, write_record
+from cutlayer.sweeping.folder import cell_folder, finished
 from cutlayer.threat import Seat
 from cutlayer.traffic import cost
 from tests.cells import quiet

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cutlayer import victim as victim_module
+from cutlayer.auditing import victim as victim_module
+from cutlayer.auditing.victim import Victim, key, steps_to_train, train
 from cutlayer.deployment import assemble, brief, honest_host, whole_parts
 from cutlayer.handover import Keeper
 from cutlayer.record import Epoch
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import Knows, Seat
-from cutlayer.victim import Victim, key, steps_to_train, train
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -18,14 +18,15 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from cutlayer import audit, grants, registry
+from cutlayer import registry
 from cutlayer.attack import Attack, Guess, TamperingAttack
+from cutlayer.auditing import audit, grants
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
 from cutlayer.defense import Defense
 from cutlayer.deployment import assemble, brief
 from cutlayer.experiment import make
-from cutlayer.judge import Judgement, Truth, judge
+from cutlayer.judging.judge import Judgement, Truth, judge
 from cutlayer.message import Kind, Message
 from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
 from cutlayer.scene import Scene

@@ -11,8 +11,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from cutlayer.budget import Budget
-from cutlayer.perturbation import label_slope, sign_steps
-from cutlayer.proxy import ProxyAttack
+from cutlayer.methods.perturbation import label_slope, sign_steps
+from cutlayer.methods.proxy import ProxyAttack
 
 
 @dataclass

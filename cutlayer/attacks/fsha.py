@@ -17,7 +17,7 @@ from torch.nn.functional import conv_transpose2d, interpolate, mse_loss, relu
 
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
-from cutlayer.overheard import Overheard
+from cutlayer.methods.overheard import Overheard
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _CURVE = 100  # points kept of each loss over the steps, at most

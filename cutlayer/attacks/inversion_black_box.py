@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from cutlayer.attack import Attack, Guess, Setting
-from cutlayer.fitting import Fitting
 from cutlayer.message import Kind, Message
-from cutlayer.overheard import Overheard
+from cutlayer.methods.fitting import Fitting
+from cutlayer.methods.overheard import Overheard
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of Adam, as in the published code

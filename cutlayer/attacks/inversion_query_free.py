@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer.attack import Attack, Guess, Setting
-from cutlayer.fitting import Fitting
-from cutlayer.inversion import Variation
-from cutlayer.likelihood import Descent
 from cutlayer.message import Kind, Message
-from cutlayer.overheard import Overheard
+from cutlayer.methods.fitting import Fitting
+from cutlayer.methods.inversion import Variation
+from cutlayer.methods.likelihood import Descent
+from cutlayer.methods.overheard import Overheard
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of both Adams, as in the published code

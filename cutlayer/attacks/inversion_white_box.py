@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from torch import nn
 
 from cutlayer.attack import Attack, Guess, Setting
-from cutlayer.inversion import Variation
-from cutlayer.likelihood import Descent
 from cutlayer.message import Kind, Message
-from cutlayer.overheard import Overheard
+from cutlayer.methods.inversion import Variation
+from cutlayer.methods.likelihood import Descent
+from cutlayer.methods.overheard import Overheard
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of Adam, as in the published code

@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from cutlayer.budget import Budget
-from cutlayer.perturbation import anywhere, label_slope, sign_steps
-from cutlayer.proxy import ProxyAttack
+from cutlayer.methods.perturbation import anywhere, label_slope, sign_steps
+from cutlayer.methods.proxy import ProxyAttack
 
 
 @dataclass

@@ -18,8 +18,8 @@ from torch.nn.functional import cosine_similarity, mse_loss
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
-from cutlayer.perturbation import CHUNK, PROBED, anywhere, cosine_slope, device_of, probe, sign_steps
-from cutlayer.shadow import Form, shadow
+from cutlayer.methods.perturbation import CHUNK, PROBED, anywhere, cosine_slope, device_of, probe, sign_steps
+from cutlayer.methods.shadow import Form, shadow
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _CURVE = 100  # points kept of each curve over the steps, at most

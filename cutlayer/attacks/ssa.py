@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.budget import Budget
-from cutlayer.perturbation import dct2, drawn, idct2, label_slope
-from cutlayer.proxy import ProxyAttack
+from cutlayer.methods.perturbation import dct2, drawn, idct2, label_slope
+from cutlayer.methods.proxy import ProxyAttack
 
 
 @dataclass

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Attack, Guess, Setting
-from cutlayer.ensemble import ensemble
-from cutlayer.inversion import Adam, Estimate, Penalty, Variation, fit_range, pace
 from cutlayer.message import Kind, Message
-from cutlayer.overheard import Overheard
+from cutlayer.methods.ensemble import ensemble
+from cutlayer.methods.inversion import Adam, Estimate, Penalty, Variation, fit_range, pace
+from cutlayer.methods.overheard import Overheard
 from cutlayer.threat import Architecture, Goal, Knows, Seat, ThreatModel, View
 
 CURVE = 100

@@ -10,14 +10,14 @@ from typing import TextIO
 
 from rich.console import Console
 
-from cutlayer.display import Display, duration
-from cutlayer.estimate import estimates
-from cutlayer.folder import finished, run_folder
+from cutlayer.commands.display import Display, duration
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, NOT_APPLICABLE, Record
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
-from cutlayer.sweep import Sweep, scenes, sensible_jobs
+from cutlayer.sweeping.estimate import estimates
+from cutlayer.sweeping.folder import finished, run_folder
+from cutlayer.sweeping.sweep import Sweep, scenes, sensible_jobs
 
 
 def audit_all(

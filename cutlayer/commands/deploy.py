@@ -15,17 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError
-from cutlayer.coordinator import Coordinator
-from cutlayer.duplex import Duplex, RefusedError
-from cutlayer.experiment import ExperimentError
-from cutlayer.handover import Route
-from cutlayer.member import Member
-from cutlayer.outcome import PART, RECORD, PartyRecord, read_party_record
-from cutlayer.place import Place, limits, take_place
-from cutlayer.roll import Roll
-from cutlayer.rpc import connect, serve
-from cutlayer.seal import SealError
-from cutlayer.settings import (
+from cutlayer.deploying.coordinator import Coordinator
+from cutlayer.deploying.member import Member
+from cutlayer.deploying.outcome import PART, RECORD, PartyRecord, read_party_record
+from cutlayer.deploying.place import Place, limits, take_place
+from cutlayer.deploying.roll import Roll
+from cutlayer.deploying.seal import SealError
+from cutlayer.deploying.settings import (
     ClientSettings,
     ServerSettings,
     Settings,
@@ -34,9 +30,13 @@ from cutlayer.settings import (
     read_plan,
     read_settings,
 )
-from cutlayer.terms import Plan, differences
+from cutlayer.deploying.terms import Plan, differences
+from cutlayer.deploying.trustee import Trustee
+from cutlayer.duplex import Duplex, RefusedError
+from cutlayer.experiment import ExperimentError
+from cutlayer.handover import Route
+from cutlayer.rpc import connect, serve
 from cutlayer.threat import Seat
-from cutlayer.trustee import Trustee
 from cutlayer.wire import WireError
 
 _QUIET_SECONDS = 15.0

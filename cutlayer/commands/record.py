@@ -13,22 +13,22 @@ from typing import Any
 from rich.console import Console
 
 from cutlayer import registry
-from cutlayer.archive import Recording, open_recording, truth_kept
 from cutlayer.commands import audit
+from cutlayer.commands.display import Display
 from cutlayer.commands.train import _deployments, _title
-from cutlayer.display import Display
-from cutlayer.estimate import attack_pace, training_seconds
+from cutlayer.deploying.keeping import SESSION
 from cutlayer.experiment import Experiment, ExperimentError
-from cutlayer.folder import cell_folder, run_folder
 from cutlayer.grid import override
-from cutlayer.keeping import SESSION
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
-from cutlayer.recorder import record
 from cutlayer.recording import RecordingError, bytes_of
-from cutlayer.replay import KEYS, refusal, replay_cell
+from cutlayer.recordings.archive import Recording, open_recording, truth_kept
+from cutlayer.recordings.recorder import record
+from cutlayer.recordings.replay import KEYS, refusal, replay_cell
+from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
 from cutlayer.settle import settle
-from cutlayer.unjudged import guess
+from cutlayer.sweeping.estimate import attack_pace, training_seconds
+from cutlayer.sweeping.folder import cell_folder, run_folder
 
 
 def record_all(

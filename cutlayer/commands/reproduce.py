@@ -14,19 +14,20 @@ from pathlib import Path
 from rich.console import Console
 
 from cutlayer import papers
-from cutlayer.auxiliary import OWN_SPLITS
 from cutlayer.commands.audit import watched
+from cutlayer.data.auxiliary import OWN_SPLITS
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
-from cutlayer.folder import run_folder
 from cutlayer.mistake import nearest
 from cutlayer.record import FAILED, NOT_APPLICABLE
+from cutlayer.reproduction.cell import Scale
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
-from cutlayer.reproduction.paper import Paper, Scale
+from cutlayer.reproduction.paper import Paper
 from cutlayer.reproduction.plan import SEEDS, chosen, experiments
 from cutlayer.scene import Scene, load_dataset
-from cutlayer.sweep import Sweep, scenes, sensible_jobs
+from cutlayer.sweeping.folder import run_folder
+from cutlayer.sweeping.sweep import Sweep, scenes, sensible_jobs
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from typing import Any
 from rich.console import Console
 from safetensors.torch import save
 
-from cutlayer.display import Display, duration
-from cutlayer.estimate import training_seconds
+from cutlayer.auditing.victim import Victim, key, steps_to_train
+from cutlayer.auditing.victim import train as train_victim
+from cutlayer.commands.display import Display, duration
 from cutlayer.experiment import ExperimentError
-from cutlayer.folder import run_folder
 from cutlayer.grid import grid
 from cutlayer.record import write_atomically
 from cutlayer.scene import Scene
-from cutlayer.sweep import scenes
-from cutlayer.victim import Victim, key, steps_to_train
-from cutlayer.victim import train as train_victim
+from cutlayer.sweeping.estimate import training_seconds
+from cutlayer.sweeping.folder import run_folder
+from cutlayer.sweeping.sweep import scenes
 
 
 def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cutlayer.cache import cached
+from cutlayer.data.cache import cached
 from cutlayer.dataset import Dataset, Split, stratified
 
 

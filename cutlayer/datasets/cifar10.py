@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from cutlayer.data.hub import Source
 from cutlayer.dataset import Dataset, DatasetError
-from cutlayer.hub import Source
 
 _FOLDERS = {"jpeg": "cifar10", "lossless": "cifar10_lossless"}
 

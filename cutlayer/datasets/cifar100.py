@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cutlayer.data.hub import Source
 from cutlayer.dataset import Dataset
-from cutlayer.hub import Source
 
 
 def load(data_dir: Path | None = None) -> Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import interpolate
 
-from cutlayer.cache import cached
+from cutlayer.data.cache import cached
 from cutlayer.dataset import Dataset, Split, stratified
 
 

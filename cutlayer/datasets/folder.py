@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cutlayer.cache import cached, file_key
+from cutlayer.data.cache import cached, file_key
+from cutlayer.data.image import decode, fidelity
 from cutlayer.dataset import Dataset, DatasetError, Split, digest, stratified
-from cutlayer.image import decode, fidelity
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cutlayer.data.hub import Source
 from cutlayer.dataset import Dataset
-from cutlayer.hub import Source
 
 # Named one by one: the configuration cropped_digits has 531,131 extra images that would be downloaded too.
 _FILES = {"train": "cropped_digits/train-*.parquet", "test": "cropped_digits/test-*.parquet"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cutlayer.cache import cached, file_key
+from cutlayer.data.cache import cached, file_key
 from cutlayer.dataset import Dataset, DatasetError, Split, digest, stratified
 
 _SUFFIXES = (".csv", ".parquet")

@@ -7,8 +7,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from cutlayer.normalization import standard
-from cutlayer.size import image_size
+from cutlayer.blocks.normalization import standard
+from cutlayer.blocks.size import image_size
 
 CUTS = (0, 4, 7, 10)
 """SLADV's cuts 1 to 4: behind the first convolution with its normalization (before the activation), and blocks 3, 6, 9.

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cutlayer.normalization import Normalization
+from cutlayer.blocks.normalization import Normalization
 
 CUTS = (0, 8, 13)
 """The paper's split points, conv11, ReLU22 and ReLU32: the client holds blocks 0 to k."""

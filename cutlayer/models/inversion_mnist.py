@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cutlayer.normalization import Normalization
+from cutlayer.blocks.normalization import Normalization
 
 CUTS = (0, 4)
 """The paper's split points, conv1 and ReLU2: the client holds blocks 0 to k."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cutlayer.size import image_size
+from cutlayer.blocks.size import image_size
 
 CUTS = (1, 2, 4)
 """Cuts 1 to 3 of the paper: after the first ReLU, the first pooling, the second ReLU."""

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from cutlayer.normalization import standard
-from cutlayer.size import image_size
+from cutlayer.blocks.normalization import standard
+from cutlayer.blocks.size import image_size
 
 CUTS = (0, 5, 9, 13)
 """SLADV's cuts 1 to 4: behind the first convolution with its normalization (before the ReLU), and blocks 4, 8, 12."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from cutlayer.residual import resnet18
-from cutlayer.size import image_size
+from cutlayer.blocks.residual import resnet18
+from cutlayer.blocks.size import image_size
 
 CUTS = (0, 3, 5, 7)
 """SLADV's cuts 1 to 4: behind the first convolution with its normalization (before the ReLU), and stages 1, 2 and 3."""

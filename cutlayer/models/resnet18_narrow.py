@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from cutlayer.residual import resnet18
-from cutlayer.size import image_size
+from cutlayer.blocks.residual import resnet18
+from cutlayer.blocks.size import image_size
 
 CUTS = (0, 3, 5, 7)
 """Those of ResNet18."""

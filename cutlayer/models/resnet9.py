@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cutlayer.residual import Residual, beginning, block
-from cutlayer.size import image_size
+from cutlayer.blocks.residual import Residual, beginning, block
+from cutlayer.blocks.size import image_size
 
 CUTS = (0, 1, 2)
 """Cuts 1 to 3 of the paper: after the first block, the second one, the first residual."""

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from cutlayer.reproduction.block import Block
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
+from cutlayer.reproduction.paper import Exhibit, Paper
 
 _PSNR, _SSIM = Number("PSNR", "psnr"), Number("SSIM", "ssim")
 _CUTS = {"digits": ("0",), "mnist": ("0", "4"), "cifar10": ("0", "8", "13")}
@@ -124,7 +125,7 @@ def _exhibit(
                 for number, cut in enumerate(cuts):
                     said = printed[dataset][number] if dataset in printed else (None, None)
                     place = (dataset, setting, _NAMES[cut])
-                    groups = found.groups(exhibit, {"dataset": dataset, "cut": cut, **reading})
+                    groups = found.groups(exhibit.cells, {"dataset": dataset, "cut": cut, **reading})
                     lines += [Line(place, group, said) for group in groups]
         heads = ("dataset", "adversary", "cut")
         return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else []

@@ -44,9 +44,16 @@ class Number:
         return spelled(found, self.spell, 1.0 if self.percent else math.inf)
 
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
-        """Ours and the blind guess's, over the records."""
+        """Ours and the blind guess's, over the records; without the seeds where it decides nothing, though elsewhere
+        it does."""
         scores = [score for record in records if (score := self.of(record))]
+        scores = [score for score in scores if score.decides] or scores
         return interval(score.value for score in scores), interval(score.blind for score in scores)
+
+    def undecided(self, records: Iterable[Record]) -> int:
+        """How many seeds are left out of what is measured."""
+        decides = [score.decides for record in records if (score := self.of(record))]
+        return decides.count(False) if any(decides) else 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,9 @@ class _Said:
         self, line: Line, number: Number, ours: Interval | None, blind: Interval | None, printed: float | None
     ) -> None:
         """At one number of one line."""
+        if left := number.undecided(line.group.records):
+            seeds = "seed" if left == 1 else "seeds"
+            self._at(line, f"{number.head}: {left} {seeds}, where nothing can be decided, left out")
         if ours is None or printed is None:
             return
         if ours.holds(printed) is False:

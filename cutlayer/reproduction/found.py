@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, make
 from cutlayer.record import DONE, Record, read_record
-from cutlayer.reproduction.paper import SCALES, Cell, Exhibit
+from cutlayer.reproduction.cell import SCALES, Cell, Scale
 
 _DEFAULTS = make({}).model_dump(mode="json")
 _ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers"} | {
@@ -63,8 +63,8 @@ class Found:
 
     runs: Sequence[Run]
 
-    def groups(self, exhibit: Exhibit, wanted: Mapping[str, Any]) -> list[Group]:
-        """Runs of the exhibit's cells that have all the ``wanted`` values, those nearest to what was published last.
+    def groups(self, cells: Callable[[Scale], Sequence[Cell]], wanted: Mapping[str, Any]) -> list[Group]:
+        """Runs of an exhibit's ``cells`` that have all the ``wanted`` values, those nearest to what was published last.
 
         Nearest: with all published steps; then by the number of differences, then by the share of the steps.
 
@@ -75,7 +75,7 @@ class Found:
         published: Cell | None = None
         # A run that is a cell at several scales is one of the largest of them.
         for scale in reversed(SCALES):
-            for cell in (cell for cell in exhibit.cells(scale) if _has(cell, wanted)):
+            for cell in (cell for cell in cells(scale) if _has(cell, wanted)):
                 published = published or (cell if scale == "paper" else None)
                 asked = as_experiment(cell.values).model_dump(mode="json")
                 for run in self.runs:

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from cutlayer.reproduction.block import Block
-    from cutlayer.reproduction.found import Found
-
-Scale = Literal["smoke", "quick", "paper"]
-SCALES: tuple[Scale, ...] = get_args(Scale)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a grid, without its seed: keys of an experiment, ``plugin.option`` among them."""
-
-    values: Mapping[str, Any]
-    """What makes it this cell: a record belongs to it when it has all of them."""
-    how: Mapping[str, Any] = field(default_factory=dict)
-    """What it is run with on top, where nothing else is asked for: shown beside its numbers, not looked for."""
+from cutlayer.reproduction.block import Block
+from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.found import Found
 
 
 @dataclass(frozen=True)

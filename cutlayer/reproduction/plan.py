@@ -8,8 +8,9 @@ from typing import Any
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import override
 from cutlayer.mistake import nearest
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment
-from cutlayer.reproduction.paper import Cell, Exhibit, Paper, Scale
+from cutlayer.reproduction.paper import Exhibit, Paper
 
 SEEDS: Mapping[Scale, int] = {"smoke": 1, "quick": 3, "paper": 5}
 """How many seeds a scale takes where nobody asks for another number."""

@@ -10,7 +10,7 @@ import torch
 
 from cutlayer.attack import Adversary
 from cutlayer.attacks.client_backdoor import ClientBackdoor
-from cutlayer.audit import run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.batch import Batch
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.settle import settle

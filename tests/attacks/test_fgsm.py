@@ -9,7 +9,7 @@ import torch
 
 from cutlayer.attacks.fgsm import FGSM
 from cutlayer.budget import Budget
-from cutlayer.perturbation import CHUNK
+from cutlayer.methods.perturbation import CHUNK
 from cutlayer.threat import Goal, Knows
 from tests.evasions import best, inferred, labels_of, linear, natural
 

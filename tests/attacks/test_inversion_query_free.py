@@ -11,7 +11,7 @@ from torch import nn
 from cutlayer import registry
 from cutlayer.attacks.inversion_query_free import EPSILON, InversionQueryFree, different
 from cutlayer.attacks.inversion_white_box import InversionWhiteBox
-from cutlayer.likelihood import Descent
+from cutlayer.methods.likelihood import Descent
 from cutlayer.model import split
 from cutlayer.models import dense, unsplit_cifar, unsplit_mnist
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat

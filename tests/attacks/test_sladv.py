@@ -17,9 +17,9 @@ from cutlayer.attacks.sladv import SLADV
 from cutlayer.budget import Budget
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.message import Kind
-from cutlayer.perturbation import PROBED, probe
+from cutlayer.methods.perturbation import PROBED, probe
+from cutlayer.methods.shadow import shadow
 from cutlayer.settle import settle
-from cutlayer.shadow import shadow
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, View
 from tests.parties import Pair, batches, pair

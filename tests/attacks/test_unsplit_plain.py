@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attacks.unsplit import UnSplit
-from cutlayer.inversion import Estimate, total_variation
 from cutlayer.message import Kind, Message
+from cutlayer.methods.inversion import Estimate, total_variation
 from cutlayer.threat import Architecture, Knows, Row, View
 
 SMALL = (1, 8, 8)

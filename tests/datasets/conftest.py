@@ -77,7 +77,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[dict[str, Any]
     def stand_in(folder: Path) -> list[dict[str, Any]]:
         import datasets
 
-        monkeypatch.setattr("cutlayer.hub._revision", lambda hub_id: "c0ffee")
+        monkeypatch.setattr("cutlayer.data.hub._revision", lambda hub_id: "c0ffee")
         real_load = datasets.load_dataset
         calls = []
 

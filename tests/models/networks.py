@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from cutlayer.blocks.normalization import CIFAR_STD, deviations
 from cutlayer.model import blocks, join, parameter_count, split
-from cutlayer.normalization import CIFAR_STD, deviations
 
 
 def check_form(module: ModuleType, parameters: int, names: list[str], sent: list[tuple[int, ...]]) -> None:

@@ -8,9 +8,10 @@ from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS
 from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, HOW, deployment, noise_range, server_cell
 from cutlayer.reproduction.block import Block, Table
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, comparison
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
 
 _VARIANTS: dict[str, dict[str, Any]] = {
@@ -47,7 +48,7 @@ def _figure_9(found: Found) -> list[Block]:
                 wanted = {**variant, "clients": count, "surrogate_client.alpha": alpha}
                 lines += [
                     Line((name, f"{alpha:g}", str(count)), group, (None, None))
-                    for group in found.groups(FIGURE_9, wanted)
+                    for group in found.groups(FIGURE_9.cells, wanted)
                 ]
     return list(comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines)) if lines else []
 
@@ -82,7 +83,7 @@ def _table_3_cells(scale: Scale) -> list[Cell]:
 def _table_3(found: Found) -> list[Block]:
     rows = []
     for other, (accuracy, success) in printed.TABLE_3.items():
-        for group in found.groups(TABLE_3, {"transfer": other}):
+        for group in found.groups(TABLE_3.cells, {"transfer": other}):
             kept = [record.transfer for record in group.records if record.transfer]
             own = [
                 interval(getattr(transfer, name) for transfer in kept)
@@ -128,7 +129,7 @@ def _small(found: Found) -> list[Block]:
         Line((model, f"{alpha:g}"), group, (printed.SMALL_TRIGGER, None))
         for model in BLOCKS
         for alpha in ALPHAS
-        for group in found.groups(SMALL, {"model": model, "surrogate_client.alpha": alpha})
+        for group in found.groups(SMALL.cells, {"model": model, "surrogate_client.alpha": alpha})
     ]
     return list(comparison(("model", "alpha"), (SUCCESS, CLEAN), lines)) if lines else []
 
@@ -158,7 +159,7 @@ def _clients(found: Found) -> list[Block]:
         Line((dataset, trigger), group, (None, None))
         for dataset in ("digits", "mnist", "fashion_mnist")
         for trigger in _TRIGGERS
-        for group in found.groups(MALICIOUS_CLIENT, {"dataset": dataset, "client_backdoor.trigger": trigger})
+        for group in found.groups(MALICIOUS_CLIENT.cells, {"dataset": dataset, "client_backdoor.trigger": trigger})
     ]
     return list(comparison(("dataset", "trigger"), (SUCCESS, CLEAN), lines)) if lines else []
 

@@ -10,9 +10,10 @@ from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, deployment, noise_range, server_cell
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table, Text
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
 SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
@@ -54,7 +55,7 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
                 for cut, block in enumerate(places, start=1):
                     for count in CLIENTS:
                         wanted = {"dataset": data, "model": model, "cut": str(block), "clients": count}
-                        groups = found.groups(own, {**wanted, "surrogate_client.alpha": alpha})
+                        groups = found.groups(own.cells, {**wanted, "surrogate_client.alpha": alpha})
                         said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
                         place = (data, model, f"{alpha:g}", str(cut), str(count))
                         lines += [Line(place, group, said) for group in groups]
@@ -130,7 +131,7 @@ def _injector_blocks(found: Found) -> list[Block]:
                 for cut, block in enumerate(places, start=1):
                     for share in _SHARES:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
-                        for group in found.groups(FIGURE_6, {**wanted, "injector_autoencoder.share": share}):
+                        for group in found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share}):
                             place = (dataset, model, f"{share:g}", str(cut), str(count))
                             lines.append(Line(place, group, (None, None)))
                             value = SUCCESS.measured(group.records)[0]

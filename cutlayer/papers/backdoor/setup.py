@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutlayer.reproduction.paper import Cell, Scale
+from cutlayer.reproduction.cell import Cell, Scale
 
 ALPHAS = (0.5, 0.2, 0.09, 0.06, 0.04)
 CLIENTS = (1, 3, 5, 7)

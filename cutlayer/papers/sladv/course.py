@@ -9,9 +9,10 @@ from cutlayer.papers.sladv.tables import ALPHAS, SEEN, alpha_cells, drops, lines
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH, Number, spelled
 from cutlayer.reproduction.found import Found, Group, nearest
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
 _CURVES = {
@@ -26,7 +27,7 @@ def _by_alpha(found: Found, exhibit: Exhibit) -> list[tuple[str, float, Group]]:
     for column in (*SEEN, "digits"):
         own = {"dataset": "digits"} if column == "digits" else of(column)
         for alpha in ALPHAS:
-            group = nearest(found.groups(exhibit, {**own, "sladv.alpha": alpha}))
+            group = nearest(found.groups(exhibit.cells, {**own, "sladv.alpha": alpha}))
             groups += [(column, alpha, group)] if group else []
     return groups
 

@@ -7,9 +7,10 @@ from cutlayer.papers.sladv.course import mean_over_training
 from cutlayer.papers.sladv.setup import sladv
 from cutlayer.papers.sladv.tables import ALPHAS, DROP, drops, line
 from cutlayer.reproduction.block import Block
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH, spelled
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
 
 _MODEL, _EPOCHS = "resnet18_narrow", 9
@@ -27,7 +28,7 @@ def _blocks(found: Found) -> list[Block]:
     made = []
     for alpha in ALPHAS:
         said = {name: table[f"{alpha:g}"]["cifar10"] for name, table in _PRINTED.items()}
-        for group in found.groups(NARROW, {"model": _MODEL, "sladv.alpha": alpha}):
+        for group in found.groups(NARROW.cells, {"model": _MODEL, "sladv.alpha": alpha}):
             clean = DROP.spelled(interval(record.utility for record in group.records))
             # No difference is taken: the printed values are those of another network.
             turned = interval(mean_over_training(record, "gradient_cosine") for record in group.records)

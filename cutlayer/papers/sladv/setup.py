@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cutlayer.papers.sladv.printed import COLUMNS
-from cutlayer.reproduction.paper import Cell, Scale
+from cutlayer.reproduction.cell import Cell, Scale
 
 BLOCKS = {
     "resnet18": (0, 3, 5, 7),

@@ -20,9 +20,10 @@ from cutlayer.papers.sladv.setup import (
     transfer,
 )
 from cutlayer.reproduction.block import Block, Table, Text
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
 from cutlayer.reproduction.found import Found, Group
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
@@ -55,7 +56,7 @@ def lines(
     found: Found, exhibit: Exhibit, wanted: dict[str, Any], place: Sequence[str], said: float | None
 ) -> list[Line]:
     """A line for each setting in which the wanted cells were run."""
-    return [line(place, group, said) for group in found.groups(exhibit, wanted)]
+    return [line(place, group, said) for group in found.groups(exhibit.cells, wanted)]
 
 
 def missing(made: Iterable[Line], wanted: Sequence[str] = SEEN, at: int = -1) -> list[Block]:
@@ -179,7 +180,7 @@ def _table_4(found: Found) -> list[Block]:
     for column in (*SEEN, "digits"):
         for alpha in ALPHAS:
             wanted = {"dataset": "digits"} if column == "digits" else {**of(column), "aux_rows": 4096}
-            for group in found.groups(TABLE_4, {**wanted, "sladv.alpha": alpha}):
+            for group in found.groups(TABLE_4.cells, {**wanted, "sladv.alpha": alpha}):
                 said = printed.TABLE_4[f"{alpha:g}"].get(column)
                 ours = interval(record.utility for record in group.records)
                 difference = DASH if said is None or ours is None else f"{ours.mean - said:+.1%}"

@@ -8,9 +8,10 @@ from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, mse, pub
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table, Text
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH, spelled
 from cutlayer.reproduction.found import Found, Group, nearest
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, Quartiles, interval, quartiles
 
 _EPOCHS = (0, 1, 2, 4, 7, 10)
@@ -58,7 +59,7 @@ def _course(found: Found, dataset: str) -> tuple[str, dict[int, list[Group]]]:
         wanted: dict[str, Any] = {"dataset": dataset, "when": "after" if epochs else "before"}
         wanted |= {"epochs": epochs} if epochs else {}
         depths = [
-            {group.told: group for group in found.groups(FIGURE_2, {**wanted, "cut": str(depth)})}
+            {group.told: group for group in found.groups(FIGURE_2.cells, {**wanted, "cut": str(depth)})}
             for depth in DEPTHS[dataset]
         ]
         for told in depths[0]:
@@ -103,7 +104,7 @@ def _figure_3a(found: Found) -> list[Block]:
     for dataset in DEPTHS:
         for name, wanted in attacks.items():
             for depth in DEPTHS[dataset]:
-                group = nearest(found.groups(FIGURE_3A, {"dataset": dataset, "cut": str(depth), **wanted}))
+                group = nearest(found.groups(FIGURE_3A.cells, {"dataset": dataset, "cut": str(depth), **wanted}))
                 each = quartiles(v for r in group.records if r.pictures for v in r.pictures.mse) if group else None
                 if group and each:
                     panels.setdefault(dataset, {}).setdefault(name, []).append((str(depth), each))
@@ -177,7 +178,7 @@ def _figure_3b_cells(scale: Scale) -> list[Cell]:
 
 
 def _figure_3b(found: Found) -> list[Block]:
-    hijack, stolen = (nearest(found.groups(FIGURE_3B, {"attack": name})) for name in ("fsha", "unsplit"))
+    hijack, stolen = (nearest(found.groups(FIGURE_3B.cells, {"attack": name})) for name in ("fsha", "unsplit"))
     if hijack is None:
         return []
     courses = [

@@ -22,7 +22,7 @@ def _shown(found: Found, exhibit: Exhibit, name: str, wanted: dict[str, Any]) ->
     rows: dict[str, Any] = {}
     columns: Sequence[str] = ()
     for label, values in wanted.items():
-        for run in (run for group in reversed(found.groups(exhibit, values)) for run in group.runs):
+        for run in (run for group in reversed(found.groups(exhibit.cells, values)) for run in group.runs):
             file = run.folder / (run.record.pictures.file if run.record.pictures else "")
             if label not in rows and run.record.pictures and file.is_file():
                 kept = load_file(file)

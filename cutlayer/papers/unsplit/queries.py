@@ -9,9 +9,10 @@ from typing import Any
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, mse, unsplit_cells, victim
 from cutlayer.reproduction.block import Block, Table
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH
 from cutlayer.reproduction.found import Found, nearest
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
 
 _QUERIES = (1, 2, 3, 5, 7, 10, 20, 50, 100)
@@ -35,11 +36,11 @@ def _table_5(found: Found) -> list[Block]:
     for dataset in DEPTHS:
         for depth in DEPTHS[dataset]:
             wanted: dict[str, Any] = {"dataset": dataset, "cut": str(depth)}
-            own = nearest(found.groups(TABLE_5, {**wanted, "attack": "unsplit"}))
+            own = nearest(found.groups(TABLE_5.cells, {**wanted, "attack": "unsplit"}))
             aim = interval(mse(record) for record in own.records) if own else None
             reached = []
             for number in _QUERIES:
-                group = nearest(found.groups(TABLE_5, {**wanted, "inversion_black_box.queries": number}))
+                group = nearest(found.groups(TABLE_5.cells, {**wanted, "inversion_black_box.queries": number}))
                 if group and (mean := interval(mse(record) for record in group.records)):
                     reached.append((number, mean.mean))
             if own and aim and reached:

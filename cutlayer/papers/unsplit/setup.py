@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cutlayer.record import Record, Score
-from cutlayer.reproduction.paper import Cell, Scale
+from cutlayer.reproduction.cell import Cell, Scale
 
 DEPTHS = {"digits": (2,), "mnist": range(1, 7), "fashion_mnist": range(1, 7), "cifar10": range(1, 9)}
 """Split depths by dataset; the client holds blocks 0 to depth. The embedded digits stand in at the scale ``smoke``."""

@@ -10,9 +10,10 @@ from cutlayer.papers.unsplit.setup import victim
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Found, nearest
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval
 
 _PUBLISHED = {"order": "sequential", "input_learning_rate": 1e-3, "bounds": "none", "restarts": 1}
@@ -43,7 +44,7 @@ def seconds_an_image(records: Iterable[Record]) -> float | None:
 
 def shown(found: Found) -> set[Path]:
     """The folders of all runs that stand in this exhibit."""
-    groups = (group for cell in _cells("paper") for group in found.groups(SPEED, cell.values))
+    groups = (group for cell in _cells("paper") for group in found.groups(SPEED.cells, cell.values))
     return {run.folder for group in groups for run in group.runs}
 
 
@@ -68,7 +69,7 @@ def _blocks(found: Found) -> list[Block]:
     for depth in _DEPTHS:
         for name, options in _SETS.items():
             for rounds in _ROUNDS["paper"]:
-                group = nearest(found.groups(SPEED, _values(depth, options, rounds)))
+                group = nearest(found.groups(SPEED.cells, _values(depth, options, rounds)))
                 seconds = seconds_an_image(group.records) if group else None
                 if group is None or seconds is None:
                     continue

@@ -11,9 +11,10 @@ from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, unsplit_
 from cutlayer.papers.unsplit.speed import seconds_an_image, shown
 from cutlayer.record import Record
 from cutlayer.reproduction.block import Block, Table, Text
+from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Cell, Exhibit, Scale
+from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
 from cutlayer.threat import Knows
 
@@ -77,7 +78,7 @@ def _table_2(found: Found) -> list[Block]:
             said = (None, None) if row is None else (row.after, row.clone) if when == "after" else (row.before, None)
             here = [
                 Line((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
-                for group in found.groups(TABLE_2, {"dataset": dataset, "when": when, "cut": str(depth)})
+                for group in found.groups(TABLE_2.cells, {"dataset": dataset, "when": when, "cut": str(depth)})
                 if not shorter.issuperset(run.folder for run in group.runs)
             ]
             lines += here[-1:]
@@ -140,7 +141,7 @@ def _table_3(found: Found) -> list[Block]:
         for depth, before in enumerate(parts, start=1):
             for reading in _READINGS:
                 observes, match = reading.values()
-                for group in found.groups(TABLE_3, {"dataset": dataset, "cut": f"1:{before}", **reading}):
+                for group in found.groups(TABLE_3.cells, {"dataset": dataset, "cut": f"1:{before}", **reading}):
                     said = printed.TABLE_3.get(dataset, {}).get(depth) if match == "first" else None
                     place = (dataset, str(depth), observes, match)
                     lines.append(Line(place, group, (said, *(None,) * (len(_LABELS) - 1))))

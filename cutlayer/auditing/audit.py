@@ -1,0 +1,292 @@
+"""One cell: a victim, an adversary in its seat, targets, guesses, a judgement, a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, keep_attacked
+from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.target import send_targets
+from cutlayer.auditing.victim import Progress, Victim, key, over, train
+from cutlayer.deployment import (
+    CARRIERS,
+    accuracy,
+    assemble,
+    brief,
+    honest_host,
+    measured,
+    whole_model,
+)
+from cutlayer.experiment import OFFERABLE
+from cutlayer.handover import Keeper
+from cutlayer.host import Host, Occupant
+from cutlayer.isolated.isolation import ProcessHost
+from cutlayer.isolated.lodging import Lodging
+from cutlayer.isolated.neighbor import Residence
+from cutlayer.judging.aftermath import aftermath
+from cutlayer.judging.judge import Judgement, judge
+from cutlayer.judging.truth import Honest, honest, truth_of
+from cutlayer.protocol import TRAINING
+from cutlayer.provenance import code, environment
+from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
+from cutlayer.registry import FOLDERS
+from cutlayer.scene import Scene, own_files
+from cutlayer.seating import make_attack, seat_clients, seat_server
+from cutlayer.session import Session
+from cutlayer.threat import Goal, NotOfferedError, Seat
+from cutlayer.traffic import cost
+
+_WORST_FIRST = (LEAK, PARTIAL, NONE)
+_UNDECIDED = (
+    "no score decides: nothing was guessed, a guess that never looks at the wire is as good as any, "
+    "or the network is no better than always naming the commonest class"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record, and the pictures that belong beside it."""
+
+    record: Record
+    images: Mapping[str, Tensor]
+
+
+def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence | None = None) -> Outcome:
+    """Run one cell, in ``residence`` where it is isolated and one is at hand.
+
+    An attack that does not fit its setting gives a record that says so; other errors pass through.
+    """
+    torch.set_num_threads(scene.experiment.threads)
+    start, record = time.perf_counter(), outline(scene)
+    outside = Outside(scene.auxiliary, scene.natural_inputs)
+    try:
+        host, occupant = _seated(scene, outside, progress, residence)
+        try:
+            outcome = _attacked(scene, run, progress, host, occupant, outside, record)
+        finally:
+            host.close()
+    except NotOfferedError as error:
+        return _not_applicable(record, _refusal(scene, error))
+    done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
+    return Outcome(done, outcome.images)
+
+
+def outline(scene: Scene) -> Record:
+    """What a record says before anything has run."""
+    experiment, threat = scene.experiment, scene.attack.threat
+    steps, published = scene.work, replace(scene, attack=_published(scene)).work
+    return Record(
+        fingerprint=fingerprint(scene),
+        cell=Cell(
+            protocol=experiment.protocol,
+            dataset=experiment.dataset,
+            model=experiment.model,
+            cut=experiment.cut,
+            attack=experiment.attack,
+            defenses=experiment.defenses,
+            seed=experiment.seed,
+            clients=experiment.clients,
+            when=experiment.when,
+            steps=experiment.steps,
+            pixels=scene.dataset.pixels,
+        ),
+        thresholds=experiment.thresholds,
+        threat=Threat(
+            seat=threat.seat,
+            goals=tuple(sorted(threat.goals)),
+            tampers=threat.tampers,
+            declared=tuple(sorted(threat.knows)),
+            offered=brief(scene, attack=False).offers,
+            plain=scene.attack.plain,
+            paper=scene.attack.paper,
+        ),
+        isolated=experiment.isolate and threat.seat is Seat.SERVER,
+        attack=AttackRun(
+            options=dict(scene.options),
+            published_steps=published,
+            steps=steps,
+            fraction=steps / published if published else None,
+        ),
+        code=code(),
+        environment=environment(experiment.device, experiment.precision, experiment.memory_format, experiment.threads),
+        budgets={budget.name: budget.reach for budget in scene.budgets},
+        experiment=experiment.model_dump(mode="json"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def fingerprint(scene: Scene) -> str:
+    """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code."""
+    dataset = scene.dataset
+    own = own_files(scene.experiment, *FOLDERS)
+    return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"], own)
+
+
+def _seated(
+    scene: Scene, outside: Outside, progress: Progress, residence: Residence | None
+) -> tuple[Host, Host | Occupant]:
+    """The server's end, and who is asked for guesses."""
+    told = brief(scene, attack=True)
+    if scene.attack.threat.seat is Seat.CLIENT:
+        # A malicious client knows its own samples anyway.
+        return honest_host(scene), seat_clients(told, outside, progress)
+    if scene.experiment.isolate:
+        if scene.experiment.carrier == "grpc":
+            residence = Lodging()
+        process = ProcessHost(told, outside, progress, residence)
+        return process, process
+    host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+    return host, host
+
+
+def _attacked(
+    scene: Scene,
+    run: Path,
+    progress: Progress,
+    host: Host,
+    occupant: Host | Occupant,
+    outside: Outside,
+    record: Record,
+) -> Outcome:
+    if isinstance(host, ProcessHost):
+        host.ready()
+    keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
+    course: tuple[Course, ...] = ()
+    clean = _clean(scene, run, progress)
+    beside = honest(scene, clean)
+    if attends_training(scene):
+        session = outside.session = assemble(scene, host, keeper)
+        if isinstance(occupant, Occupant) and occupant.adversary:
+            session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
+        history, course = _train_watched(scene, session, progress, occupant, beside) if after else ((), ())
+        if scene.budgets and history:
+            keep_attacked(scene, run, Victim(whole_model(scene, session), history))
+        utility: float | None = accuracy(scene, session)
+    else:
+        victim = deployed(scene, run, progress)
+        history, utility = victim.history, victim.accuracy
+        session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
+    judgements, guesses = _judgements(scene, session, occupant, beside)
+    found = occupant.findings
+    attack = record.attack.model_copy(
+        update={
+            "notes": {name: note for name, note in found.notes.items() if not isinstance(note, list)},
+            "curves": {name: note for name, note in found.notes.items() if isinstance(note, list)},
+        }
+    )
+    update = {
+        **_judged(judgements),
+        **aftermath(scene, session, guesses, clean),
+        **asdict(cost(scene)),
+        "utility": utility,
+        "training": history,
+        "course": course,
+        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
+        "attack": attack,
+        "attack_seconds": found.seconds,
+    }
+    images = next((judgement.images for judgement in judgements if judgement.images), {})
+    return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
+
+
+def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:
+    """The same network trained without the attack, where what an attack has made of it is to be compared with it."""
+    return train(scene, run, progress).model if _compared(scene) else None
+
+
+def _compared(scene: Scene) -> bool:
+    goals, tampered = scene.attack.threat.goals, isinstance(scene.attack, TamperingAttack) or scene.under is not None
+    return Goal.BACKDOOR in goals or (Goal.EVASION in goals and tampered)
+
+
+def _judgements(
+    scene: Scene, session: Session, occupant: Host | Occupant, beside: Honest | None
+) -> tuple[list[Judgement], Sequence[Guess]]:
+    """Send the targets, let the adversary guess, and judge."""
+    sent = send_targets(scene, session)
+    occupant.announce(tuple(sent))
+    guesses = occupant.infer()
+    truth = truth_of(scene, session, sent, beside)
+    return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses], guesses
+
+
+def shared(scene: Scene) -> tuple[str, ...]:
+    """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
+    return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
+
+
+def leaves(scene: Scene) -> tuple[str, ...]:
+    """The key of the victim that the cell's attack leaves for others, which it trains in any case."""
+    kept = attends_training(scene) and scene.budgets and scene.experiment.when == "after"
+    return (attacked_key(scene),) if kept else ()
+
+
+def attends_training(scene: Scene) -> bool:
+    """Whether the adversary is there while the victim trains, so that no other cell can share it."""
+    attack = scene.attack
+    watches = bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
+    return isinstance(attack, TamperingAttack) or watches
+
+
+def _train_watched(
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None
+) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
+    history, course = [], []
+    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
+    done = iter(range(1, epochs * steps + 1))
+    for epoch in range(1, epochs + 1):
+        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
+        history.append(measured(scene, session, epoch, loss))
+        if over(history, scene.experiment.patience):
+            break
+        if scene.attack.anytime and epoch < epochs:
+            scores = _judged(_judgements(scene, session, occupant, beside)[0])["scores"]
+            course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
+    return tuple(history), tuple(course)
+
+
+def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    scores = tuple(score for judgement in judgements for score in judgement.scores)
+    verdicts = {score.verdict for score in scores if score.decides}
+    verdict = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NOT_APPLICABLE)
+    return {
+        "scores": scores,
+        "verdict": verdict,
+        "reason": _UNDECIDED if verdict == NOT_APPLICABLE else "",
+        "pictures": next((j.pictures for j in judgements if j.pictures), None),
+        "confusion": next((j.confusion for j in judgements if j.confusion), None),
+        "features": next((j.features for j in judgements if j.features), None),
+    }
+
+
+def _not_applicable(record: Record, reason: str) -> Outcome:
+    return Outcome(
+        record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {}
+    )
+
+
+def _refusal(scene: Scene, error: NotOfferedError) -> str:
+    """Why the attack does not apply; with all that ``offers`` must name where that is the reason."""
+    threat = scene.attack.threat
+    missing = threat.knows - set(brief(scene, attack=True).offers)
+    wanted = threat.knows - scene.protocol.exposes[threat.seat]
+    if not missing - set(scene.experiment.offers) or not wanted.issubset(OFFERABLE):
+        return str(error)
+    return f"{error}: offers={','.join(sorted(wanted))}"
+
+
+def _published(scene: Scene) -> Any:
+    presets = scene.attack.presets
+    shortened = presets.get(scene.experiment.steps, {})
+    # Words among the options make another attack of it; numbers only count differently.
+    kept = {name: v for name, v in scene.options.items() if isinstance(v, str) and name not in shortened}
+    return make_attack(scene.experiment.attack, {**kept, **presets.get("paper", {})}, scene.experiment.plugins)

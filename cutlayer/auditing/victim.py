@@ -1,0 +1,183 @@
+"""The attacked deployment's training: done once, kept, and taken up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
+
+from cutlayer import __version__
+from cutlayer.data.auxiliary import SHARE
+from cutlayer.data.samples import batch_sizes
+from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
+from cutlayer.handover import Keeper
+from cutlayer.message import detached
+from cutlayer.model import join, split
+from cutlayer.protocol import task_loss
+from cutlayer.record import Epoch, write_atomically
+from cutlayer.scene import Scene, own_files
+from cutlayer.session import Session
+from cutlayer.stream import drawing
+
+Progress = Callable[[str, int, int], None]
+_PROBED = 4  # samples on which it is tried whether a cut changes a bit
+_TRAINED_BY = (
+    *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
+    *("model", "input_mean", "input_std", "weights", "seed", "clients", "skew", "turn"),
+    *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
+    *("momentum", "weight_decay", "milestones", "decay", "pipelined", "defense"),
+    *("device", "precision", "memory_format", "threads"),
+)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A trained deployment."""
+
+    model: nn.Sequential
+    """The whole network: the parts of the client whose turn was last, and the server's."""
+    history: tuple[Epoch, ...]
+
+    @property
+    def accuracy(self) -> float | None:
+        """On the whole test split, from 0 to 1."""
+        return self.history[-1].accuracy
+
+
+def train(scene: Scene, run: Path, progress: Progress) -> Victim:
+    """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained."""
+    folder = run / "victims" / key(scene)
+    finished = folder / "history.json"
+    if finished.is_file():
+        model = join([scene.model])
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
+    torch.set_num_threads(scene.experiment.threads)
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper)
+    history = _resume(session, folder)
+    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
+    for epoch in range(len(history) + 1, epochs + 1):
+        if over(history, scene.experiment.patience):
+            break
+        done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
+        loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
+        history.append(measured(scene, session, epoch, loss))
+        _keep(session, folder, history)
+    if not history:
+        history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
+    model = whole_model(scene, session)
+    write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
+    write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
+    for kept in (*folder.glob("epoch-*"), *folder.glob(".draft-*")):
+        shutil.rmtree(kept, ignore_errors=True)
+    return Victim(model, tuple(history))
+
+
+def over(history: Sequence[Epoch], patience: int) -> bool:
+    """Whether the last ``patience`` epochs have brought no lower validation loss than those before them."""
+    losses = [epoch.validation_loss or 0.0 for epoch in history]
+    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
+
+
+def trained(key: str, run: Path) -> bool:
+    """Whether the victim with this ``key`` is there to be looked up."""
+    return (run / "victims" / key / "history.json").is_file()
+
+
+def steps_to_train(scene: Scene, run: Path) -> int:
+    """Training steps that ``train`` would still take."""
+    if trained(key(scene), run):
+        return 0
+    folder = run / "victims" / key(scene)
+    begun = max(map(_number, folder.glob("epoch-*")), default=0)
+    epochs = scene.experiment.epochs
+    return all_steps(scene) * (epochs - begun) // max(1, epochs)
+
+
+def all_steps(scene: Scene) -> int:
+    """Training steps of all epochs."""
+    return scene.experiment.epochs * sum(
+        len(batch_sizes(len(shard), scene.experiment.batch_size)) for shard in scene.deal()
+    )
+
+
+def key(scene: Scene) -> str:
+    """What two cells share whose victims train to the same bits."""
+    experiment, dataset = scene.experiment, scene.dataset
+    own = () if _shared(scene) else ("protocol", "cut")
+    options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
+    data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
+    code = own_files(experiment, "models", "datasets", "defenses", "protocols")
+    withheld = [f"{SHARE} {experiment.share}"] if experiment.share else [SHARE] if experiment.aux == SHARE else []
+    extra = (__version__, code, *withheld, json.dumps(options, sort_keys=True, default=str), *data)
+    return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
+
+
+@lru_cache(maxsize=256)
+def _shared(scene: Scene) -> bool:
+    """Whether every protocol and cut trains to the same bits as the whole model: tried on a few samples.
+
+    Layers that draw prevent it, and so can bf16: what crosses a cut is float32 there.
+    """
+    if scene.experiment.clients > 1 or scene.experiment.defenses or scene.experiment.pipelined:
+        return False
+    alike = zip(_step(scene, (), 1), _step(scene, scene.cuts, 2), strict=True)
+    return all(torch.equal(whole, split) for whole, split in alike)
+
+
+def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
+    """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
+    rows, computing = scene.samples.train_rows[:_PROBED], scene.computing
+    parts = nn.ModuleList(split(scene.model, cuts)).train()
+    computing.place(parts)
+    value = scene.samples.inputs(rows)
+    with drawing(seed, torch.device(computing.device)):
+        for part in parts:
+            with computing.precision():
+                value = part(computing.bring(value))
+            value = value.float()
+    task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
+    return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)]
+
+
+def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
+    # Another command may be training the same victim: to the same bits, so whoever is first keeps it.
+    draft = folder / f".draft-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, tensors in session.checkpoint().items():
+        save_file({label: tensor.contiguous() for label, tensor in tensors.items()}, draft / f"{name}.safetensors")
+    (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
+    whole = folder / f"epoch-{len(history)}"
+    try:
+        draft.rename(whole)
+    except OSError:
+        if not whole.is_dir():
+            raise
+        shutil.rmtree(draft)
+    for earlier in folder.glob("epoch-*"):
+        if _number(earlier) < len(history):
+            shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _number(kept: Path) -> int:
+    """Of the epoch that a folder keeps."""
+    return int(kept.name.removeprefix("epoch-"))
+
+
+def _resume(session: Session, folder: Path) -> list[Epoch]:
+    kept = sorted(folder.glob("epoch-*"), key=_number)
+    if not kept:
+        return []
+    states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept[-1].glob("*.safetensors")}
+    session.restore(states)
+    return [Epoch(**epoch) for epoch in json.loads((kept[-1] / "history.json").read_text())]

@@ -1,0 +1,1 @@
+"""Pieces that networks are built of."""

@@ -1,0 +1,296 @@
+"""The server of a deployment: whose turn it is, who hands over to whom, and what if a client stays away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from safetensors.torch import load_file, save
+
+from cutlayer.codec import FrameError
+from cutlayer.deploying.checkpoint import write_durably
+from cutlayer.deploying.conversation import Conversation
+from cutlayer.deploying.outcome import Outcome
+from cutlayer.deploying.place import Batches, Place
+from cutlayer.deploying.relay import Relay
+from cutlayer.deploying.roll import Present, Roll
+from cutlayer.deploying.turn import Turn, common_step
+from cutlayer.duplex import DisconnectedError, RefusedError
+from cutlayer.handover import Route
+from cutlayer.protocol import TRAINING
+from cutlayer.wire import WireError
+
+Watch = Callable[[str, int, int], None]
+logger = logging.getLogger("cutlayer")
+_FIRST: dict[str, Any] = {
+    "last": None,
+    "last_turn": 0,
+    "done": 0,
+    "skipped": [],
+    "evaluated": 0,
+    "rows": [],
+    "finished": [],
+}
+
+
+@dataclass
+class Coordinator:
+    """The server at work. Its notes, kept with every checkpoint, say where the training stands."""
+
+    place: Place
+    roll: Roll
+    watch: Watch = lambda what, done, total: None
+    say: Callable[[str], None] = lambda text: None
+    turns: list[Turn] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._plan, self._durable = self.place.plan, self.place.durable
+        self._names = self._plan.terms.clients
+        self._patience = self.place.settings.wait_seconds
+        state = self.place.settings.folder / "state"
+        self._rows = state / "rows.safetensors"
+        if self._durable.drives and self._rows.exists():
+            self._batches.rows.update({int(n): rows for n, rows in load_file(self._rows).items()})
+        if not self._durable.recover():
+            self._durable.notes = {**_FIRST}
+            self._durable.begin(Turn())
+        self.outcome = Outcome(self.place)
+        self._talk = Conversation(self._durable, self._patience, self.outcome, self._stepped)
+        self._relay = Relay(self._plan, self.roll, self._talk, state / "client_part.frame", self.say)
+
+    def run(self) -> list[str]:
+        """Lead the training to its end; the clients that have not fetched their final part."""
+        self._gather()
+        self.turns = self._plan.turns(self._note("rows"))
+        while self._note("done") < len(self.turns):
+            self._evaluate_where_due()
+            self._take(self.turns[self._note("done")])
+        self._evaluate_where_due()
+        self.outcome.skipped = tuple(self._note("skipped"))
+        self.outcome.finish()
+        last = self._note("last")
+        # Who trained last holds what the others still want.
+        order = sorted(self._names, key=lambda name: last is not None and name == self._names[last])
+        missing = [name for name in order if not self._dismiss(name)]
+        if not missing or self._relay.route is Route.PEER:
+            self._relay.forget()
+            self._durable.shelf.clear()
+        return missing
+
+    def _note(self, key: str) -> Any:
+        return self._durable.notes[key]
+
+    def _save(self, **notes: Any) -> None:
+        self._durable.notes = {**self._durable.notes, **notes, "outcome": self.outcome.dump()}
+        self._durable.keeps_also = self._note("last_turn")
+        self._durable.save()
+
+    @property
+    def _batches(self) -> Batches:
+        assert isinstance(self._durable.batch, Batches)
+        return self._durable.batch
+
+    def _gather(self) -> None:
+        """Wait for everybody once: the order of turns depends on how much data each client has."""
+        if self._note("rows"):
+            return
+        there = [self._wait(number, lambda: False) for number in range(len(self._names))]
+        hellos = [present.hello for present in there if present]
+        if self._durable.drives:
+            self.roll.same_rows(self.place.samples, [present for present in there if present])
+            rows = {number: hello.labeled_rows() for number, hello in enumerate(hellos)}
+            write_durably(self._rows, save({str(number): held for number, held in rows.items()}))
+            self._batches.rows.update(rows)
+        self._save(rows=[hello.rows for hello in hellos])
+
+    def _wait(self, client: int, may_give_up: Callable[[], bool]) -> Present | None:
+        name = self._names[client]
+        found = self.roll.wait(name, self._patience, may_give_up)
+        if found and found.turn in self._note("skipped"):
+            try:
+                self._talk.tell(found, "abandon", turn=found.turn)
+                said = self._talk.hear(found, "ready")
+                found.turn, found.step = (self._talk.number(found, said, key) for key in ("turn", "step"))
+                found.reach = found.step
+            except DisconnectedError:
+                return self._wait(client, may_give_up)
+        return found
+
+    def _others_there(self, client: int) -> bool:
+        return any(self.roll.present(name) for number, name in enumerate(self._names) if number != client)
+
+    def _take(self, turn: Turn) -> None:
+        while True:
+            present = self._wait(turn.client, lambda: self._others_there(turn.client))
+            if present is None:
+                self._skip(turn)
+                return
+            try:
+                if not self._prepare(turn, present):
+                    return
+                self._train(turn, present)
+                return
+            except DisconnectedError as error:
+                self.say(f"{present.name}: {error}")
+            except WireError as error:
+                # Steps that nobody who keeps to the plan could claim.
+                present.link.close(RefusedError(str(error)))
+                self.say(f"{present.name}: {error}")
+
+    def _prepare(self, turn: Turn, present: Present) -> bool:
+        """Bring client and server to the same step of the turn; ``False`` where another turn was undone instead."""
+        durable = self._durable
+        durable.mend()
+        if present.turn > turn.number:
+            self._talk.refuse(
+                present, f"{present.name} stands in turn {present.turn}, this server only in {turn.number}"
+            )
+        if present.turn < turn.number:
+            if durable.turn.number == turn.number:
+                durable.back(durable.turn.start)
+            at = replace(turn, start=durable.party.step)
+            last = self._note("last")
+            if last is None or last == turn.client:
+                self._talk.tell(present, "begin", at=asdict(at))
+                self._talk.hear(present, "ready")
+            elif not self._hand_over(at, present):
+                return False
+            present.turn, present.step, present.reach = turn.number, at.start, at.start
+        if durable.turn.number < turn.number:
+            durable.begin(replace(turn, start=durable.party.step))
+        steps = (durable.party.step, present.step) if durable.drives else (present.step, durable.party.step)
+        common = common_step(*steps, (durable.reach, present.reach), durable.turn.start)
+        if common is not None:
+            if durable.party.step > common:
+                durable.back(common)
+            present.step = min(present.step, common)
+        return True
+
+    def _train(self, turn: Turn, present: Present) -> None:
+        durable = self._durable
+        for name in self._names:
+            other = self.roll.present(name)
+            if other and other is not present:
+                other.link.tell("wait", why=f"{present.name} trains, turn {turn.number} of {len(self.turns)}")
+        self.outcome.begin()
+        self._talk.tell(present, "drive", step=present.step)
+        if durable.drives:
+            self._talk.hear(present, "ready")
+            self._drive(present)
+            self._talk.tell(present, "rest")
+        self._talk.hear(present, "done", kinds=() if durable.drives else TRAINING)
+        if durable.party.step != durable.turn.end:
+            self._talk.refuse(
+                present, f"{present.name} ends its turn at step {durable.party.step}, not {durable.turn.end}"
+            )
+        self._relay.store(turn, present)
+        present.step = durable.party.step
+        self.outcome.turn(durable.turn, durable.party.losses)
+        self._save(last=turn.client, last_turn=turn.number, done=turn.number)
+
+    def _drive(self, present: Present) -> None:
+        channel = self._talk.listen(present)
+        try:
+            while self._durable.party.step < self._durable.turn.end:
+                self._durable.drive(channel, lambda: channel.answered)
+                self._stepped()
+        except (WireError, FrameError) as error:
+            self._talk.refuse(present, str(error))
+
+    def _stepped(self) -> None:
+        turn = self._durable.turn
+        what = f"epoch {turn.epoch} of {self._plan.experiment.epochs}, {self._names[turn.client]}"
+        self.watch(what, self._durable.party.step - turn.start, turn.count)
+
+    def _hand_over(self, at: Turn, taker: Present) -> bool:
+        """Bring the client part to ``taker``; ``False`` where who holds it stays away, and its turn was undone."""
+        last = self._names[self._note("last")]
+        if self._relay.holder(last) == last:
+            if self._wait(self._note("last"), lambda: self._can_undo(at.client)) is None:
+                self._undo()
+                return False
+        elif self._relay.holder(last):
+            self.roll.wait(self._relay.holder(last), self._patience, lambda: False)
+        self._relay.bring(at, taker, last)
+        return True
+
+    def _skip(self, turn: Turn) -> None:
+        """Go on without a turn: everything stands as if it had not begun."""
+        name = self._names[turn.client]
+        logger.warning("turn %d of %s is skipped: it has been away for %g s", turn.number, name, self._patience)
+        self.say(f"turn {turn.number} is skipped: {name} has been away too long")
+        if self._durable.turn.number == turn.number:
+            self._durable.at_start_of(turn.number)
+        self._closed(turn, [*self._note("skipped"), turn.number])
+
+    def _can_undo(self, taker: int) -> bool:
+        mark = next((m for m in self._durable.shelf.marks() if m.turn == self._note("last_turn")), None)
+        if mark is None:
+            return False
+        former = self._durable.shelf.read(mark)[1]["notes"]["last"]
+        return former is None or former == taker or self.roll.present(self._names[former]) is not None
+
+    def _undo(self) -> None:
+        """Give up the last turn that was completed: nobody else has what its client learned in it."""
+        number, done, skipped = self._note("last_turn"), self._note("done"), self._note("skipped")
+        logger.warning("turn %d is given up: its client went away before it handed over", number)
+        self.say(f"turn {number} is given up: its client went away before it handed over")
+        self._durable.at_start_of(number)
+        self._closed(replace(self._durable.turn, number=done), [*skipped, number])
+
+    def _closed(self, turn: Turn, skipped: list[int]) -> None:
+        self._durable.turn = replace(turn, count=0, start=self._durable.party.step)
+        self._save(done=turn.number, skipped=skipped)
+
+    def _evaluate_where_due(self) -> None:
+        done, last, every = self._note("done"), self._note("last"), self._plan.terms.evaluate
+        if (
+            not done
+            or last is None
+            or (done < len(self.turns) and self.turns[done].epoch == self.turns[done - 1].epoch)
+        ):
+            return
+        epoch = self.turns[done - 1].epoch
+        due = done == len(self.turns) or (every > 0 and epoch % every == 0)
+        while due and self._note("evaluated") < epoch:
+            present = self._wait(last, lambda: self._others_there(last))
+            try:
+                if present:
+                    self._durable.mend()
+                    self._talk.evaluate(present, epoch, self.place.samples)
+                self._save(evaluated=epoch)
+            except DisconnectedError as error:
+                self.say(f"{present.name if present else ''}: {error}")
+
+    def _dismiss(self, name: str) -> bool:
+        """Bring the final client part to a client and let it go; whether it was there for that."""
+        if name in self._note("finished"):
+            return True
+        number, end = self._names.index(name), len(self.turns) + 1
+        while True:
+            present = self._wait(number, lambda: True)
+            if present is None:
+                return False
+            try:
+                if present.turn < end and self._note("last") not in (None, number):
+                    at = Turn(end, self._plan.experiment.epochs, number, start=self._durable.party.step)
+                    if not self._final(at, present):
+                        return False
+                self._talk.tell(present, "finish")
+                self._talk.hear(present, "done")
+                present.link.close()
+                self._save(finished=[*self._note("finished"), name])
+                return True
+            except DisconnectedError as error:
+                self.say(f"{name}: {error}")
+
+    def _final(self, at: Turn, taker: Present) -> bool:
+        """The last hand-over; ``False`` where who holds the final part is away, too late to undo anything."""
+        last = self._names[self._note("last")]
+        holder = self._relay.holder(last)
+        if holder and self.roll.present(holder) is None:
+            return False
+        self._relay.bring(at, taker, last)
+        return True

@@ -1,0 +1,50 @@
+"""What a party of a deployment keeps of its own wire, where its settings say so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from cutlayer.deploying.checkpoint import write_durably
+from cutlayer.deploying.settings import Settings
+from cutlayer.deploying.terms import Plan
+from cutlayer.experiment import ExperimentError
+from cutlayer.recording import Recorder, RecordingError, bytes_of
+from cutlayer.scene import scaling
+from cutlayer.seating import Brief
+from cutlayer.threat import Seat
+
+SESSION = "session"
+
+
+def recorder_of(plan: Plan, settings: Settings, seat: Seat) -> Recorder | None:
+    """The recorder in this party's folder, gone on with after an interruption; ``None`` where none is asked for."""
+    if not settings.record:
+        return None
+    folder = settings.folder / "recording"
+    try:
+        recorder = Recorder(folder / f"{SESSION}.wire", bytes_of(settings.record))
+    except RecordingError as error:
+        raise ExperimentError(f"record = {settings.record!r}: {error}") from None
+    told = {"format": 1, "seat": seat.value, "brief": asdict(public_brief(plan, seat)), "segments": {SESSION: None}}
+    write_durably(folder / "recording.json", json.dumps(told).encode())
+    return recorder
+
+
+def public_brief(plan: Plan, seat: Seat) -> Brief:
+    """What everybody knows who knows the plan: no seed and no secret of anybody's."""
+    experiment = plan.experiment
+    return Brief(
+        protocol=experiment.protocol,
+        model=experiment.model,
+        cuts=plan.cuts,
+        input_shape=plan.terms.inputs,
+        classes=plan.terms.classes,
+        optimization=experiment.optimization(0),
+        scaling=scaling(experiment),
+        party_seed=0,
+        attack_seed=0,
+        offers=tuple(sorted(plan.protocol.exposes[seat])),
+        plugins=str(Path(plan.plugins).resolve()) if plan.plugins else "",
+    )

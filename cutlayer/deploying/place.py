@@ -1,0 +1,207 @@
+"""One party of a deployment: its part of the model, its data, its folder."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cutlayer.batch import Batch
+from cutlayer.channel import Handler
+from cutlayer.compression import Compression
+from cutlayer.computing import computing
+from cutlayer.data.samples import Samples, batch_sizes, deal_rows
+from cutlayer.defending import make_defenses
+from cutlayer.deploying.checkpoint import Shelf, write_durably
+from cutlayer.deploying.durable import Durable
+from cutlayer.deploying.keeping import recorder_of
+from cutlayer.deploying.settings import ClientSettings, Settings
+from cutlayer.deploying.terms import Plan
+from cutlayer.deploying.turn import Turn
+from cutlayer.experiment import Experiment, ExperimentError, make
+from cutlayer.handover import OptimizerState
+from cutlayer.protocol import TRAINING
+from cutlayer.rpc import Limits
+from cutlayer.scene import load_dataset
+from cutlayer.seating import make_party
+from cutlayer.stream import derive, generator
+from cutlayer.tap import wrap
+from cutlayer.threat import Seat
+
+PREDICTED_AT_ONCE = 250
+"""Samples in one message of an evaluation."""
+_LOCAL = (
+    *("dataset", "data_dir", "train_rows", "test_rows", "plugins", "defense"),
+    *("device", "precision", "memory_format", "threads"),
+)
+
+
+@dataclass
+class Place:
+    """A party where it stands, with all it needs and nothing that is another's."""
+
+    plan: Plan
+    settings: Settings
+    seat: Seat
+    number: int
+    """A client's place in the plan."""
+    durable: Durable
+    samples: Samples | None
+    rows: Tensor
+    """The training rows of a client."""
+
+    @property
+    def labeled(self) -> Tensor:
+        """Which of its rows a client could look up the label of: bits, one for each training row."""
+        assert self.samples
+        held = torch.zeros(len(self.samples.train_rows), dtype=torch.uint8)
+        held[self.rows] = 1
+        return held
+
+
+def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name: str = "") -> Place:
+    """A party at the start of the training, or where its last process stopped."""
+    experiment = _experiment(plan, settings)
+    torch.set_num_threads(settings.threads)
+    folder = settings.folder / "state"
+    shelf = Shelf(folder)
+    root = _secret(folder) if settings.randomness == "own" else experiment.seed
+    drives = plan.protocol.driver is seat
+    samples = _samples(plan, settings, experiment, seat)
+    label = seat.value if seat is Seat.SERVER else f"{seat.value}-{number}"
+    party = make_party(
+        name or label,
+        plan.protocol.deal(plan.build(derive(root, "model")), plan.cuts)[seat],
+        experiment.optimization(0),
+        derive(root, "party", label),
+        computing(settings.device, settings.precision, settings.memory_format),
+    )
+    rows = torch.zeros(0, dtype=torch.int64)
+    if samples and seat is Seat.CLIENT:
+        rows = _own_rows(plan, settings, samples, number)
+        if plan.protocol.labels_at is seat:
+            party.labels = torch.full((len(samples),), -1)
+            party.labels[rows] = samples.labels(rows)
+            party.labels[samples.test_rows] = samples.labels(samples.test_rows)
+    if seat is Seat.SERVER and settings.defense != "none":
+        raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
+    defenses = make_defenses(experiment.with_values(seed=root)) if seat is Seat.CLIENT else []
+
+    if any(isinstance(defense, Compression) for defense in defenses):
+        raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
+
+    recorder = recorder_of(plan, settings, seat)
+
+    def guard(handler: Handler) -> Handler:
+        if drives and recorder:
+            handler = wrap(handler, recorder)
+        # As in a session: the last one wrapped is the first to see a request, and the last to see a reply.
+        for defense in reversed(defenses) if drives else defenses:
+            handler = wrap(handler, defense.tap(drives))
+        return wrap(handler, recorder) if recorder and not drives else handler
+
+    def no_batch(turn: Turn, step: int) -> Batch:
+        raise AssertionError("this party does not drive")
+
+    durable = Durable(
+        party=party,
+        protocol=plan.protocol,
+        agreement=plan.agreement,
+        shelf=shelf,
+        drives=drives,
+        batch=no_batch,
+        guard=guard,
+        line=plan.line,
+        every=settings.checkpoint_every,
+        pipelined=plan.experiment.pipelined,
+        rate=lambda epoch_steps: experiment.optimization(epoch_steps).rate,
+    )
+    place = Place(plan, settings, seat, number, durable, samples, rows)
+    if drives and seat is Seat.CLIENT:
+        durable.batch = Batches(plan, root, samples, {number: rows}, labels=True)
+    elif drives:
+        # Which rows a client labels is known once it has joined.
+        durable.batch = Batches(plan, root, samples, {}, labels=False)
+    return place
+
+
+class Batches:
+    """The batches of every turn, in the order that the driving party draws."""
+
+    def __init__(self, plan: Plan, root: int, samples: Samples | None, rows: dict[int, Tensor], labels: bool) -> None:
+        assert samples
+        self._plan, self._root, self._samples, self._labels = plan, root, samples, labels
+        self.rows = rows
+        """The training rows of each client that is served."""
+        self._order = lru_cache(maxsize=2)(self._drawn)
+
+    def __call__(self, turn: Turn, step: int) -> Batch:
+        """The batch of training step ``step`` in ``turn``."""
+        batches = self._order(turn.client, turn.epoch)
+        rows = batches[turn.first + step - turn.start]
+        return Batch(rows, self._samples.inputs(rows), self._samples.labels(rows) if self._labels else None)
+
+    def _drawn(self, client: int, epoch: int) -> list[Tensor]:
+        rows = self.rows[client]
+        order = torch.randperm(len(rows), generator=generator(self._root, "shuffle", client, epoch))
+        return list(torch.split(rows[order], batch_sizes(len(rows), self._plan.experiment.batch_size)))
+
+
+def limits(plan: Plan, settings: Settings) -> Limits:
+    """What a connection must be able to carry for this plan, and no more."""
+    samples = max(plan.experiment.batch_size + 1, PREDICTED_AT_ONCE)
+    sizes = [
+        sum(_bytes(plan, role) for role in names)
+        for kind, frame in plan.protocol.wire.items()
+        for names in (frame.request, frame.reply)
+        if kind in TRAINING or names
+    ]
+    client = plan.protocol.deal(plan.build(0), plan.cuts)[Seat.CLIENT]
+    weights = sum(tensor.nbytes for part in client for tensor in part.state_dict().values())
+    # Adam's three tensors for each weight, where they travel too.
+    copies = 5 if plan.experiment.optimizer_state is OptimizerState.CARRIED else 1
+    return Limits(max(max(sizes) * samples, weights * copies), settings.ping_seconds)
+
+
+def _bytes(plan: Plan, role: str) -> int:
+    spec = plan.agreement[role]
+    return int(torch.zeros((), dtype=spec.dtype).element_size() * torch.Size(spec.shape).numel())
+
+
+def _secret(folder: Path) -> int:
+    path = folder / "secret"
+    if not path.exists():
+        write_durably(path, str(secrets.randbits(62)).encode())
+    return int(path.read_text())
+
+
+def _experiment(plan: Plan, settings: Settings) -> Experiment:
+    own = {key: getattr(settings, key) for key in _LOCAL if key != "dataset"}
+    named = {"dataset": settings.dataset} if settings.dataset else {}
+    return make({**plan.experiment.model_dump(), **own, **named, "options": settings.options})
+
+
+def _samples(plan: Plan, settings: Settings, experiment: Experiment, seat: Seat) -> Samples | None:
+    if not settings.dataset:
+        if seat is Seat.CLIENT or plan.protocol.driver is seat:
+            raise ExperimentError(f"dataset is missing: in {plan.experiment.protocol} this party brings data")
+        return None
+    dataset = load_dataset(experiment)
+    if dataset.input_shape != plan.terms.inputs or len(dataset.classes) != plan.terms.classes:
+        raise ExperimentError(
+            f"dataset = {settings.dataset!r} has inputs {list(dataset.input_shape)}, {len(dataset.classes)} classes; "
+            f"the plan has {list(plan.terms.inputs)} and {plan.terms.classes}"
+        )
+    return Samples(dataset)
+
+
+def _own_rows(plan: Plan, settings: Settings, samples: Samples, number: int) -> Tensor:
+    assert isinstance(settings, ClientSettings)
+    if settings.share == "all":
+        return samples.train_rows
+    experiment, labels = plan.experiment, samples.dataset.train.labels
+    return deal_rows(samples.train_rows, labels, len(plan.terms.clients), experiment.skew, experiment.seed)[number]

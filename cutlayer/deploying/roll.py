@@ -1,0 +1,161 @@
+"""Who is there: the clients that have joined a server, and what they said of themselves."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from cutlayer.data.samples import Samples
+from cutlayer.deploying.terms import LANGUAGE, Plan, differences
+from cutlayer.duplex import Duplex, RefusedError, control
+from cutlayer.experiment import ExperimentError
+from cutlayer.threat import Seat
+
+logger = logging.getLogger("cutlayer")
+_HELLO_SECONDS = 30.0
+_POLL = 0.5
+_MOST_TURNS = 1_000_000
+
+
+class Hello(BaseModel):
+    """A client's first words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    verb: str
+    name: str = Field(max_length=63)
+    language: int
+    version: str = Field(max_length=40)
+    plan: dict[str, object]
+    turn: int = Field(ge=0)
+    step: int = Field(ge=0)
+    reach: int = Field(ge=0)
+    rows: int = Field(ge=0, le=1 << 40)
+    dataset: list[int] = Field(max_length=2)
+    labeled: str = ""
+
+    def labeled_rows(self) -> Tensor:
+        """The rows that the client can look up labels for, where the server drives."""
+        held = np.frombuffer(base64.b64decode(self.labeled, validate=True), np.uint8)
+        if len(self.dataset) != 2 or len(held) != (self.dataset[0] + 7) // 8:
+            raise ValueError("as many bits as there are training rows")
+        found = torch.from_numpy(np.unpackbits(held)[: self.dataset[0]]).nonzero().flatten()
+        if len(found) != self.rows:
+            raise ValueError("as many labeled rows as announced")
+        return found
+
+
+@dataclass
+class Present:
+    """A client that is connected."""
+
+    link: Duplex
+    hello: Hello
+    turn: int
+    """The latest turn it has begun."""
+    step: int
+    reach: int
+    """The earliest step of that turn from which on it can stand at every one."""
+
+    @property
+    def name(self) -> str:
+        """By the plan."""
+        return self.hello.name
+
+
+class Roll:
+    """The clients of a plan, as far as they are there."""
+
+    def __init__(self, plan: Plan, secure: bool, say: Callable[[str], None]) -> None:
+        self._plan, self._secure, self._say = plan, secure, say
+        self._agreed = plan.agreed()
+        self._here: dict[str, Present] = {}
+        self._changed = threading.Condition()
+        self._away_since: dict[str, float] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who may come."""
+        terms = self._plan.terms
+        return (*terms.clients, *filter(None, [terms.trusted_party]))
+
+    def admit(self, link: Duplex) -> None:
+        """Let a client in that has just connected; ``RefusedError`` when its plan is another one."""
+        said = control(link.receive(_HELLO_SECONDS))
+        try:
+            hello = Hello.model_validate(said)
+        except ValidationError:
+            raise RefusedError("the first message is not a greeting of a cutlayer client") from None
+        if not self._secure:
+            link.name = hello.name
+        if hello.name not in self.names or hello.name != link.name:
+            raise RefusedError(f"{hello.name!r} is not {link.name!r}, or no party of this plan")
+        if hello.language != LANGUAGE:
+            raise RefusedError(f"language {hello.language} is spoken by version {hello.version}, {LANGUAGE} here")
+        difference = differences(self._agreed, hello.plan, hello.name)
+        if difference:
+            raise RefusedError(f"the plans differ: {difference}")
+        self._sensible(hello)
+        link.listening = False
+        with self._changed:
+            former = self._here.get(hello.name)
+            self._here[hello.name] = Present(link, hello, hello.turn, hello.step, hello.reach)
+            self._changed.notify_all()
+        if former:
+            former.link.close(RefusedError(f"{hello.name} has connected anew"))
+        self._say(f"{hello.name} has joined, at step {hello.step}")
+
+    def _sensible(self, hello: Hello) -> None:
+        experiment = self._plan.experiment
+        batches = -(-hello.rows // experiment.batch_size)
+        turns = experiment.epochs * (-(-batches // experiment.turn) if experiment.turn else 1)
+        if turns > _MOST_TURNS:
+            raise RefusedError(f"{hello.rows} rows would make {turns} turns of one client, at most {_MOST_TURNS}")
+        if self._plan.protocol.driver is Seat.SERVER:
+            try:
+                hello.labeled_rows()
+            except ValueError as error:
+                raise RefusedError(f"the rows that {hello.name} has labels for are malformed: {error}") from None
+
+    def same_rows(self, own: Samples | None, there: Sequence[Present]) -> None:
+        """Refuse clients with other rows than the server's: where it drives, both mean the same by a row number."""
+        assert own
+        wanted = [len(own.train_rows), len(own.test_rows)]
+        for present in there:
+            if present.hello.dataset != wanted:
+                found, name = present.hello.dataset, present.name
+                why = f"row numbers do not match: {name} has {found} rows (training, test), the server {wanted}"
+                present.link.close(RefusedError(why))
+                raise ExperimentError(why)
+
+    def present(self, name: str) -> Present | None:
+        """The client ``name`` where it is connected."""
+        with self._changed:
+            found = self._here.get(name)
+            return found if found and found.link.alive else None
+
+    def wait(self, name: str, seconds: float, may_give_up: Callable[[], bool]) -> Present | None:
+        """The client ``name``, waited for; ``None`` once it has been away for ``seconds`` and ``may_give_up``."""
+        told = False
+        while True:
+            found = self.present(name)
+            if found:
+                self._away_since.pop(name, None)
+                return found
+            since = self._away_since.setdefault(name, time.monotonic())
+            if not told:
+                self._say(f"waiting for {name}")
+                told = True
+            if time.monotonic() - since > seconds and may_give_up():
+                return None
+            with self._changed:
+                self._changed.wait(_POLL)

@@ -1,0 +1,167 @@
+"""A party's own file of settings: where its plan, its certificates, its data and its folder are."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from cutlayer.certificate import CertificateError, Identity, read_identity
+from cutlayer.deploying.terms import Plan, make_plan, validated
+from cutlayer.duplex import RefusedError
+from cutlayer.experiment import ExperimentError
+from cutlayer.rpc import only_loopback
+
+_PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")
+
+
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    # gRPC takes a port from 65536 on for another one, and a host without a port for one with its own.
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _PORTS:
+        raise ValueError(f"must be host:port with a port up to {_PORTS}, such as 127.0.0.1:7443")
+    return text
+
+
+_PORTS = 65535
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Settings(BaseModel):
+    """What one party's own file says. Paths are relative to the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str | dict[str, Any] = Field(description="the agreed plan: a file, or a table [plan]")
+    folder: Path = Field(Path("run"), description="where this party keeps its state and its results")
+    certificate: Path = Field(Path("certificate.pem"), description="this party's certificate")
+    key: Path = Field(Path("key.pem"), description="its private key")
+    authority: Path = Field(Path("authority.pem"), description="the certificate of who vouches for the others")
+    insecure: bool = Field(False, description="no TLS, no certificates: only on this machine itself")
+    randomness: Literal["own", "plan"] = Field(
+        "own",
+        description="own: initial weights, shuffling and dropout from a secret of this party; plan: from the plan's "
+        "seed, which makes the run repeatable and lets everybody who knows the plan compute them",
+    )
+    checkpoint_every: int = Field(100, ge=1, description="training steps between two checkpoints")
+    ping_seconds: float = Field(20.0, gt=0, description="a connection without a sign of life for twice as long is dead")
+    wait_seconds: float = Field(600.0, gt=0, description="seconds to wait for a party whose turn it is to answer")
+    record: str = Field("", description="keep this party's messages, at most so much (500MB); empty: keep none")
+    dataset: str = Field("", description="a dataset plug-in: this party's own data")
+    data_dir: Path | None = Field(None, description="folder with the data's files; without it, the Hugging Face hub")
+    train_rows: int | None = Field(None, ge=1, description="use only so many training rows")
+    test_rows: int | None = Field(None, ge=1, description="use only so many test rows")
+    plugins: Path | None = Field(None, description="folder with models/, datasets/, defenses/ ... of your own")
+    defense: str = Field("none", description="a client's defense plug-ins, joined by +, or none")
+    device: Literal["cpu", "cuda"] = Field("cpu")
+    precision: Literal["fp32", "bf16"] = Field("fp32")
+    memory_format: Literal["contiguous", "channels_last"] = Field("contiguous")
+    threads: int = Field(1, ge=1, description="CPU threads; runs that are to end in equal bits use equally many")
+    options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, as tables")
+
+
+class ServerSettings(Settings):
+    """The file behind `cutlayer serve`."""
+
+    listen: Address = Field("127.0.0.1:7443", description="host:port to listen at; 0.0.0.0:7443 for every network")
+
+
+class ClientSettings(Settings):
+    """The file behind `cutlayer join`."""
+
+    server: Address = Field(description="host:port of the server")
+    server_name: str = Field("", description="the name in the server's certificate, where it is not the host")
+    name: str = Field("", description="this client's name; the certificate's where there is one")
+    share: Literal["all", "dealt"] = Field(
+        "all",
+        description="all: every training row is this client's; dealt: all clients hold the same data, in a trial, "
+        "and the plan's seed deals it",
+    )
+    pins: dict[str, str] = Field({}, description="SHA-256 of other clients' certificates, by name, if known")
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -> Kind:
+    """The settings in ``file``, changed by ``key=value`` (``plan.key=value``); mistakes are an ``ExperimentError``."""
+    values = _toml(file)
+    where = file.parent
+    named = next((text.partition("=")[2] for text in reversed(overrides) if text.startswith("plan=")), None)
+    plan = values.get("plan")
+    if named is not None:
+        values["plan"] = _toml(Path(named))
+    elif isinstance(plan, str):
+        values["plan"] = _toml(where / plan)
+    for text in (text for text in overrides if not text.startswith("plan=")):
+        _override(values, text)
+    tables = {key: value for key, value in values.items() if isinstance(value, dict) and key not in kind.model_fields}
+    values = {key: value for key, value in values.items() if key not in tables}
+    settings = validated(kind, {**values, **({"options": tables} if tables else {})})
+    moved = {name: where / path for name in _PATHS if (path := getattr(settings, name)) is not None}
+    return settings.model_copy(update=moved)
+
+
+def read_plan(settings: Settings) -> Plan:
+    """The plan that ``settings`` name."""
+    assert isinstance(settings.plan, dict)
+    return make_plan(settings.plan, settings.plugins)
+
+
+def identity_of(settings: Settings, address: str) -> Identity | None:
+    """Whom the party proves to be; ``None`` in the clear, which ``address`` must allow."""
+    try:
+        if settings.insecure:
+            only_loopback(address)
+            return None
+        return read_identity(settings.certificate, settings.key, settings.authority)
+    except (CertificateError, RefusedError) as error:
+        raise ExperimentError(str(error)) from None
+
+
+def locked(folder: Path) -> Any:
+    """The lock on ``folder``, held until the process ends; taken already, an ``ExperimentError``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    except OSError as error:
+        raise ExperimentError(f"folder = {str(folder)!r} cannot be written to: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ExperimentError(
+            f"another cutlayer process works in {folder}: end it, or choose another `folder`"
+        ) from None
+    return file
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExperimentError(f"{file}: there is no such file") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise ExperimentError(f"{file} is not a TOML file: {error}") from None
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ExperimentError(f"{text!r} is not of the form key=value")
+    if key in _PATHS:
+        # What is typed is meant from here, not from where the file lies.
+        value = str(Path(value).absolute())
+    table: dict[str, Any] = values
+    *outer, last = key.strip().split(".")
+    for name in outer:
+        table = table.setdefault(name, {})
+    try:
+        table[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = value

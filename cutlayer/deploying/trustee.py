@@ -1,0 +1,99 @@
+"""The party that keeps the client part between turns, where the plan names one that all clients trust."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cutlayer import __version__
+from cutlayer.certificate import Identity
+from cutlayer.codec import FrameError, decode, encode
+from cutlayer.deploying.checkpoint import write_durably
+from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
+from cutlayer.deploying.seal import Context, SealError, Taker, seal
+from cutlayer.deploying.terms import LANGUAGE, Plan
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
+from cutlayer.message import Kind
+
+_PAUSE = 1.0
+_FAREWELL_SECONDS = 10.0
+
+
+@dataclass
+class Trustee:
+    """It opens what a client has sealed for it, and seals it for the next client."""
+
+    plan: Plan
+    identity: Identity
+    folder: Path
+    dial: Callable[[], Duplex]
+    watch: Watch
+    pins: dict[str, str]
+    _taker: Taker | None = None
+
+    @property
+    def _held(self) -> Path:
+        return self.folder / "state" / "client_part.frame"
+
+    def run(self) -> None:
+        """Keep and give until the training is over; then nothing is left here."""
+        while True:
+            link = self.dial()
+            try:
+                self._talk(link)
+                self._held.unlink(missing_ok=True)
+                return
+            except DisconnectedError as error:
+                self.watch(f"no connection ({error}); trying again", 0, 0)
+                time.sleep(_PAUSE)
+            finally:
+                link.close()
+
+    def _talk(self, link: Duplex) -> None:
+        nothing = {"turn": 0, "step": 0, "reach": 0, "rows": 0, "dataset": [0, 0]}
+        known = {"language": LANGUAGE, "version": __version__, "plan": self.plan.agreed()}
+        link.tell("hello", name=self.identity.name, **known, **nothing)
+        self.watch("keeping the client part between turns", 0, 0)
+        while True:
+            frame = link.receive()
+            said = control(frame)
+            if said is None:
+                self._keep(frame)
+                link.tell("ready")
+            elif said["verb"] == "take":
+                self._taker = Taker(self.identity, self._context(read_turn(said).number, str(said.get("giver")), ""))
+                offer = {name: base64.b64encode(v).decode() for name, v in asdict(self._taker.offer).items()}
+                link.tell("offered", **offer)
+            elif said["verb"] == "give":
+                link.send(self._given(said))
+            elif said["verb"] == "finish":
+                link.tell("done")
+                with contextlib.suppress(DisconnectedError, RefusedError):
+                    link.receive(_FAREWELL_SECONDS)
+                return
+
+    def _keep(self, frame: bytes) -> None:
+        if self._taker is None:
+            raise FrameError("the server hands over a client part that nobody asked for")
+        part = self._taker.open(decode(frame), self.pins)
+        if part.kind is not Kind.WEIGHTS:
+            raise FrameError("what was sealed is no client part")
+        write_durably(self._held, encode(part))
+        self._taker = None
+
+    def _given(self, said: dict[str, Any]) -> bytes:
+        taker = str(said.get("taker"))
+        if taker not in self.plan.terms.clients:
+            raise SealError(f"the server asks for the client part for {taker!r}, who is no client of the plan")
+        part = decode(self._held.read_bytes())
+        context = self._context(read_number(said, "turn"), "", taker)
+        return encode(seal(part, read_offer(said), self.identity, context, self.pins))
+
+    def _context(self, turn: int, giver: str, taker: str) -> Context:
+        own = self.identity.name
+        return Context(self.plan.fingerprint, turn, giver or own, taker or own)

@@ -1,0 +1,217 @@
+"""The attacked party, with the attack in it, in a process of its own: the truth never gets there."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from cutlayer.attack import Guess
+from cutlayer.batch import Batch
+from cutlayer.channel import Handler
+from cutlayer.codec import decode, encode
+from cutlayer.host import Act, Findings, Host
+from cutlayer.isolated.lines import Line, Lines, Pipes
+from cutlayer.isolated.neighbor import IsolatedError, Neighbor, Residence, pack, unpack
+from cutlayer.message import Message
+from cutlayer.seating import Brief, Outside, seat_server
+from cutlayer.threat import Goal, Knows, NotOfferedError, Row
+from cutlayer.wire import WireError
+
+_EXPECTED = {error.__name__: error for error in (NotOfferedError, WireError)}
+
+
+class ProcessHost(Host):
+    """The server's party in another process: protocol frames on one pipe, control on another."""
+
+    def __init__(
+        self,
+        brief: Brief,
+        outside: Outside,
+        progress: Callable[[str, int, int], None],
+        residence: Residence | None = None,
+    ) -> None:
+        super().__init__()
+        self._outside, self._progress = outside, progress
+        self._residence = residence or Neighbor()
+        self._lines, self._tell = self._residence.lines, self._residence.tell
+        self._received: Mapping[str, Tensor] = {}
+        self._tell("begin", dataclasses.asdict(brief))
+
+    def ready(self) -> None:
+        """Wait until the other process stands; ``NotOfferedError`` when the attack needs more than is offered."""
+        self._until("ready")
+
+    def answer(self, request: Message) -> Message:
+        """One frame there, one back."""
+        frame = encode(request)
+        self._lines.send(Line.WIRE, frame)
+        reply = self._until("", None)
+        self.meter.count(request.kind, len(frame), len(reply))
+        return decode(reply)
+
+    def drive(self, act: Act, batch: Batch, client: str, peer: Handler, upcoming: Batch | None = None) -> None:
+        """Hand the server its own inputs and answer the frames it sends."""
+        tensors = {"rows": batch.rows, "inputs": batch.inputs}
+        if upcoming:
+            tensors |= {"upcoming.rows": upcoming.rows, "upcoming.inputs": upcoming.inputs}
+        self._tell("drive", {"act": act, "client": client}, tensors)
+        self._until("done", peer)
+
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The state of the party there."""
+        self._tell("checkpoint")
+        self._until("state")
+        return self._received
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put the party there into that state."""
+        self._tell("restore", None, tensors)
+        self._until("done")
+
+    def announce(self, targets: Sequence[Row]) -> None:
+        """Tell the adversary there."""
+        self._tell("announce", [list(row) for row in targets])
+        self._until("done")
+
+    def infer(self) -> Sequence[Guess]:
+        """Let the adversary there guess; what it used, noted and took is in ``findings`` afterwards."""
+        self._tell("infer")
+        found = self._until("guesses")
+        self.findings = Findings({Knows(k): v for k, v in found["used"].items()}, found["notes"], found["seconds"])
+        return [_guess(fields, number, self._received) for number, fields in enumerate(found["guesses"])]
+
+    def close(self) -> None:
+        """End the other process: no two cells share one."""
+        self._residence.close()
+
+    def _until(self, verb: str, peer: Handler | None = None) -> Any:
+        """Serve the other process until it says ``verb`` on the control pipe, or (with "") answers on the wire."""
+        while True:
+            try:
+                if self._lines.next() is Line.WIRE:
+                    frame = self._lines.receive(Line.WIRE)
+                    if peer is None:
+                        return frame
+                    reply = encode(peer(decode(frame)))
+                    self.meter.count(decode(frame).kind, len(frame), len(reply))
+                    self._lines.send(Line.WIRE, reply)
+                    continue
+                said, content, tensors = unpack(self._lines.receive(Line.CONTROL))
+            except (EOFError, ConnectionError):
+                code = self._residence.process.wait()
+                raise IsolatedError(f"the attacked party's process ended with exit code {code}") from None
+            if said == verb:
+                self._received = tensors
+                return content
+            if said == "progress":
+                self._progress(*content)
+            elif said == "grant":
+                self._tell("granted", None, self._outside(Knows(content), tensors))
+            elif said == "failed":
+                _raise(content)
+
+
+class _Resident:
+    """The other process: serves frames and control until told to close."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        # Torch imports half of its compiler with the first optimizer: better now than when somebody waits.
+        torch.optim.SGD([torch.zeros(1)])
+        verb, content, _ = unpack(lines.receive(Line.CONTROL))
+        assert verb == "begin"
+        brief = TypeAdapter(Brief).validate_python(content)
+        torch.set_num_threads(brief.threads)
+        self._host = seat_server(brief, self._ask_outside, self._report)
+        self._tell("ready")
+
+    def serve(self) -> None:
+        """Until the caller closes."""
+        while True:
+            if self._lines.next() is Line.CONTROL:
+                verb, content, tensors = unpack(self._lines.receive(Line.CONTROL))
+                if verb == "close":
+                    return
+                self._obey(verb, content, tensors)
+            else:
+                reply = self._host.answering(decode(self._lines.receive(Line.WIRE)))
+                self._lines.send(Line.WIRE, encode(reply))
+
+    def _obey(self, verb: str, content: Any, tensors: Mapping[str, Tensor]) -> None:
+        host = self._host
+        if verb == "drive":
+            batch, upcoming = Batch(tensors["rows"], tensors["inputs"]), None
+            if "upcoming.rows" in tensors:
+                upcoming = Batch(tensors["upcoming.rows"], tensors["upcoming.inputs"])
+            host.drive(Act(content["act"]), batch, content["client"], self._across, upcoming)
+        elif verb == "restore":
+            host.restore(tensors)
+        elif verb == "announce":
+            host.announce([Row(kind, step, row) for kind, step, row in content])
+        elif verb == "checkpoint":
+            self._tell("state", None, host.checkpoint())
+            return
+        elif verb == "infer":
+            self._tell("guesses", *self._guesses())
+            return
+        self._tell("done")
+
+    def _guesses(self) -> tuple[Any, Mapping[str, Tensor]]:
+        guesses, findings = self._host.infer(), self._host.findings
+        fields = [{**dataclasses.asdict(guess), "tensors": list(guess.tensors)} for guess in guesses]
+        tensors = {f"{number}.{name}": t for number, guess in enumerate(guesses) for name, t in guess.tensors.items()}
+        return {"guesses": fields, **dataclasses.asdict(findings)}, tensors
+
+    def _across(self, request: Message) -> Message:
+        self._lines.send(Line.WIRE, encode(request))
+        return decode(self._lines.receive(Line.WIRE))
+
+    def _ask_outside(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        self._tell("grant", what, tensors)
+        verb, _, granted = unpack(self._lines.receive(Line.CONTROL))
+        assert verb == "granted"
+        return granted
+
+    def _report(self, what: str, done: int, total: int) -> None:
+        self._tell("progress", [what, done, total])
+
+    def _tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
+        self._lines.send(Line.CONTROL, pack(verb, content, tensors or {}))
+
+
+def _guess(fields: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]) -> Guess:
+    own = {name: tensors[f"{number}.{name}"] for name in fields["tensors"]}
+    rows = tuple(Row(*row) for row in fields["rows"])
+    return Guess(Goal(fields["goal"]), own, rows, fields["part"], fields["name"], fields["relabeled"])
+
+
+def _raise(failure: Mapping[str, str]) -> NoReturn:
+    expected = _EXPECTED.get(failure["type"])
+    if expected:
+        raise expected(failure["text"])
+    raise IsolatedError(f"the attack failed: {failure['type']}: {failure['text']}\n{failure['traceback']}")
+
+
+def main(lines: Lines) -> None:
+    """Serve one caller; an error is told to it, and ends the process."""
+    try:
+        _Resident(lines).serve()
+    except (EOFError, ConnectionError, KeyboardInterrupt):
+        return
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the caller must hear of it
+        failure = {"type": type(error).__name__, "text": str(error), "traceback": traceback.format_exc()}
+        lines.send(Line.CONTROL, pack("failed", failure, {}))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    ends = [Connection(int(number)) for number in sys.argv[1:3]]
+    main(Pipes(*ends))

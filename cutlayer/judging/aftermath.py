@@ -1,0 +1,33 @@
+"""What is measured of a backdoor beside its success: where it lives, what a transfer leaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from cutlayer.attack import Guess
+from cutlayer.deployment import whole_model
+from cutlayer.judging.backdoor import trigger_of
+from cutlayer.judging.residence import residence
+from cutlayer.judging.transfer import transferred
+from cutlayer.judging.truth import untrained
+from cutlayer.scene import Scene
+from cutlayer.session import Session
+from cutlayer.threat import Goal
+
+
+def aftermath(
+    scene: Scene, session: Session, guesses: Sequence[Guess], clean: nn.Sequential | None
+) -> Mapping[str, Any]:
+    """Where a backdoor lives in the deployment, and what a transfer to other data leaves of it."""
+    guess = next((guess for guess in guesses if guess.goal is Goal.BACKDOOR), None)
+    if clean is None or guess is None:
+        return {}
+    trigger = trigger_of(guess, scene.dataset.input_shape, len(scene.dataset.classes))
+    models = {"attacked": whole_model(scene, session), "clean": clean}
+    found: dict[str, Any] = {"residence": residence(guess, trigger, models, untrained(scene), scene)}
+    if scene.transfer is not None:
+        found["transfer"] = transferred(trigger, models, scene)
+    return found

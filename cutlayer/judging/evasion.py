@@ -1,0 +1,201 @@
+"""What adversarial inputs do to a deployment within their budget, and how like it the attacker's layers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, cross_entropy
+
+from cutlayer.attack import Guess
+from cutlayer.budget import Budget
+from cutlayer.methods.perturbation import probe
+from cutlayer.stream import generator
+
+Answers = Callable[[Tensor], Tensor]
+"""The deployment's logits [n, classes] for inputs [n, ...] that take the place of the targets."""
+_NOISY, _MOST_DRAWS = 1000, 10  # inputs with noise that a blind value rests on: few targets are drawn several times
+_CORRELATED = 512  # targets that the correlation of similarity and loss is taken over
+
+
+class EvasionError(ValueError):
+    """Adversarial inputs, or a budget, that make no sense."""
+
+
+def budgets(
+    reach: float, unit: str, beside: Sequence[float], channels: int, deviations: Sequence[float] | None
+) -> tuple[Budget, ...]:
+    """The budgets of an experiment: its own one first, then those ``beside`` it, in 255ths of the pixel range.
+
+    ``normalized``: ``reach`` is that of values which the network has divided by ``deviations``, one for each channel.
+    """
+    scale: tuple[float, ...] = (1.0,)
+    if unit == "normalized":
+        if deviations is None:
+            raise EvasionError("budget_unit = 'normalized': the network does not normalize its inputs; pixel")
+        scale = tuple(deviations) if len(deviations) == channels else (max(deviations),)
+    own = tuple(reach * deviation for deviation in scale)
+    if max(own) > 1:
+        raise EvasionError(f"budget = {reach}: a change of {max(own):.3g} is above the range of inputs, which is 1")
+    for number in beside:
+        if not 0 <= number <= 255:
+            raise EvasionError(f"pixel_budgets = {number:g}: a number of 255ths goes from 0 to 255")
+    return (Budget(own), *(Budget((number / 255,), f"{number:g}/255") for number in beside))
+
+
+@dataclass(frozen=True)
+class EvasionTruth:
+    """The deployment, as it answers and as it is."""
+
+    answers: Answers
+    honest: Answers | None
+    """The deployment trained without the attack; None where no attack was there while it trained."""
+    budgets: Mapping[str, Budget]
+    """By name, as a guess has it."""
+    parts: Sequence[nn.Module]
+    """All parts in order, on the CPU: for what shows why an attack works, not for its score."""
+    natural: Tensor
+    """The targets, float32 [n, ...] in [0, 1]."""
+    labels: Tensor
+    """int64 [n]."""
+
+    @cached_property
+    def before(self) -> Tensor:
+        """The deployment's predictions for the targets as they are, int64 [n]."""
+        return self.answers(self.natural).argmax(1)
+
+    @cached_property
+    def _honest_before(self) -> Tensor:
+        assert self.honest is not None
+        return self.honest(self.natural).argmax(1)
+
+    def accuracies(self, answers: Answers, budget: Budget) -> Accuracies:
+        """Of one of the two deployments: with noise drawn several times where there are few targets."""
+        natural = self.before if answers is self.answers else self._honest_before
+        return Accuracies(
+            natural=_share(natural == self.labels),
+            signs=self._under_noise(answers, budget, signs=True),
+            uniform=self._under_noise(answers, budget, signs=False),
+        )
+
+    def _under_noise(self, answers: Answers, budget: Budget, signs: bool) -> float:
+        draw = generator(0, "noise", budget.name)
+        found = [
+            _share(answers(budget.noise(self.natural, draw, signs)).argmax(1) == self.labels)
+            for _ in range(min(_MOST_DRAWS, -(-_NOISY // len(self.natural))))
+        ]
+        return sum(found) / len(found)
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Of a deployment on the targets, from 0 to 1."""
+
+    natural: float
+    """On them as they are."""
+    signs: float
+    """With plus or minus the budget at every value, by chance."""
+    uniform: float
+    """With uniform noise within the budget."""
+
+
+@dataclass(frozen=True)
+class Evaded:
+    """What one set of adversarial inputs does; accuracies from 0 to 1."""
+
+    own: Accuracies
+    """Of the deployment that the inputs are meant for."""
+    honest: Accuracies
+    """Of the same one trained without the attack; ``own`` where no attack was there while it trained."""
+    adversarial: float
+    inputs: Tensor
+    """The adversarial inputs as judged: clipped to the budget and to [0, 1]."""
+    after: Tensor
+    """The deployment's predictions for them, int64 [n]."""
+    correlation: float
+    """Rank correlation of the cosine similarity of what enters the last part, with and without the change, and the
+    loss: negative where changing that is as good as raising the loss (section 4.3 of Fan et al., conclusion 1)."""
+    noise_correlation: float
+    """The same for random signs."""
+
+
+def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
+    """Clip ``claimed`` [n, ...] to the budget that ``guess`` names and to the range of inputs, and try it."""
+    budget = truth.budgets.get(guess.name)
+    if budget is None:
+        known = ", ".join(map(repr, truth.budgets))
+        raise EvasionError(f"the guess at evasion is for a budget {guess.name!r}; there are {known}")
+    inputs = budget.clip(claimed, truth.natural)
+    after = truth.answers(inputs).argmax(1)
+    noisy = budget.noise(truth.natural, generator(0, "noise", budget.name), signs=True)
+    own = truth.accuracies(truth.answers, budget)
+    return Evaded(
+        own=own,
+        honest=truth.accuracies(truth.honest, budget) if truth.honest else own,
+        adversarial=_share(after == truth.labels),
+        inputs=inputs,
+        after=after,
+        correlation=_correlation(truth, inputs),
+        noise_correlation=_correlation(truth, noisy),
+    )
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How like the deployment's first part the attacker's shadow of it is, on a few natural inputs."""
+
+    distance: float
+    """Largest L2 distance of what one sample sends (d in section 4.3 of Fan et al.)."""
+    blind_distance: float
+    """The same for a shadow that always gives the mean of what is sent."""
+    slope_similarity: float
+    """Mean cosine similarity of the gradients of one projection of both at the inputs; of an unrelated shadow 0."""
+
+
+def compare_layers(guess: Guess, truth: EvasionTruth) -> Likeness | None:
+    """The shadow that the guess gives a probe of, beside the real part; ``None`` where it gives none."""
+    smashed, slopes = (guess.tensors.get(name) for name in ("smashed", "slopes"))
+    if smashed is None or slopes is None:
+        return None
+    inputs = truth.natural[: len(smashed)]
+    real, real_slopes = probe(truth.parts[0].eval(), inputs)
+    if smashed.shape != real.shape or slopes.shape != real_slopes.shape:
+        shapes = f"{list(smashed.shape)} and {list(slopes.shape)}"
+        raise EvasionError(
+            f"the probe of the shadow has shapes {shapes}, the real part's are {list(real.shape)} and "
+            f"{list(real_slopes.shape)}"
+        )
+    similarity = cosine_similarity(slopes.flatten(1), real_slopes.flatten(1), dim=1)
+    return Likeness(
+        distance=(smashed - real).flatten(1).norm(dim=1).max().item(),
+        blind_distance=(real - real.mean(0)).flatten(1).norm(dim=1).max().item(),
+        slope_similarity=similarity.mean().item(),
+    )
+
+
+def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
+    *inner, last = (part.eval() for part in truth.parts)
+    natural, changed, labels = (t[:_CORRELATED] for t in (truth.natural, changed, truth.labels))
+    whole = len(truth.parts) == 2
+    with torch.no_grad():
+        before, after = (nn.Sequential(*inner)(inputs) for inputs in (natural, changed))
+        outputs = last(after)
+        if whole:
+            # Where the server's part is the last one, its outputs are the logits.
+            before, after = last(before), outputs
+    # A second to import, which most commands never need.
+    from scipy.stats import spearmanr
+
+    likeness = cosine_similarity(before.flatten(1), after.flatten(1), dim=1)
+    losses = cross_entropy(outputs, labels, reduction="none")
+    # Equal values have a deviation of their own by rounding.
+    if len(labels) < 3 or any(values.min() == values.max() for values in (likeness, losses)):
+        return 0.0
+    return float(spearmanr(likeness.numpy(), losses.numpy()).statistic)
+
+
+def _share(hits: Tensor) -> float:
+    return hits.double().mean().item()

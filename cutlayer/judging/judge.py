@@ -1,0 +1,281 @@
+"""The only place where truth and guess meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cutlayer.attack import Guess
+from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of
+from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
+from cutlayer.judging.likeness import BEST, better, constant_metrics, developed, feature_scores, image_metrics
+from cutlayer.judging.theft import ModelTruth, compare_parts
+from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
+from cutlayer.stream import generator
+from cutlayer.threat import Goal, Row
+
+_CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
+_SHOWN = 20  # adversarial inputs that are kept as pictures
+_ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
+
+
+class GuessError(ValueError):
+    """A guess that cannot be judged: not about the targets, of another form, or not finite."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the judge alone holds."""
+
+    rows: tuple[Row, ...]
+    """The targets, in the order of ``inputs`` and ``labels``."""
+    inputs: Tensor
+    """float32 [n, ...] in [0, 1]."""
+    labels: Tensor
+    """int64 [n]."""
+    mean_input: Tensor
+    """The mean of other data of the same dataset: its training split."""
+    classes: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """The columns of a table; empty for images."""
+    model: ModelTruth | None = None
+    backdoor: BackdoorTruth | None = None
+    evasion: EvasionTruth | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The scores of a guess, and what a report shows beside them."""
+
+    scores: tuple[Score, ...]
+    pictures: Pictures | None = None
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    features: tuple[Feature, ...] | None = None
+
+
+def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    """Score ``guess``. One that is not about exactly the targets, or not finite, is a ``GuessError``."""
+    for name, tensor in guess.tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise GuessError(f"the guess at {guess.goal} holds NaN or infinite values in {name!r}")
+    if guess.goal is Goal.MODEL:
+        return _judge_model(guess, truth, thresholds)
+    if guess.goal is Goal.BACKDOOR:
+        return _judge_backdoor(guess, truth, thresholds)
+    if set(guess.rows) != set(truth.rows) or len(guess.rows) != len(truth.rows):
+        raise GuessError(
+            f"the guess at {guess.goal} is about {len(guess.rows)} samples, not the {len(truth.rows)} targets"
+        )
+    if guess.goal is Goal.INPUTS:
+        claimed = _in_order(guess, "inputs", truth, truth.inputs.shape).float()
+        return (_judge_table if truth.features else _judge_images)(guess, claimed, truth, thresholds)
+    if guess.goal is Goal.LABELS:
+        return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, thresholds)
+    return _judge_evasion(guess, _in_order(guess, "inputs", truth, truth.inputs.shape).float(), truth, thresholds)
+
+
+def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tensor:
+    claimed = guess.tensors.get(name)
+    if claimed is None or claimed.shape != shape:
+        found = "missing" if claimed is None else f"of shape {list(claimed.shape)}"
+        raise GuessError(f"the guess at {guess.goal}: {name!r} is {found}, it must have shape {list(shape)}")
+    place = {row: number for number, row in enumerate(guess.rows)}
+    return claimed[torch.tensor([place[row] for row in truth.rows])]
+
+
+def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    own = image_metrics(claimed, truth.inputs)
+    mean = truth.mean_input.expand_as(truth.inputs)
+    of_mean, of_constant = image_metrics(mean, truth.inputs), constant_metrics(truth.inputs)
+    deciding = {"ssim", "ssim_stretched"} & own.keys() or {"mse"}
+    scores = []
+    for metric, values in own.items():
+        blind = better(metric, [of_mean[metric].mean().item(), of_constant[metric]])
+        scores.append(
+            score(
+                Goal.INPUTS,
+                metric,
+                values.mean().item(),
+                blind,
+                BEST[metric],
+                thresholds,
+                guess.name,
+                metric in deciding,
+            )
+        )
+    pictures = Pictures(
+        labels=tuple(truth.classes[label] for label in truth.labels.tolist()),
+        ssim=tuple(own["ssim"].tolist()) if "ssim" in own else (),
+        stretched_ssim=tuple(own["ssim_stretched"].tolist()) if "ssim" in own else (),
+        blind_ssim=tuple(of_mean["ssim"].tolist()) if "ssim" in own else (),
+        mse=tuple(own["mse"].tolist()),
+    )
+    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": mean}
+    if "ssim" in own:
+        images["stretched"] = developed(claimed, truth.inputs)
+    return Judgement(tuple(scores), pictures, images)
+
+
+def _judge_table(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    features = feature_scores(claimed, truth.inputs, truth.mean_input, truth.features)
+    value = (claimed.clamp(0, 1) - truth.inputs).square().mean().item()
+    constant = truth.inputs.var(unbiased=False).item()
+    blind = min((truth.mean_input - truth.inputs).square().mean().item(), constant)
+    found = score(Goal.INPUTS, "mse", value, blind, 0.0, thresholds, guess.name, decides=True)
+    return Judgement((found,), features=features)
+
+
+def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    number = len(truth.classes)
+    if claimed.dtype != torch.int64:
+        raise GuessError(f"the guess at {guess.goal}: 'labels' are {claimed.dtype}, they must be torch.int64")
+    majority = _commonest(truth.labels)
+    if not guess.relabeled:
+        low, high = int(claimed.min()), int(claimed.max())
+        if low < 0 or high >= number:
+            raise GuessError(f"the guess at {guess.goal}: 'labels' go from {low} to {high}, classes to {number - 1}")
+        value = (claimed == truth.labels).double().mean().item()
+        found = score(Goal.LABELS, "accuracy", value, majority, 1.0, thresholds, guess.name, decides=True)
+        return Judgement((found,), confusion=_confusion(guess, claimed, truth))
+    chance = generator(len(claimed), "clusters")
+    draws = [
+        _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance))
+        for _ in range(_CHANCE_DRAWS)
+    ]
+    # Few targets, one of a class, are told apart without a look: each is a group of its own.
+    apart = _best_relabeling(truth.labels, torch.arange(len(claimed)))
+    blind = max(majority, apart, sum(draws) / len(draws))
+    value = _best_relabeling(truth.labels, claimed)
+    return Judgement(
+        (score(Goal.LABELS, "relabeled_accuracy", value, blind, 1.0, thresholds, guess.name, decides=True),)
+    )
+
+
+def _best_relabeling(labels: Tensor, clusters: Tensor) -> float:
+    # Half a second to import, which most commands never need.
+    from scipy.optimize import linear_sum_assignment
+
+    names, groups = torch.unique(clusters, return_inverse=True)
+    counts = _counts(labels, groups, int(labels.max()) + 1, len(names))
+    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
+    return float(counts.numpy()[rows, columns].sum()) / len(labels)
+
+
+def _counts(labels: Tensor, claimed: Tensor, height: int, width: int) -> Tensor:
+    """How often each label [height] was claimed to be each of [width]."""
+    return torch.bincount(labels * width + claimed, minlength=height * width).view(height, width)
+
+
+def _commonest(labels: Tensor) -> float:
+    """What always naming one class gets right, from 0 to 1."""
+    return torch.bincount(labels).max().item() / len(labels)
+
+
+def _confusion(guess: Guess, claimed: Tensor, truth: Truth) -> Confusion:
+    number = len(truth.classes)
+    counts = _counts(truth.labels, claimed, number, number)
+    return Confusion(guess=guess.name, labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
+
+
+def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.model is None:
+        raise GuessError("there is no model to compare a stolen one with")
+    stolen, blind, real = compare_parts(guess, truth.model)
+    trained = real - blind.accuracy >= _ROOM
+    name, goal = guess.name, Goal.MODEL
+    # Without room between the blind guess and the real part an advantage would be a quotient of two noises.
+    best = real if trained else None
+    return Judgement(
+        (
+            score(goal, "accuracy", stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
+            score(goal, "agreement", stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
+        )
+    )
+
+
+def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.backdoor is None:
+        raise GuessError("there is no deployment whose answers to the trigger could be compared")
+    trigger = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes))
+    attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
+    clean = truth.backdoor.clean(trigger)
+    # A deployment that takes everything for the target obeys no trigger.
+    blind = max(clean.success, attacked.unprompted)
+    name, goal = guess.name, Goal.BACKDOOR
+    commonest = _commonest(truth.backdoor.labels)
+    # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys.
+    best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= _ROOM else None
+    scores = (
+        score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=best is not None),
+        score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
+    )
+    pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
+    alone = trigger.alone().expand_as(truth.inputs)
+    return Judgement(scores, pictures, {"truth": truth.inputs, "guess": trigger.stamp(truth.inputs), "blind": alone})
+
+
+def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+    if truth.evasion is None:
+        raise GuessError("there is no deployment to try adversarial inputs on")
+    found, likeness = evade(guess, claimed, truth.evasion), compare_layers(guess, truth.evasion)
+    name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
+    # What noise does without any attack: a training that opens the deployment to any noise is part of the attack.
+    blind = honest.natural - honest.signs
+    # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
+    decides = not name and own.natural - max(blind, _commonest(truth.evasion.labels)) >= _ROOM
+    beside = {
+        "random_signs_drop": (own.natural - own.signs, blind),
+        "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
+        "adversarial_accuracy": (found.adversarial, honest.signs),
+        "natural_accuracy": (own.natural, honest.natural),
+        "loss_correlation": (found.correlation, found.noise_correlation),
+    }
+    if likeness:
+        beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
+        beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
+    drop, best = own.natural - found.adversarial, own.natural
+    scores = (
+        score(goal, "accuracy_drop", drop, blind, best, thresholds, name, decides),
+        *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
+    )
+    return Judgement(scores, *_evasion_pictures(found, truth, truth.evasion)) if not name else Judgement(scores)
+
+
+def _evasion_pictures(found: Evaded, truth: Truth, evasion: EvasionTruth) -> tuple[Pictures, Mapping[str, Tensor]]:
+    natural, changed = truth.inputs[:_SHOWN], found.inputs[:_SHOWN]
+    difference = changed - natural
+    largest = difference.abs().max().item()
+    scale = 0.5 / largest if largest else 1.0
+    names = [tuple(truth.classes[i] for i in t[:_SHOWN].tolist()) for t in (truth.labels, evasion.before, found.after)]
+    pictures = Pictures(kind="evasion", labels=names[0], before=names[1], after=names[2], scale=scale)
+    return pictures, {"truth": natural, "guess": changed, "blind": (0.5 + scale * difference).clamp(0, 1)}
+
+
+def score(
+    goal: Goal,
+    metric: str,
+    value: float,
+    blind: float,
+    best: float | None,
+    thresholds: Thresholds,
+    guess: str,
+    decides: bool,
+) -> Score:
+    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack."""
+    advantage = None if best is None or best == blind else (value - blind) / (best - blind)
+    verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
+    return Score(
+        goal=goal.value,
+        metric=metric,
+        value=value,
+        blind=blind,
+        best=best,
+        advantage=advantage,
+        guess=guess,
+        decides=decides,
+        verdict=verdict,
+    )

@@ -1,0 +1,96 @@
+"""A trained network taken over to other data: all but its last layer frozen, that one trained anew."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cutlayer.data.samples import batch_sizes
+from cutlayer.dataset import Dataset, Split
+from cutlayer.experiment import ExperimentError
+from cutlayer.judging.backdoor import effect
+from cutlayer.protocol import task_loss
+from cutlayer.record import Transfer
+from cutlayer.scene import Scene
+from cutlayer.stream import generator
+from cutlayer.trigger import Trigger
+
+_CHUNK = 1000
+
+
+def check_transfer(own: Dataset, other: Dataset) -> None:
+    """``ExperimentError`` where a network for ``own`` cannot be taken over to ``other``."""
+    for what, mine, its in (
+        ("inputs", list(own.input_shape), list(other.input_shape)),
+        ("classes", len(own.classes), len(other.classes)),
+    ):
+        if mine != its:
+            raise ExperimentError(f"transfer = {other.name!r}: its {what} are {its}, those of {own.name} are {mine}")
+
+
+def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Scene) -> Transfer:
+    """What ``trigger`` does to the ``attacked`` and the ``clean`` one of ``models`` after the transfer.
+
+    Frozen layers are in evaluation mode, so that their outputs are computed once. The last layer goes on from the
+    weights it has, by the deployment's optimizer at its first learning rate, for ``transfer_epochs`` epochs.
+    """
+    other, experiment = scene.transfer, scene.experiment
+    assert other is not None
+    found = {}
+    for name, model in models.items():
+        fitted = fit_last(
+            model,
+            other.train,
+            experiment.optimization(0).make,
+            experiment.transfer_epochs,
+            experiment.batch_size,
+            experiment.seed,
+        )
+        found[name] = effect(trigger, partial(_answers, fitted, other.test), other.test.labels)
+    return Transfer(
+        dataset=other.name,
+        accuracy=found["attacked"].accuracy,
+        attack_success=found["attacked"].success,
+        clean_accuracy=found["clean"].accuracy,
+        clean_success=found["clean"].success,
+    )
+
+
+def fit_last(
+    model: nn.Sequential,
+    data: Split,
+    optimizer: Callable[..., torch.optim.Optimizer],
+    epochs: int,
+    batch_size: int,
+    seed: int,
+) -> nn.Sequential:
+    """A copy of ``model`` whose last layer with weights is trained on ``data``; it must give the network's outputs."""
+    fitted = copy.deepcopy(model).eval()
+    last = [module for module in fitted.modules() if any(True for _ in module.parameters(recurse=False))][-1]
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    with torch.no_grad():
+        for rows in torch.split(torch.arange(len(data)), _CHUNK):
+            outputs = fitted(data.take(rows))
+    hook.remove()
+    features = torch.cat(seen)
+    if not torch.equal(last(seen[-1]), outputs):
+        raise ExperimentError("transfer: the network's last layer with weights does not give its outputs")
+    steps = optimizer(last.parameters())
+    for epoch in range(epochs):
+        order = torch.randperm(len(data), generator=generator(seed, "transfer", epoch))
+        for rows in torch.split(order, batch_sizes(len(data), batch_size)):
+            steps.zero_grad()
+            task_loss(last(features[rows]), data.labels[rows]).backward()  # type: ignore[no-untyped-call]
+            steps.step()
+    return fitted
+
+
+@torch.no_grad()
+def _answers(model: nn.Module, split: Split, change: Callable[[Tensor], Tensor]) -> Tensor:
+    parts = torch.split(torch.arange(len(split)), _CHUNK)
+    return torch.cat([model(change(split.take(rows))) for rows in parts])

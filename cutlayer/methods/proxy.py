@@ -1,0 +1,129 @@
+"""Evasion by a proxy: inputs are made adversarial on a network at hand, in the hope that they fool the deployment."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from cutlayer.attack import Attack, Guess, Setting
+from cutlayer.budget import Budget
+from cutlayer.message import Kind, Message
+from cutlayer.methods.fitting import Fitting
+from cutlayer.methods.perturbation import CHUNK, device_of, renewed
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
+
+_TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
+_TRUE = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS)
+
+
+@dataclass
+class ProxyAttack(Attack):
+    """A network of the deployment's architecture, trained with labels, on which inputs are perturbed.
+
+    Neither Fan et al. nor the attacks' papers say how a proxy is trained on a few thousand images: here with Adam, from
+    fresh weights, at a rate that is halved twice. The label whose probability is to fall is the proxy's own prediction
+    for the natural input, so that the attack needs no true labels of what it perturbs.
+    """
+
+    plain: ClassVar[str] = (
+        "A curious server knows the layers of the clients' parts and has labeled data of the same kind. It trains a "
+        "network like the deployment's, and changes natural inputs until that network takes them for something else. "
+        "It looks at no message."
+    )
+    setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
+    watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "quick": {"epochs": 6},
+        "rehearsal": {"epochs": 1},
+    }
+
+    epochs: int = 60
+    """Of the proxy's training."""
+    batch_size: int = 128
+    """In the proxy's training."""
+    learning_rate: float = 1e-3
+    """Of the proxy's Adam."""
+
+    def __post_init__(self) -> None:
+        self._fitting()
+
+    @property
+    def threat(self) -> ThreatModel:
+        """A curious server with labeled data of its own; it tampers with nothing."""
+        knows = frozenset(_TRUE if self._sees_victim() else _TRAINED)
+        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), knows)
+
+    def work(self, targets: int, auxiliary: int) -> int:
+        """Steps of the proxy's training, and slopes taken for the targets."""
+        trained = 0 if self._sees_victim() else self._fitting().steps(auxiliary)
+        return trained + ceil(targets / CHUNK) * self._slopes()
+
+    def begin(self, view: View) -> None:
+        """Nothing is needed before the end."""
+        self._view = view
+
+    def observe(self, message: Message) -> None:
+        """Messages tell it nothing that it uses."""
+
+    def infer(self) -> Sequence[Guess]:
+        """Adversarial inputs at every budget of the experiment."""
+        view = self._view
+        proxy = (self._true() if self._sees_victim() else self._trained()).eval().requires_grad_(False)
+        natural, device = view.natural_inputs(), device_of(proxy)
+        guesses = []
+        for budget in view.budgets:
+            changed = []
+            for part in view.track(torch.split(natural, CHUNK), "perturbing inputs"):
+                inputs = part.to(device)
+                labels = proxy(inputs).argmax(1)
+                changed.append(self.perturb(proxy, inputs, labels, budget).cpu())
+            guesses.append(Guess(Goal.EVASION, {"inputs": torch.cat(changed)}, tuple(view.targets), name=budget.name))
+        return guesses
+
+    @abstractmethod
+    def perturb(self, proxy: nn.Module, natural: Tensor, labels: Tensor, budget: Budget) -> Tensor:
+        """``natural`` [n, ...], which ``proxy`` takes for ``labels`` [n], changed within ``budget`` and [0, 1]."""
+
+    def _slopes(self) -> int:
+        """How many slopes ``perturb`` takes."""
+        return 1
+
+    def _sees_victim(self) -> bool:
+        """Whether it perturbs on the deployment itself."""
+        return False
+
+    def _fitting(self) -> Fitting:
+        return Fitting(self.epochs, self.batch_size, self.learning_rate, 1e-8, max(1, ceil(self.epochs / 3)))
+
+    def _trained(self) -> nn.Module:
+        view = self._view
+        own, inputs = view.own_part(), view.aux_inputs()
+        device = device_of(own)
+        # Weights are drawn on the CPU: that is where the attack's own stream is.
+        proxy = nn.Sequential(*self._parts(renewed(own.cpu()))).to(device)
+        view.note("proxy_images", len(inputs))
+        self._fitting().fit(proxy, inputs, view.aux_labels(), cross_entropy, view, "proxy")
+        return proxy
+
+    def _true(self) -> nn.Module:
+        own, weights = self._view.own_part(), self._view.peer_weights()
+        parts = self._parts(own)
+        for number, part in enumerate(part for part in parts if part is not own):
+            prefix = f"{number}."
+            part.load_state_dict({n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)})
+        return nn.Sequential(*(part.to(device_of(own)) for part in parts))
+
+    def _parts(self, own: nn.Module) -> list[nn.Module]:
+        """The deployment's parts in order, the other seat's with fresh weights."""
+        peer = self._view.peer_architecture()
+        parts = [peer.build(number) for number in range(len(peer.input_shapes))]
+        # In label_only the server holds the inputs and the first layers.
+        return [own, *parts] if self._view.protocol == "label_only" else [parts[0], own, *parts[1:]]

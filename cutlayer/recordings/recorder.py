@@ -1,0 +1,213 @@
+"""`cutlayer record`: a deployment is run, and what its server saw is kept; apart from it, what only the judge may know.
+
+A recording is a folder ``recordings/<name>/`` with the server's own messages, its own part of the model and what the
+plan told it. The rows behind the targets and the other parties' states lie in ``truths/<name>/``: no replay hands them
+to an attack, and a recording can be given away without them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from cutlayer import registry
+from cutlayer.attack import Attack, TamperingAttack
+from cutlayer.auditing import victim
+from cutlayer.auditing.target import at_once, send_targets
+from cutlayer.auditing.victim import Progress
+from cutlayer.deployment import CARRIERS, accuracy, assemble, brief, measured, whole_model
+from cutlayer.handover import Keeper
+from cutlayer.host import Host
+from cutlayer.message import detached
+from cutlayer.record import Epoch, write_atomically
+from cutlayer.recording import Recorder
+from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
+from cutlayer.scene import Scene
+from cutlayer.seating import seat_server
+from cutlayer.session import Session
+from cutlayer.threat import Seat
+
+FORMAT = 1
+_FOR_TRAINING = 0.9  # of the limit: targets come last and must find room
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How targets are sent: what a recording must hold for an attack to be replayed on it."""
+
+    kind: str
+    targets: int
+    batch: int
+
+    @property
+    def name(self) -> str:
+        """Of the file with their messages."""
+        return f"{self.kind}-{self.targets}-by-{self.batch}"
+
+
+def shape_of(scene: Scene) -> Shape:
+    """What the scene's attack wants to be sent."""
+    setting, count = scene.attack.setting, len(scene.target_rows)
+    return Shape(setting.target_kind, count, at_once(scene))
+
+
+def recording_folder(scene: Scene, run: Path) -> Path:
+    """Where the recording of the scene's deployment goes."""
+    experiment = scene.experiment
+    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
+    parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.when]
+    parts += [*experiment.defenses, f"seed{experiment.seed}", victim.key(scene)[:8]]
+    return run / "recordings" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+
+
+def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progress) -> Recording:
+    """Run the scene's deployment and keep what the server sees, at most ``limit`` bytes of messages.
+
+    The training, unless it is left out, and then the targets of every passive attack, each on the deployment as the
+    attack would find it. A recording that is there is begun anew.
+    """
+    torch.set_num_threads(scene.experiment.threads)
+    folder = recording_folder(scene, run)
+    work = _Work(scene, folder, run / "truths" / folder.name, limit, progress)
+    for old in (folder, work.truth):
+        shutil.rmtree(old, ignore_errors=True)
+    return work.done(training)
+
+
+@dataclass
+class _Work:
+    scene: Scene
+    folder: Path
+    truth: Path
+    limit: int
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.segments: dict[str, Segment] = {}
+        self.left_out: dict[str, str] = {}
+        self.history: list[Epoch] = []
+
+    def done(self, training: bool) -> Recording:
+        scene = self.scene
+        after = scene.experiment.when == "after"
+        session = self._trained(training, scene.experiment.epochs if after else 0)
+        # As under an attack that attends the training: this evaluation counts among the client's predictions.
+        found = accuracy(scene, session)
+        self.history, states = self.history or [Epoch(epoch=0, accuracy=found)], session.checkpoint()
+        model = whole_model(scene, session) if after else scene.model
+        for shape, one in _shapes(scene).items() if training else ():
+            if shape.kind == "predict":
+                session.restore(states)
+                self._targets(ATTENDED + shape.name, one, session)
+        for shape, one in _shapes(scene).items():
+            try:
+                self._targets(shape.name, one, None, model)
+            except (ValueError, RuntimeError) as error:
+                # Some networks cannot be trained on one sample: no attack that wants that would get so far.
+                self.left_out[shape.name] = " ".join(str(error).split())[:200]
+                for path in self.folder.glob(f"{shape.name}.*"):
+                    path.unlink()
+        told = asdict(replace(brief(scene, attack=False), codec="", codec_options={}))
+        told["offers"] = sorted(scene.protocol.exposes[Seat.SERVER])
+        content = {"format": FORMAT, "seat": "server", "brief": told, "left_out": self.left_out}
+        content["segments"] = {name: asdict(segment) for name, segment in self.segments.items()}
+        experiment = {"experiment": scene.experiment.model_dump(mode="json")}
+        experiment["history"] = [epoch.model_dump() for epoch in self.history]  # type: ignore[assignment]
+        write_atomically(self.truth / "truth.json", json.dumps(experiment))
+        write_atomically(self.folder / "recording.json", json.dumps(content))
+        return open_recording(self.folder)
+
+    def _trained(self, training: bool, epochs: int) -> Session:
+        """A session at the end of the training, and its states there."""
+        scene, name = self.scene, TRAINING
+        recorder = Recorder(self.folder / f"{name}.wire", int(self.limit * _FOR_TRAINING)) if training else None
+        keeper = Keeper("trusted_party")
+        session = assemble(scene, self._host(recorder, keeper), keeper)
+        self._state(name, "before", session.host)
+        total, done = epochs * session.steps_per_epoch(), 0
+        what = "training"
+
+        def tell() -> None:
+            nonlocal done, what
+            done += 1
+            if recorder and done % max(1, total // 10) == 0:
+                what = f"training{_size_told(recorder)}"
+            self.progress(what, done, total)
+
+        with contextlib.closing(recorder) if recorder else contextlib.nullcontext():
+            for epoch in range(1, epochs + 1):
+                loss = session.train_epoch(epoch, tell)
+                self.history.append(measured(scene, session, epoch, loss))
+                if victim.over(self.history, scene.experiment.patience):
+                    break
+        self._state(name, "after", session.host)
+        if recorder:
+            self._done(name, recorder)
+        return session
+
+    def _targets(self, name: str, scene: Scene, session: Session | None, model: Any = None) -> None:
+        room = self.limit - sum(segment.bytes for segment in self.segments.values())
+        recorder = Recorder(self.folder / f"{name}.wire", room)
+        keeper = Keeper("trusted_party")
+        host = self._host(recorder, keeper)
+        if session is None:
+            session = assemble(scene, host, keeper, model)
+        else:
+            host.restore(session.host.checkpoint())
+            session.host = host
+        self._state(name, "before", host)
+        with contextlib.closing(recorder):
+            sent = send_targets(scene, session)
+        self.progress(f"targets ({name}){_size_told(recorder)}", 1, 1)
+        self._state(name, "after", host)
+        self._done(name, recorder)
+        for party, tensors in session.checkpoint().items():
+            _keep(self.truth / name / f"{party}.safetensors", tensors)
+        targets = [[*row, number] for row, number in sent.items()]
+        write_atomically(self.folder / f"{name}.targets.json", json.dumps([target[:3] for target in targets]))
+        write_atomically(self.truth / name / "rows.json", json.dumps(targets))
+
+    def _host(self, recorder: Recorder | None, keeper: Keeper) -> Host:
+        told = brief(self.scene, attack=False)
+        carrier = CARRIERS[self.scene.experiment.carrier]
+        return seat_server(told, carrier=carrier, keeper=keeper, beside=recorder)
+
+    def _state(self, name: str, when: str, host: Host) -> None:
+        _keep(self.folder / f"{name}.{when}.safetensors", host.checkpoint())
+
+    def _done(self, name: str, recorder: Recorder) -> None:
+        self.segments[name] = Segment(recorder.exchanges, recorder.bytes, not recorder.full)
+
+
+def _shapes(scene: Scene) -> dict[Shape, Scene]:
+    """The distinct shapes of the targets of all passive attacks at the server, and of the scene's own attack."""
+    found: dict[Shape, Scene] = {}
+    for one in (scene, *_others(scene)):
+        if not isinstance(one.attack, TamperingAttack) and one.attack.threat.seat is Seat.SERVER:
+            found.setdefault(shape_of(one), one)
+    return found
+
+
+def _others(scene: Scene) -> Iterator[Scene]:
+    plugins = scene.experiment.plugins
+    for name in registry.names("attacks", plugins):
+        kind: type[Attack] = registry.cls("attacks", name, Attack, plugins)
+        yield replace(scene, attack=registry.make(kind, {}, name))
+
+
+def _keep(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    write_atomically(path, save({name: detached(tensor.cpu()) for name, tensor in tensors.items()}))
+
+
+def _size_told(recorder: Recorder) -> str:
+    return ", recording is full" if recorder.full else f", {recorder.bytes / 1e6:.0f} MB recorded"

@@ -1,0 +1,142 @@
+"""`cutlayer replay`: an attack is shown a recording instead of a running deployment, and guesses the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+import torch
+
+from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.auditing import audit
+from cutlayer.auditing.audit import Outcome, attends_training, outline
+from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.victim import Progress
+from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
+from cutlayer.handover import Keeper
+from cutlayer.host import Host
+from cutlayer.isolated.isolation import ProcessHost
+from cutlayer.judging.judge import judge
+from cutlayer.judging.truth import truth_of
+from cutlayer.record import Record
+from cutlayer.recording import RecordingError, Tape
+from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, rows_kept, states_kept, targets_kept, truth_kept
+from cutlayer.recordings.recorder import shape_of
+from cutlayer.scene import Scene
+from cutlayer.seating import Brief, seat_server
+from cutlayer.threat import Knows, NotOfferedError, Seat
+from cutlayer.traffic import cost
+
+LIVE = (Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS)
+"""What only a running deployment can give: no message of the recorded party holds it."""
+KEYS = ("attack", "steps", "offers", "aux", "aux_rows", "isolate", "leak", "partial", "link", "targets")
+"""What may be said anew for a replay; everything else was settled when the recording was made."""
+
+
+def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outcome:
+    """Show the recording to the scene's attack and judge its guesses by the truth that was kept apart from it.
+
+    An attack that asks for more than a recording holds gives a record that says so.
+    """
+    torch.set_num_threads(scene.experiment.threads)
+    start, record = time.perf_counter(), outline(scene)
+    try:
+        segments = _segments(scene, recording)
+        outside = Outside(scene.auxiliary, scene.natural_inputs)
+        told = _told(brief(scene, attack=True), recording, segments)
+        host = _host(scene, told, outside, progress)
+        try:
+            guesses = _guesses(host, recording, segments, progress)
+            update = _judged(scene, recording, segments[-1], guesses, host, record)
+        finally:
+            host.close()
+    except NotOfferedError as error:
+        return audit._not_applicable(record, str(error))
+    update |= {"seconds": time.perf_counter() - start, "recording": recording.folder.name}
+    images = update.pop("images")
+    assert isinstance(images, Mapping)
+    return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
+
+
+def refusal(scene: Scene) -> str:
+    """Why the scene's attack cannot be replayed on any recording; empty where it can."""
+    threat = scene.attack.threat
+    if threat.seat is not Seat.SERVER:
+        return f"the recording is the server's, the attack sits at the {threat.seat}'s seat"
+    if isinstance(scene.attack, TamperingAttack):
+        return "it tampers with messages: a recording answers nobody"
+    if lacking := sorted(threat.knows & {*LIVE}):
+        return f"a recording cannot hold {', '.join(lacking)}: nobody is there to be asked"
+    if Knows.OWN_PART in threat.knows and attends_training(scene):
+        return "a recording holds the server's own part before and after the training, not at each of its steps"
+    return ""
+
+
+def _segments(scene: Scene, recording: Recording) -> list[str]:
+    """The files that show the attack what it would have seen live, in order; its targets are in the last one."""
+    if why := refusal(scene):
+        raise NotOfferedError(why)
+    shape = shape_of(scene)
+    wanted = [TRAINING, ATTENDED + shape.name] if attends_training(scene) else [shape.name]
+    for name in wanted:
+        if name not in recording.segments:
+            there = ", ".join(recording.segments) or "nothing"
+            why = f" ({recording.left_out[name]})" if name in recording.left_out else ""
+            raise NotOfferedError(f"the recording holds no {name}{why}; it holds {there}")
+        if not recording.segments[name].complete:
+            kept = recording.segments[name].exchanges
+            raise NotOfferedError(f"the recording of {name} stopped at its limit, after {kept} exchanges")
+    return wanted
+
+
+def _told(told: Brief, recording: Recording, segments: Sequence[str]) -> Brief:
+    offers = tuple(what for what in told.offers if what not in LIVE)
+    tapes = tuple(str(recording.file(name).resolve()) for name in segments)
+    return replace(told, codec="", codec_options={}, offers=offers, tapes=tapes)
+
+
+def _host(scene: Scene, told: Brief, outside: Outside, progress: Progress) -> Host:
+    if not scene.experiment.isolate:
+        return seat_server(told, outside, progress, CARRIERS["direct"])
+    process = ProcessHost(told, outside, progress)
+    process.ready()
+    return process
+
+
+def _guesses(host: Host, recording: Recording, segments: Sequence[str], progress: Progress) -> Sequence[Guess]:
+    host.restore(recording.own_state(segments[0], "before"))
+    for name in segments:
+        tape, count = Tape(recording.file(name)), recording.segments[name].exchanges
+        number = 0
+        for number, exchange in enumerate(tape, start=1):
+            host.answer(exchange.request)
+            progress(f"replaying {name}", number, count)
+        if tape.cut_off or number != count:
+            raise RecordingError(tape.told() or f"{tape.file} has {number} exchanges, {count} were recorded")
+    host.restore(recording.own_state(segments[-1], "after"))
+    host.announce(tuple(targets_kept(recording, segments[-1])))
+    return host.infer()
+
+
+def _judged(
+    scene: Scene, recording: Recording, segment: str, guesses: Sequence[Guess], host: Host, record: Record
+) -> dict[str, object]:
+    keeper = Keeper("trusted_party")
+    session = assemble(scene, honest_host(scene, keeper), keeper)
+    session.restore(states_kept(recording, segment))
+    truth = truth_of(scene, session, rows_kept(recording, segment), None)
+    judgements = [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+    found, history = host.findings, truth_kept(recording)[1]
+    curves = {name: note for name, note in found.notes.items() if isinstance(note, list)}
+    notes = {name: note for name, note in found.notes.items() if name not in curves}
+    return {
+        **audit._judged(judgements),
+        **asdict(cost(scene)),
+        "utility": history[-1].accuracy if history else None,
+        "training": tuple(history),
+        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
+        "attack": record.attack.model_copy(update={"notes": notes, "curves": curves}),
+        "attack_seconds": found.seconds,
+        "images": next((judgement.images for judgement in judgements if judgement.images), {}),
+    }

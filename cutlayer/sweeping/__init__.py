@@ -1,0 +1,1 @@
+"""Cells one after another or at once: what is finished is looked up, what fails does not stop the rest."""

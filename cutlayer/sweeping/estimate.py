@@ -1,0 +1,162 @@
+"""How long a cell will take, from a rehearsal on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from cutlayer.attack import Attack
+from cutlayer.auditing import victim
+from cutlayer.auditing.audit import attends_training, leaves, shared
+from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.target import send_targets
+from cutlayer.auditing.victim import steps_to_train
+from cutlayer.data.auxiliary import Auxiliary
+from cutlayer.data.samples import Samples
+from cutlayer.dataset import Dataset, Split
+from cutlayer.deployment import assemble, brief, honest_host
+from cutlayer.handover import Keeper
+from cutlayer.host import Act, Occupant
+from cutlayer.registry import cls
+from cutlayer.scene import Scene
+from cutlayer.seating import make_attack, seat_clients, seat_server
+from cutlayer.session import Session
+from cutlayer.sweeping.folder import finished
+from cutlayer.threat import NotOfferedError, Seat
+
+_REHEARSED_STEPS = 3
+_REHEARSED_TARGETS = 200
+_OVERHEAD = 2.0  # seconds a cell takes beside training and attack
+
+
+def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
+    """Seconds for each cell, 0 where its record is there; cells that share a victim train it once."""
+    attacks: dict[object, Pace] = {}
+    paces: dict[str, float] = {}
+    trained: set[str] = set()
+    seconds = []
+    for scene in cells:
+        if finished(scene, run):
+            seconds.append(0.0)
+            continue
+        experiment = scene.experiment
+        # Numbers among the options change how many steps there are, words what a step is.
+        words = [f"{name}={value}" for name, value in scene.options.items() if isinstance(value, str)]
+        alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack, *words)
+        try:
+            if alike not in attacks:
+                attacks[alike] = attack_pace(scene)
+            spent = attacks[alike].seconds(scene)
+            for whom in set(shared(scene)) - trained:
+                trained.add(whom)
+                spent += training_seconds(scene, run, paces, whom)
+            trained.update(leaves(scene))
+        except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
+            spent = 0.0
+        seconds.append(spent)
+    return seconds
+
+
+def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str = "") -> float:
+    """What training the scene's victim will still take, or its victim ``whom``; 0 where it is there already.
+
+    One that an attack attends is taken to be as fast as an honest one. ``paces`` keeps the seconds of a step, which are
+    those of any other seed.
+    """
+    own = whom in ("", victim.key(scene))
+    steps = steps_to_train(scene, run) if own else 0 if victim.trained(whom, run) else victim.all_steps(scene)
+    if not steps:
+        return 0.0
+    alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))
+    if alike not in paces:
+        torch.set_num_threads(scene.experiment.threads)
+        keeper = Keeper("trusted_party")
+        session = assemble(scene, honest_host(scene, keeper), keeper)
+        paces[alike] = _per_step(session, scene.experiment.batch_size)
+    return paces[alike] * steps
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What an attack was seen to take in its shortest run."""
+
+    applies: bool
+    watched: float = 0.0
+    """Seconds of a training step under attack."""
+    spent: float = 0.0
+    work: int = 0
+    """Optimization steps after the training; 0 where it takes none."""
+
+    def seconds(self, scene: Scene) -> float:
+        """What it will take in ``scene``, scaled by its own count of optimization steps."""
+        if not self.applies:
+            return 0.0
+        inferring = self.spent * scene.work / self.work if self.work else self.spent
+        return _OVERHEAD + self.watched * _watched_steps(scene) + inferring
+
+
+def attack_pace(scene: Scene) -> Pace:
+    """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
+    experiment = scene.experiment
+    kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
+    # Of many targets a part is rehearsed: the attack's own count of steps says how many more there are.
+    number, steps = min(len(scene.target_rows), _REHEARSED_TARGETS), _watched_steps(scene)
+    # A step of the training is not shortened by any option: it is rehearsed as it is.
+    options = {**scene.options, **({} if steps else kind.presets.get("rehearsal", {}))}
+    rehearsed = make_attack(experiment.attack, options, experiment.plugins)
+    noise = _noise(scene.dataset, max(number, experiment.clients, experiment.batch_size))
+    rows = torch.arange(len(noise.test))
+    scene = replace(
+        scene,
+        experiment=experiment.with_values(targets=number),
+        samples=Samples(noise),
+        attack=rehearsed,
+        auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
+    )
+    outside, keeper = Outside(scene.auxiliary, scene.natural_inputs), Keeper("trusted_party")
+    told = brief(scene, attack=True)
+    try:
+        told = replace(told, options=options)
+        server = scene.attack.threat.seat is Seat.SERVER
+        host = seat_server(told, outside, keeper=keeper) if server else honest_host(scene, keeper)
+        session = outside.session = assemble(scene, host, keeper)
+        occupant = host if server else seat_clients(told, outside)
+        if isinstance(occupant, Occupant) and occupant.adversary:
+            session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
+        watched = _per_step(session, experiment.batch_size) if steps else 0.0
+        start = time.perf_counter()
+        occupant.announce(tuple(send_targets(scene, session)))
+        occupant.infer()
+    except NotOfferedError:
+        return Pace(applies=False)
+    return Pace(True, watched, time.perf_counter() - start, scene.work)
+
+
+def _watched_steps(scene: Scene) -> int:
+    """Training steps that an adversary attends."""
+    if not attends_training(scene) or scene.experiment.when != "after":
+        return 0
+    rows, size = len(scene.dataset.train), scene.experiment.batch_size
+    return scene.experiment.epochs * -(-rows // size)
+
+
+def _per_step(session: Session, batch_size: int) -> float:
+    """Seconds of a training step, after a first one."""
+    rows = session.shards[0][:batch_size]
+    session.exchange(Act.STEP, 0, rows)
+    start = time.perf_counter()
+    for _ in range(_REHEARSED_STEPS):
+        session.exchange(Act.STEP, 0, rows)
+    return (time.perf_counter() - start) / _REHEARSED_STEPS
+
+
+def _noise(dataset: Dataset, size: int) -> Dataset:
+    """Data of the same form, at least ``size`` rows, with every class in it."""
+    size = max(size, len(dataset.classes))
+    inputs = torch.rand(size, *dataset.input_shape)
+    split = Split((inputs * 255).byte() if dataset.is_images else inputs, torch.arange(size) % len(dataset.classes))
+    return replace(dataset, train=split, test=split)

@@ -1,0 +1,62 @@
+"""Where a run's records go, and where finished cells are looked up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cutlayer.auditing.audit import fingerprint
+from cutlayer.experiment import ExperimentError
+from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_atomically
+from cutlayer.scene import Scene
+
+
+def run_folder(cells: Sequence[Scene]) -> Path:
+    """Where the run's records go: the experiment's name, or one made of what the cells have in common.
+
+    ``ExperimentError`` where a file stands in the way.
+    """
+    first = cells[0].experiment
+    run = first.out / (first.name or _named(cells))
+    for place in (run, *run.parents):
+        if place.exists() and not place.is_dir():
+            raise ExperimentError(f"the run's folder would be {run}, and {place} is a file; keys name and out")
+    return run
+
+
+def cell_folder(scene: Scene, run: Path) -> Path:
+    """Where one cell's record goes."""
+    experiment = scene.experiment
+    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
+    parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.attack]
+    if experiment.defenses:
+        parts.append(experiment.defense)
+    parts += [f"seed{experiment.seed}", fingerprint(scene)[:8]]
+    return run / "cells" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+
+
+def finished(scene: Scene, run: Path) -> Record | None:
+    """The record of the cell, where it has been run before and did not fail."""
+    try:
+        record = read_record(cell_folder(scene, run))
+    except ValueError:
+        return None
+    done = record is not None and record.status in {DONE, NOT_APPLICABLE} and record.fingerprint == fingerprint(scene)
+    if record is None or not done:
+        return None
+    link = scene.experiment.link
+    if link and link != record.link:
+        # Another link changes nothing but what is worked out from the same traffic.
+        record = record.on(link)
+        write_atomically(cell_folder(scene, run) / "record.json", record.model_dump_json(indent=1) + "\n")
+    return record
+
+
+def _named(cells: Sequence[Scene]) -> str:
+    def common(key: str) -> list[str]:
+        return sorted({str(getattr(scene.experiment, key)) for scene in cells})
+
+    words = [*common("dataset"), *(Path(model.rpartition(":")[0]).stem or model for model in common("model"))]
+    words += common("attack") if len(common("attack")) == 1 else []
+    return re.sub(r"[^\w.+-]+", "_", "-".join(words))

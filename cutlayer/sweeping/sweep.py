@@ -1,0 +1,199 @@
+"""Runs cells, one after another or several at once: looks up what is finished and goes on where one fails."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from cutlayer.auditing import victim
+from cutlayer.auditing.audit import Outcome, fingerprint, leaves, outline, run_cell, shared
+from cutlayer.auditing.victim import Progress
+from cutlayer.experiment import Experiment
+from cutlayer.grid import grid
+from cutlayer.isolated.neighbor import Ahead, Residence, in_a_pipe
+from cutlayer.record import FAILED, Record, read_record, write_record
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
+from cutlayer.sweeping.folder import cell_folder, finished, run_folder
+from cutlayer.sweeping.pool import Pool
+
+
+class Watcher(Protocol):
+    """Is told how each cell goes, by its place among the cells."""
+
+    def begin(self, number: int) -> None:
+        """It starts."""
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` steps of ``what`` are done."""
+
+    def end(self, number: int) -> None:
+        """Its record is there."""
+
+
+class Unwatched:
+    """Nobody looks."""
+
+    def begin(self, number: int) -> None:
+        """Say nothing."""
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def end(self, number: int) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Cells that share a run folder."""
+
+    cells: Sequence[Scene]
+    run: Path
+    command: str
+    """What the user typed; it goes into the records."""
+    jobs: int = 1
+    """Cells at once, each in a process of its own; 1: one after another in this process."""
+    until: float | None = None
+    """The time (``time.monotonic()``) after which no cell is begun any more."""
+
+    def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
+        """Each cell's place and record, as soon as it is there: what is finished first."""
+        waiting = {}
+        for number, scene in enumerate(self.cells):
+            record = finished(scene, self.run)
+            if record is None:
+                waiting[number] = scene
+            else:
+                watcher.end(number)
+                yield number, record
+        ran = self._at_once(waiting, watcher) if min(self.jobs, len(waiting)) > 1 else self._in_turn(waiting, watcher)
+        for number in ran:
+            watcher.end(number)
+            yield number, self._kept(self.cells[number])
+
+    def _kept(self, scene: Scene) -> Record:
+        """The record that a cell has left; where it cannot be read the cell has failed, and the rest goes on."""
+        try:
+            record = read_record(cell_folder(scene, self.run))
+            assert record is not None
+        except ValueError as error:
+            reason = f"its record cannot be read: {str(error).splitlines()[0]}"
+            return outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+        return record
+
+    def _over(self) -> bool:
+        return self.until is not None and time.monotonic() >= self.until
+
+    def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+        ahead = Ahead()
+        numbers = list(waiting)
+        try:
+            for place, number in enumerate(numbers):
+                if self._over():
+                    return
+                scene = waiting[number]
+                watcher.begin(number)
+                another = any(in_a_pipe(waiting[later].experiment) for later in numbers[place + 1 :])
+                residence = ahead.take(in_a_pipe(scene.experiment), another)
+                attempt(scene, self.run, self.command, partial(watcher.progress, number), residence)
+                yield number
+        finally:
+            ahead.close()
+
+    def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+        """Cells whose victim another cell is training right now wait for it, and others go first."""
+        pool, left = Pool(self.jobs, "cutlayer.sweeping.worker"), dict(waiting)
+        wanted = {number: set(shared(scene)) for number, scene in waiting.items()}
+        training: dict[int, set[str]] = {}
+        try:
+            while (left and not self._over()) or pool.busy:
+                while pool.free and not self._over():
+                    busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
+                    number = next((n for n in left if not wanted[n] & busy), None)
+                    if number is None:
+                        break
+                    scene = left.pop(number)
+                    training[number] = {*wanted[number], *leaves(scene)}
+                    watcher.begin(number)
+                    told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
+                    another = any(in_a_pipe(other.experiment) for other in left.values())
+                    pool.give(number, {**told, "command": self.command, "another": another})
+                if not pool.busy:
+                    return
+                news = pool.news()
+                if news.kind == "progress":
+                    watcher.progress(news.number, *news.content)
+                    continue
+                training.pop(news.number, None)
+                if news.kind == "lost":
+                    self._lost(waiting[news.number], *news.content)
+                yield news.number
+        finally:
+            pool.close()
+
+    def _lost(self, scene: Scene, code: int) -> None:
+        _record_failure(scene, self.run, self.command, f"the worker's process ended with exit code {code}", "")
+
+
+def scenes(experiments: Sequence[Experiment]) -> list[Scene]:
+    """The cells of all ``experiments``, each once; ``ExperimentError`` for the first that cannot be run."""
+    found: dict[str, Scene] = {}
+    for experiment in experiments:
+        for scene in settle(experiment):
+            found.setdefault(fingerprint(scene), scene)
+    return list(found.values())
+
+
+def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Watcher | None = None) -> list[Record]:
+    """The records of all cells that `cutlayer audit` would run for the same ``file`` and ``key=value`` texts.
+
+    They are left in the run folder, where finished cells are looked up. A value or a combination that cannot be run is
+    an ``ExperimentError``, before anything has run; a cell that fails leaves a record that says why.
+    """
+    cells = scenes(grid(file, overrides))
+    command = shlex.join(["cutlayer", "audit", *([str(file)] if file else []), *overrides])
+    found = dict(Sweep(cells, run_folder(cells), command, jobs).records(watcher or Unwatched()))
+    return [found[number] for number in sorted(found)]
+
+
+def sensible_jobs(cells: Sequence[Scene]) -> int:
+    """How many of ``cells`` to run at once on this machine: as many as have a core for each of their threads."""
+    if any(scene.experiment.device != "cpu" for scene in cells):
+        return 1
+    threads = max(scene.experiment.threads for scene in cells)
+    return max(1, (os.cpu_count() or 1) // threads)
+
+
+def attempt(scene: Scene, run: Path, command: str, progress: Progress, residence: Residence | None) -> None:
+    """Run one cell and leave its record behind, also where it fails."""
+    try:
+        outcome = run_cell(scene, run, progress, residence)
+    except Exception as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        _record_failure(scene, run, command, reason, traceback.format_exc())
+        return
+    finally:
+        if residence:
+            residence.close()
+    _keep(scene, run, command, outcome)
+
+
+def _record_failure(scene: Scene, run: Path, command: str, reason: str, details: str) -> None:
+    folder = cell_folder(scene, run)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").write_text(details or reason, encoding="utf-8")
+    failed = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+    _keep(scene, run, command, Outcome(failed, {}))
+
+
+def _keep(scene: Scene, run: Path, command: str, outcome: Outcome) -> None:
+    record = outcome.record.model_copy(update={"command": command})
+    write_record(cell_folder(scene, run), record, outcome.images)
