@@ -60,6 +60,8 @@ def _line(finding: Finding, row: Row) -> list[Text]:
     if span := wording.span(row.value, row.metric):
         value.append(f"\n{span.replace(' to ', wording.DASH)}", "dim")
     verdict = Text(row.verdict, _COLORS[row.verdict]) if row.verdict else Text(wording.DASH, "dim")
+    if row.undecided:
+        verdict.append(f"\n{row.undecided} undecided", "dim")
     names = map(Text, (finding.cut, told, row.goal, wording.metric(row.metric)))
     blind, gain = Text(wording.mean(row.blind, row.metric)), Text(wording.advantage(row.advantage))
     return [*names, value, blind, gain, verdict]

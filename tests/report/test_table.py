@@ -56,6 +56,14 @@ def test_a_cell_where_nothing_decides_is_shown_all_the_same() -> None:
     assert "PSNR" in printed([read(record)])
 
 
+def test_seeds_where_nothing_can_be_decided_are_counted() -> None:
+    records = [made_record("unsplit", 1, seed, 0.5) for seed in (1, 2, 3)]
+    records[1]["scores"] = [one | {"decides": False, "verdict": None} for one in records[1]["scores"]]
+    text = printed(map(read, records))
+    assert "1 undecided" in text
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+
+
 def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
     traffic = {"train": {"round_trips": 1000, "bytes_up": 5_890_000, "bytes_down": 5_880_000}}
     records = [read(made_record("unsplit", cut, 1, 0.5, traffic=traffic)).on("50Mbit/10Mbit/15ms") for cut in (1, 3)]
