@@ -156,7 +156,9 @@ def _differences(record: Record, cell: Cell, published: Cell | None) -> tuple[st
     given = {field.name: _as_kept(field.default) for field in fields(kind)}
     given |= {name.partition(".")[2]: value for name, value in cell.values.items() if name.startswith(f"{attack}.")}
     own = record.attack.options
-    return (*parts, *(f"{name}={own[name]}" for name in given if name in own and own[name] != given[name]))
+    # An attack's epochs are not the training's.
+    names = {name: f"{attack}.{name}" if name in _DEFAULTS else name for name in given}
+    return (*parts, *(f"{names[name]}={own[name]}" for name in given if name in own and own[name] != given[name]))
 
 
 def _as_kept(value: Any) -> Any:
