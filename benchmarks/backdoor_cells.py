@@ -64,8 +64,9 @@ def samples() -> tuple[Tensor, Tensor]:
 def plain(model: str, variant: str = "plain") -> Callable[[], None]:
     """One training step of equation 1."""
     form = torch.channels_last if "channels_last" in variant else torch.contiguous_format
-    client, server = (part.to(memory_format=form) for part in split(network(model), [cut_of(model)]))
-    surrogate = split(network(model), [cut_of(model)])[0].to(memory_format=form)
+    (client, server), (surrogate, _) = (split(network(model), [cut_of(model)]) for _ in range(2))
+    for part in (client, server, surrogate):
+        part.to(memory_format=form)  # type: ignore[call-overload]
     optimizers = [torch.optim.Adam(part.parameters(), 1e-3, weight_decay=1e-4) for part in (client, server, surrogate)]
     (inputs, labels), (own, wanted) = samples(), samples()
 
@@ -130,7 +131,7 @@ def on_all_cores(model: str, steps: int) -> float:
     workers = [context.Process(target=_worker, args=(model, steps, gate, found)) for _ in range(CORES)]
     for worker in workers:
         worker.start()
-    taken = [found.get() for _ in workers]
+    taken: list[float] = [found.get() for _ in workers]
     for worker in workers:
         worker.join()
     return max(taken) / CORES

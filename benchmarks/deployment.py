@@ -195,7 +195,7 @@ def tensor_bytes(case: Case) -> int:
     """Of one training step: what the client sends and gets, in vanilla."""
     first = build(case.model, case.shape, 10, 0)[: int(case.cut) + 1].eval()
     smashed = first(torch.zeros(1, *case.shape))
-    return case.batch * (2 * smashed.nbytes + 8) + 4
+    return int(case.batch * (2 * smashed.nbytes + 8) + 4)
 
 
 def main() -> None:

@@ -85,9 +85,9 @@ class Plain:
     def __init__(self, case: Case, data: Split) -> None:
         self.case, self.data, self.epoch = case, data, 0
         self.model = whole(case).train()
-        self.precision = contextlib.nullcontext()
+        self.precision: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if case.autocast:
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.precision = torch.autocast("cpu", getattr(torch, case.autocast))
         self.optimizer = OPTIMIZATION.make(self.model.parameters())
 

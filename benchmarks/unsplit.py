@@ -52,11 +52,11 @@ def plain_seconds(cut: int, smashed: Tensor) -> float:
         of_inputs.zero_grad()
         error = mse_loss(clone(inputs), smashed[:1])
         penalty = weight * total_variation(inputs, "paper").sum() + PUBLISHED.l2_weight * inputs.square().mean()
-        (error + penalty).backward()
+        (error + penalty).backward()  # type: ignore[no-untyped-call]
         of_inputs.step()
     for _ in range(round(PLAIN_SHARE * PUBLISHED.model_steps)):
         of_clone.zero_grad()
-        mse_loss(clone(inputs), smashed[:1]).backward()
+        mse_loss(clone(inputs), smashed[:1]).backward()  # type: ignore[no-untyped-call]
         of_clone.step()
     return (time.process_time() - start) * PUBLISHED.rounds / PLAIN_SHARE
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from cutlayer.commands.reproduce import paper
 from cutlayer.record import write_atomically
+from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import Found, Run, find
 from cutlayer.reproduction.page import write_markdown
-from cutlayer.reproduction.paper import SCALES
 
 ROOT = Path(__file__).parent.parent
 LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`."
@@ -66,7 +66,7 @@ def belonging(name: str, runs: Sequence[Path]) -> list[Run]:
     kept: dict[Path, Run] = {}
     for exhibit in paper(name).exhibits:
         for cell in (cell for scale in SCALES if scale != "smoke" for cell in exhibit.cells(scale)):
-            for group in found.groups(exhibit, cell.values):
+            for group in found.groups(exhibit.cells, cell.values):
                 kept |= {run.folder: run for run in group.runs}
     return list(kept.values())
 
