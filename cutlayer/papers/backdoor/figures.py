@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, deployment, noise_range, server_cell
+from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, ONE_CUT, deployment, noise_range, server_cell
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
@@ -36,7 +36,8 @@ def _surrogates(dataset: str, scale: Scale) -> list[Cell]:
         if scale == "smoke":
             clients, alphas = ((1,), (0.09,)) if model == "lenet" and dataset == "mnist" else ((), ())
         for count in clients:
-            for cut in (1, 2, 3) if scale != "smoke" else (1,):
+            cuts = [cut for cut in (1, 2, 3) if scale == "paper" or (model, cut) not in ONE_CUT]
+            for cut in cuts if scale != "smoke" else (1,):
                 values = deployment("digits" if scale == "smoke" else dataset, model, count, cut, scale)
                 cells += [
                     server_cell(values, "surrogate_client", scale, alpha=alpha, **noise_range(dataset))
@@ -54,8 +55,10 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
             for alpha in ALPHAS:
                 for cut, block in enumerate(places, start=1):
                     for count in CLIENTS:
-                        wanted = {"dataset": data, "model": model, "cut": str(block), "clients": count}
-                        groups = found.groups(own.cells, {**wanted, "surrogate_client.alpha": alpha})
+                        wanted = {"dataset": data, "model": model, "clients": count, "surrogate_client.alpha": alpha}
+                        groups = found.groups(own.cells, {**wanted, "cut": str(block)})
+                        if not groups and (model, cut) in ONE_CUT:
+                            groups = found.groups(own.cells, {**wanted, "cut": str(places[ONE_CUT[model, cut] - 1])})
                         said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
                         place = (data, model, f"{alpha:g}", str(cut), str(count))
                         lines += [Line(place, group, said) for group in groups]
@@ -84,7 +87,8 @@ def _surrogate_exhibit(dataset: str, name: str) -> Exhibit:
         text="""The smaller alpha, the less the server minds the clients' loss. ASR is counted over triggered test
 images of other classes; beside it stands what the same trigger does to the same deployment without the attack (or how
 often the attacked one answers with the target unasked, if that is more). CDA is the accuracy on clean test images, BA
-that without the attack. The paper has one run of each.""",
+that without the attack. The paper has one run of each. Between LeNet's cuts 1 and 2 lies a pooling, which has no
+parameters: the attack takes the same course at both, to the last bit, and the runs of cut 1 stand for both.""",
         cells=partial(_surrogates, dataset),
         blocks=partial(_surrogate_blocks, dataset, name),
     )
