@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 import typer.main
 
-from cutlayer import registry
+from cutlayer import registry, sweeping
 from cutlayer.attack import Attack
 from cutlayer.cli import _experiment, app
 from cutlayer.commands.explain import explanation, suggested
@@ -26,7 +26,6 @@ from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.seating import make_attack
 from cutlayer.settle import settle
-from cutlayer.sweeping import sweep
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials
 
@@ -160,7 +159,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_example_attack_runs_as_its_page_says(folder: Path) -> None:
     (said,) = [c for c in commands(text("docs/adding-an-attack.md")) if "audit" in c]
-    records = sweep.audit(*shlex.split(said)[2:], *SMALL)
+    records = sweeping.audit(*shlex.split(said)[2:], *SMALL)
     assert [(r.cell.cut, r.attack.options["channel"]) for r in records] == [
         ("1", "mean"), ("3", "mean"), ("1", "liveliest"), ("3", "liveliest")
     ]  # fmt: skip
@@ -173,7 +172,7 @@ def test_the_example_attack_runs_as_its_page_says(folder: Path) -> None:
 @pytest.mark.slow
 def test_the_example_attack_finds_what_its_page_says(folder: Path) -> None:
     (said,) = [c for c in commands(text("docs/adding-an-attack.md")) if "audit" in c]
-    records = sweep.audit(*shlex.split(said)[2:], "isolate=false")
+    records = sweeping.audit(*shlex.split(said)[2:], "isolate=false")
     assert [(r.cell.cut, r.verdict) for r in records] == [("1", LEAK), ("3", NONE)] * 2
 
 
@@ -198,7 +197,7 @@ def test_the_examples_of_ones_own_run_as_their_page_says(folder: Path) -> None:
     (folder / "loans.csv").write_text("id,name,age,default\n" + "".join(f"{n},n{n},{n},{n % 2}\n" for n in range(40)))
     said = [command for command in commands(text("docs/your-own.md")) if "scans" not in command]
     for command, cells in zip(said, (3, 2, 3), strict=True):
-        records = sweep.audit(*shlex.split(command)[2:], *SMALL, *SHORT)
+        records = sweeping.audit(*shlex.split(command)[2:], *SMALL, *SHORT)
         assert [(record.status, record.reason) for record in records if record.status != DONE] == []
         assert len(records) == cells, command
 
@@ -206,13 +205,13 @@ def test_the_examples_of_ones_own_run_as_their_page_says(folder: Path) -> None:
 def test_the_use_from_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = blocks(text("README.md"), "python")
     assert len(block.splitlines()) <= 15
-    audit, records = sweep.audit, []
+    audit, records = sweeping.audit, []
 
     def small(*overrides: str) -> list[Record]:
         records.extend(audit(*overrides, *SMALL, *SHORT))
         return records
 
-    with patch.object(sweep, "audit", small):
+    with patch.object(sweeping, "audit", small):
         exec(compile(block, "README.md", "exec"), {})
     assert [record.cell.cut for record in records] == ["1", "2", "3"]
     assert all(record.status == DONE for record in records)

@@ -12,7 +12,7 @@ from cutlayer.commands.record import record_all, replay_all
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
 from cutlayer.recording import bytes_of
-from cutlayer.sweeping.sweep import audit
+from cutlayer.sweeping import audit
 
 SMALL = ("train_rows=64", "test_rows=40", "epochs=1", "isolate=false", "cut=1", "protocol=vanilla")
 SHORT = ("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1")
