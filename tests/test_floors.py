@@ -6,6 +6,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 
@@ -43,6 +44,12 @@ PULLS_TORCHVISION = {"torchvision", "timm", "piq", "lpips", "torchattacks"}
 LONGEST = 300
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Several checks read the same files."""
+    return ast.parse(source)
+
+
 def module_of(path: str) -> str:
     """The name in FLOORS that stands for the file: its module, or the folder it lies in."""
     parts = PurePosixPath(path).with_suffix("").parts[1:]
@@ -74,7 +81,7 @@ def reached(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def floor_breaches(path: str, source: str) -> list[str]:
     """Imports of the package that go up, into an unlisted module, or from one plug-in to another."""
-    own, tree = module_of(path), ast.parse(source)
+    own, tree = module_of(path), parsed(source)
     if own and own not in FLOORS:
         return [f"{path}: '{own}' has no floor; list it in {LISTED}"]
     breaches = []
@@ -92,7 +99,7 @@ def attack_breaches(path: str, source: str) -> list[str]:
     """What an attack imports beyond the few modules it may see."""
     if module_of(path) != "attacks":
         return []
-    tree, breaches = ast.parse(source), []
+    tree, breaches = parsed(source), []
     for line, name in imports(path, tree):
         package, _, rest = name.partition(".")
         module = rest.split(".")[0]
@@ -120,15 +127,17 @@ def names_used(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             meant |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            first, _, rest = ast.unparse(node).partition(".")
-            if first in meant:
-                yield node.lineno, f"{meant[first]}.{rest}"
+        inner, rest = node, list[str]()
+        while isinstance(inner, ast.Attribute):
+            inner, rest = inner.value, [inner.attr, *rest]
+        if rest and isinstance(inner, ast.Name) and inner.id in meant:
+            assert isinstance(node, ast.Attribute)
+            yield node.lineno, ".".join([meant[inner.id], *rest])
 
 
 def banned(path: str, source: str) -> list[str]:
     """Pickle under any name, and torchvision with what pulls it."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     reasons = dict.fromkeys(PICKLES, "no pickle anywhere, use safetensors")
     reasons |= dict.fromkeys(PULLS_TORCHVISION, "torchvision breaks beside a CPU torch")
     found = {
@@ -157,12 +166,11 @@ def circles(sources: dict[str, str]) -> list[str]:
     folders: dict[str, set[str]] = {}
     files: dict[str, set[str]] = {}
     for path, source in sources.items():
-        own, tree = module_of(path), ast.parse(source)
+        own, tree = module_of(path), parsed(source)
         if path.startswith("cutlayer/") and own not in PLUGINS:
             folders.setdefault(own, set()).update({name for _, name in reached(path, tree)} - {own})
-            names = [f"{name}.".replace(".", "/") for _, name in imports(path, tree)]
-            starts = {other: f"{other.removesuffix('.py')}/" for other in sources if other != path}
-            files[path] = {other for other, start in starts.items() if any(name.startswith(start) for name in names)}
+            inner = (name.split(".") for _, name in imports(path, tree))
+            files[path] = {"/".join(parts[:3]) + ".py" for parts in inner if parts[1:2] == [own] and len(parts) > 2}
     found = []
     for graph in (folders, files):
         try:

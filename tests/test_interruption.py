@@ -71,8 +71,8 @@ def run_with_kills(
 @pytest.mark.parametrize(
     ("protocol", "pipelined"),
     [
-        ("vanilla", False),
         ("u_shaped", True),
+        pytest.param("vanilla", False, marks=pytest.mark.slow),
         pytest.param("u_shaped", False, marks=pytest.mark.slow),
         pytest.param("label_only", False, marks=pytest.mark.slow),
     ],

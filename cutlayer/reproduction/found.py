@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ class Found:
 
     runs: Sequence[Run]
 
+    @cached_property
+    def _by_attack(self) -> Mapping[str, Sequence[Run]]:
+        found = defaultdict[str, list[Run]](list)
+        for run in self.runs:
+            found[run.record.experiment["attack"]].append(run)
+        return found
+
     def groups(self, cells: Callable[[Scale], Sequence[Cell]], wanted: Mapping[str, Any]) -> list[Group]:
         """Runs of an exhibit's ``cells`` that have all the ``wanted`` values, those nearest to what was published last.
 
@@ -75,10 +83,10 @@ class Found:
         published: Cell | None = None
         # A run that is a cell at several scales is one of the largest of them.
         for scale in reversed(SCALES):
-            for cell in (cell for cell in cells(scale) if _has(cell, wanted)):
+            for cell in (cell for cell in _made(cells, scale) if _has(cell, wanted)):
                 published = published or (cell if scale == "paper" else None)
                 asked = as_experiment(cell.values).model_dump(mode="json")
-                for run in self.runs:
+                for run in self._by_attack[asked["attack"]]:
                     if id(run) not in placed and _belongs(run.record, cell.values, asked):
                         placed.add(id(run))
                         seeds = found.setdefault(_differences(run.record, cell, published), {})
@@ -101,6 +109,12 @@ def find(folders: Iterable[Path]) -> Found:
             if record and record.status == DONE:
                 runs.append(Run(record, path.parent))
     return Found(runs)
+
+
+@cache
+def _made(cells: Callable[[Scale], Sequence[Cell]], scale: Scale) -> Sequence[Cell]:
+    """A page asks for the same grid at every place of a table."""
+    return tuple(cells(scale))
 
 
 def _belongs(record: Record, values: Iterable[str], asked: Mapping[str, Any]) -> bool:
