@@ -117,7 +117,8 @@ def drive_on(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("way", "lost"),
     [
-        *((way, lost) for way in CUTS for lost in ((), ("driver",), ("answerer",), ("driver", "answerer"))),
+        *((way, lost) for way in CUTS for lost in ((), ("driver", "answerer"))),
+        *(pytest.param(way, lost, marks=pytest.mark.slow) for way in CUTS for lost in (("driver",), ("answerer",))),
         # The party that answers does nothing ahead.
         *((way, lost) for way in WAYS[len(CUTS) :] for lost in ((), ("driver",))),
     ],

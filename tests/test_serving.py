@@ -146,7 +146,13 @@ def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):
     assert_same_bits(deployed, without=(1, 4), missing=["c0"])
 
 
-@pytest.mark.parametrize(("protocol", "pipelined"), [*((protocol, False) for protocol in CUTS), ("u_shaped", True)])
+@pytest.mark.parametrize(
+    ("protocol", "pipelined"),
+    [
+        *(pytest.param(p, False, marks=() if p == "u_shaped" else pytest.mark.slow) for p in CUTS),
+        ("u_shaped", True),
+    ],
+)
 def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol, pipelined):
     deployed = Deployment(plan_of(2, protocol=protocol, turn=2, epochs=4, pipelined=pipelined), tmp_path)
     count = iter(range(10_000))

@@ -87,7 +87,8 @@ def distinct(found: Sequence[Case]) -> list[Case]:
     """The first case of ``found`` for each attack and threat model."""
     first: dict[object, Case] = {}
     for case in found:
-        first.setdefault((case.attack, attack_of(case).threat), case)
+        attack = make_attack(case.attack, dict(case.options), case.plugins)
+        first.setdefault((case.attack, attack.threat), case)
     return list(first.values())
 
 
