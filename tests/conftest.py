@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from cutlayer.isolated import lodging, neighbor
+from cutlayer.isolated import grpc_process, process
 from cutlayer.sweeping import pool
 from tests.stem import Stem
 
@@ -43,12 +43,12 @@ def stem() -> Iterator[Stem]:
 @pytest.fixture(autouse=True)
 def forked(stem: Stem, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package's own processes start fast, where a process that has imported torch can be forked."""
-    for module in (neighbor, lodging, pool) if sys.platform == "linux" else ():
+    for module in (process, grpc_process, pool) if sys.platform == "linux" else ():
         monkeypatch.setattr(module, "subprocess", stem.subprocess)
 
 
 @pytest.fixture
 def started_anew(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a test that is about a process's own start: it starts as it does for a user."""
-    for module in (neighbor, lodging, pool):
+    for module in (process, grpc_process, pool):
         monkeypatch.setattr(module, "subprocess", subprocess)

@@ -156,12 +156,12 @@ def _bury() -> None:
 def _import() -> None:
     import torch
 
-    from cutlayer.isolated import lodging
+    from cutlayer.isolated import grpc_process
     from cutlayer.sweeping import worker
 
     # Torch imports half of its compiler with the first optimizer.
     torch.optim.SGD([torch.zeros(1)])
-    for module in (lodging, worker, sys.modules["cutlayer.isolated.isolation"]):
+    for module in (grpc_process, worker, sys.modules["cutlayer.isolated.isolation"]):
         # These are run, each as a program.
         del sys.modules[module.__name__]
 

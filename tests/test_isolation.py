@@ -15,9 +15,9 @@ from cutlayer.auditing.audit import Outcome, run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.handover import Keeper
+from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.isolated.lodging import Lodging
-from cutlayer.isolated.neighbor import Ahead, IsolatedError
+from cutlayer.isolated.process import Ahead, IsolatedError
 from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError
@@ -124,10 +124,10 @@ def test_over_grpc_the_guess_is_that_of_one_process(tmp_path: Path, values: dict
 @pytest.mark.usefixtures("started_anew")
 def test_a_process_at_the_other_end_of_grpc_that_dies_is_named() -> None:
     scene = scene_of(protocol="vanilla", cut="1")
-    host = ProcessHost(brief(scene, attack=False), Outside(), quiet, Lodging())
+    host = ProcessHost(brief(scene, attack=False), Outside(), quiet, GrpcProcess())
     try:
         host.ready()
-        os.kill(host._residence.process.pid, signal.SIGKILL)
+        os.kill(host._other.process.pid, signal.SIGKILL)
         with pytest.raises(IsolatedError, match="exit code -9"):
             host.checkpoint()
     finally:
@@ -149,7 +149,7 @@ def test_a_killed_process_is_named() -> None:
     host = ProcessHost(brief(scene, attack=False), Outside(), quiet)
     try:
         host.ready()
-        os.kill(host._residence.process.pid, signal.SIGKILL)
+        os.kill(host._other.process.pid, signal.SIGKILL)
         with pytest.raises(IsolatedError, match="exit code -9"):
             host.checkpoint()
     finally:
@@ -161,10 +161,10 @@ def test_the_brief_holds_no_root_seed() -> None:
     assert "987654321" not in repr(brief(scene, attack=True))
 
 
-def test_a_residence_that_waits_is_not_forgotten_over_a_cell_that_needs_none() -> None:
+def test_a_process_that_waits_is_not_forgotten_over_a_cell_that_needs_none() -> None:
     ahead, started = Ahead(), []
     make = lambda: started.append(Mock()) or started[-1]  # noqa: E731
-    with patch("cutlayer.isolated.neighbor.Neighbor", make):
+    with patch("cutlayer.isolated.process.PipedProcess", make):
         first = ahead.take(isolate=True, another=True)
         assert len(started) == 2
         assert ahead.take(isolate=False, another=True) is None

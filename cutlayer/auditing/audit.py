@@ -29,9 +29,9 @@ from cutlayer.deployment import (
 from cutlayer.experiment import OFFERABLE
 from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
+from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.isolated.lodging import Lodging
-from cutlayer.isolated.neighbor import Residence
+from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, judge
 from cutlayer.judging.truth import Honest, honest, truth_of
@@ -60,8 +60,8 @@ class Outcome:
     images: Mapping[str, Tensor]
 
 
-def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence | None = None) -> Outcome:
-    """Run one cell, in ``residence`` where it is isolated and one is at hand.
+def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess | None = None) -> Outcome:
+    """Run one cell, in ``process`` where it is isolated and one is at hand.
 
     An attack that does not fit its setting gives a record that says so; other errors pass through.
     """
@@ -69,7 +69,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, residence: Residence |
     start, record = time.perf_counter(), outline(scene)
     outside = Outside(scene.auxiliary, scene.natural_inputs)
     try:
-        host, occupant = _seated(scene, outside, progress, residence)
+        host, occupant = _seated(scene, outside, progress, process)
         try:
             outcome = _attacked(scene, run, progress, host, occupant, outside, record)
         finally:
@@ -132,7 +132,7 @@ def fingerprint(scene: Scene) -> str:
 
 
 def _seated(
-    scene: Scene, outside: Outside, progress: Progress, residence: Residence | None
+    scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None
 ) -> tuple[Host, Host | Occupant]:
     """The server's end, and who is asked for guesses."""
     told = brief(scene, attack=True)
@@ -141,9 +141,9 @@ def _seated(
         return honest_host(scene), seat_clients(told, outside, progress)
     if scene.experiment.isolate:
         if scene.experiment.carrier == "grpc":
-            residence = Lodging()
-        process = ProcessHost(told, outside, progress, residence)
-        return process, process
+            process = GrpcProcess()
+        isolated = ProcessHost(told, outside, progress, process)
+        return isolated, isolated
     host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
     return host, host
 

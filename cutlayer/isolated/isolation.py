@@ -19,7 +19,7 @@ from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
 from cutlayer.host import Act, Findings, Host
 from cutlayer.isolated.lines import Line, Lines, Pipes
-from cutlayer.isolated.neighbor import IsolatedError, Neighbor, Residence, pack, unpack
+from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
 from cutlayer.message import Message
 from cutlayer.seating import Brief, Outside, seat_server
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row
@@ -36,12 +36,12 @@ class ProcessHost(Host):
         brief: Brief,
         outside: Outside,
         progress: Callable[[str, int, int], None],
-        residence: Residence | None = None,
+        process: OtherProcess | None = None,
     ) -> None:
         super().__init__()
         self._outside, self._progress = outside, progress
-        self._residence = residence or Neighbor()
-        self._lines, self._tell = self._residence.lines, self._residence.tell
+        self._other = process or PipedProcess()
+        self._lines, self._tell = self._other.lines, self._other.tell
         self._received: Mapping[str, Tensor] = {}
         self._tell("begin", dataclasses.asdict(brief))
 
@@ -90,7 +90,7 @@ class ProcessHost(Host):
 
     def close(self) -> None:
         """End the other process: no two cells share one."""
-        self._residence.close()
+        self._other.close()
 
     def _until(self, verb: str, peer: Handler | None = None) -> Any:
         """Serve the other process until it says ``verb`` on the control pipe, or (with "") answers on the wire."""
@@ -106,7 +106,7 @@ class ProcessHost(Host):
                     continue
                 said, content, tensors = unpack(self._lines.receive(Line.CONTROL))
             except (EOFError, ConnectionError):
-                code = self._residence.process.wait()
+                code = self._other.process.wait()
                 raise IsolatedError(f"the attacked party's process ended with exit code {code}") from None
             if said == verb:
                 self._received = tensors

@@ -17,7 +17,7 @@ from cutlayer.auditing.audit import Outcome, fingerprint, leaves, outline, run_c
 from cutlayer.auditing.victim import Progress
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
-from cutlayer.isolated.neighbor import Ahead, Residence, in_a_pipe
+from cutlayer.isolated.process import Ahead, OtherProcess, in_a_pipe
 from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
@@ -102,8 +102,8 @@ class Sweep:
                 scene = waiting[number]
                 watcher.begin(number)
                 another = any(in_a_pipe(waiting[later].experiment) for later in numbers[place + 1 :])
-                residence = ahead.take(in_a_pipe(scene.experiment), another)
-                attempt(scene, self.run, self.command, partial(watcher.progress, number), residence)
+                process = ahead.take(in_a_pipe(scene.experiment), another)
+                attempt(scene, self.run, self.command, partial(watcher.progress, number), process)
                 yield number
         finally:
             ahead.close()
@@ -172,17 +172,17 @@ def sensible_jobs(cells: Sequence[Scene]) -> int:
     return max(1, (os.cpu_count() or 1) // threads)
 
 
-def attempt(scene: Scene, run: Path, command: str, progress: Progress, residence: Residence | None) -> None:
+def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: OtherProcess | None) -> None:
     """Run one cell and leave its record behind, also where it fails."""
     try:
-        outcome = run_cell(scene, run, progress, residence)
+        outcome = run_cell(scene, run, progress, process)
     except Exception as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         _record_failure(scene, run, command, reason, traceback.format_exc())
         return
     finally:
-        if residence:
-            residence.close()
+        if process:
+            process.close()
     _keep(scene, run, command, outcome)
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cutlayer.experiment import make
-from cutlayer.isolated.neighbor import Ahead, in_a_pipe
+from cutlayer.isolated.process import Ahead, in_a_pipe
 from cutlayer.settle import settle
 from cutlayer.sweeping.pool import Line
 from cutlayer.sweeping.sweep import attempt
@@ -28,8 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         while task := line.task():
             (scene,) = settle(make(task["experiment"]))
-            residence = ahead.take(in_a_pipe(scene.experiment), task["another"])
-            attempt(scene, Path(task["run"]), task["command"], Occasionally(line), residence)
+            process = ahead.take(in_a_pipe(scene.experiment), task["another"])
+            attempt(scene, Path(task["run"]), task["command"], Occasionally(line), process)
             line.tell("done")
     finally:
         ahead.close()

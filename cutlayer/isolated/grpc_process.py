@@ -13,7 +13,7 @@ from cutlayer.codec import FrameError
 from cutlayer.duplex import Duplex, control
 from cutlayer.isolated.isolation import main
 from cutlayer.isolated.lines import Line, Streams
-from cutlayer.isolated.neighbor import IsolatedError, Residence
+from cutlayer.isolated.process import IsolatedError, OtherProcess
 from cutlayer.rpc import Limits, connect, serve
 
 _AUDIT, _LODGER = "audit", "attacked-party"
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.5
 _FILES = ("certificate", "key", "authority")
 
 
-class Lodging(Residence):
+class GrpcProcess(OtherProcess):
     """A process that calls back over gRPC: one stream for the protocol's frames, one for control."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Lodging(Residence):
         self._papers = tempfile.TemporaryDirectory(prefix="cutlayer-")
         for name in _FILES:
             write_new(Path(self._papers.name) / f"{name}.pem", getattr(lodger, name))
-        command = [sys.executable, "-m", "cutlayer.isolated.lodging", f"{_HOST}:{port}", self._papers.name]
+        command = [sys.executable, "-m", "cutlayer.isolated.grpc_process", f"{_HOST}:{port}", self._papers.name]
         super().__init__(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True))
 
     def open(self) -> Streams:

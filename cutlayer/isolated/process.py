@@ -24,7 +24,7 @@ class IsolatedError(RuntimeError):
     """The other process failed; its own traceback is in the message."""
 
 
-class Residence(ABC):
+class OtherProcess(ABC):
     """A process that waits to be told whom to host: started ahead of time, its imports cost nobody a wait."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -62,7 +62,7 @@ class Residence(ABC):
             self._lines.close()
 
 
-class Neighbor(Residence):
+class PipedProcess(OtherProcess):
     """A process on this machine, at the other end of two pipes."""
 
     def __init__(self) -> None:
@@ -90,23 +90,23 @@ class Neighbor(Residence):
 
 
 def in_a_pipe(experiment: Experiment) -> bool:
-    """Whether a cell's attacked party lives in a neighboring process."""
+    """Whether a cell's attacked party lives in another process at the end of two pipes."""
     return experiment.isolate and experiment.carrier != "grpc"
 
 
 class Ahead:
-    """At most one residence that waits for the next cell, so that nobody waits for it."""
+    """At most one process that waits for the next cell, so that nobody waits for it."""
 
     def __init__(self) -> None:
-        self._spare: Residence | None = None
+        self._spare: OtherProcess | None = None
 
-    def take(self, isolate: bool, another: bool) -> Residence | None:
+    def take(self, isolate: bool, another: bool) -> OtherProcess | None:
         """One for a cell that is to be isolated; ``another``: more such cells follow it."""
         taken = None
         if isolate:
-            taken, self._spare = self._spare or Neighbor(), None
+            taken, self._spare = self._spare or PipedProcess(), None
         if another and self._spare is None:
-            self._spare = Neighbor()
+            self._spare = PipedProcess()
         return taken
 
     def close(self) -> None:
