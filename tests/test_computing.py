@@ -10,8 +10,8 @@ import torch
 from cutlayer.auditing.victim import train
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
+from tests.auditing.test_victim import plain, quiet, same
 from tests.scenes import made, scene_of
-from tests.test_victim import plain, quiet, same
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")

@@ -22,8 +22,8 @@ from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
+from tests.auditing.test_victim import plain
 from tests.scenes import made, scene_of
-from tests.test_victim import plain
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")

@@ -59,7 +59,7 @@ def test_what_the_server_computes(shape, kernel, stride):
     model = build(shape).eval()
     data = torch.rand(2, 128, shape[1] // 2, shape[2] // 2)
     server = split(model, ["res1"])[1]
-    # The blocks themselves are tested in tests/test_residual.py.
+    # The blocks themselves are tested in tests/blocks/test_residual.py.
     inner = data
     for name in ("block3", "block4", "res2"):
         inner = server.get_submodule(name)(inner)

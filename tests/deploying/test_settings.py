@@ -9,7 +9,7 @@ from cutlayer.deploying.terms import PLAN_KEYS
 from cutlayer.experiment import ExperimentError
 
 PLAN = 'protocol = "vanilla"\nmodel = "lenet"\ncut = 2\ninputs = [1, 28, 28]\nclasses = 10\nclients = ["alice"]\n'
-DEPLOYING = (Path(__file__).parent.parent / "docs" / "deploying.md").read_text(encoding="utf-8")
+DEPLOYING = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

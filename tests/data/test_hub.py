@@ -143,7 +143,7 @@ def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> None:
     environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(tmp_path), "NO_PROXY": "*"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         env=environment,
         capture_output=True,
         text=True,

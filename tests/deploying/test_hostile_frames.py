@@ -8,10 +8,10 @@ import random
 import pytest
 
 from cutlayer.duplex import DisconnectedError, RefusedError
+from tests.deploying.test_hostile import ends, greeting, stranger
 from tests.deployments import Deployment, assert_same_bits, made_here, plan_of
 from tests.fuzzing import Ground, mutated
 from tests.scenes import made
-from tests.test_hostile import ends, greeting, stranger
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
