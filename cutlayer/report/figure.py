@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,8 @@ class Dot:
     bottom: float
     clipped: bool
     text: str
+    name: str = ""
+    """What stands beside it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Chart:
     lines: tuple[Line, ...] = ()
     bands: tuple[Band, ...] = ()
     bars: tuple[tuple[float, float, float, float, int, str], ...] = ()
+    joined: bool = True
+    """Whether the dots of a line are joined."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,15 @@ class Points:
 
     label: str
     at: tuple[tuple[float, Spread], ...]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One place in a plane: its name, and a spread in either direction."""
+
+    name: str
+    x: Spread
+    y: Spread
 
 
 class _Frame:
@@ -114,11 +127,24 @@ def by_cut(title: str, series: Sequence[Points], cuts: Sequence[str], leak: floa
         shift = 7.0 * (style - (len(series) - 1) / 2)
         dots = tuple(_dot(frame, x, s, shift, f"{line.label}, cut {cuts[int(x)]}") for x, s in line.at)
         drawn.append(Line(style, line.label, dots))
-    edges = ((LEAK, leak, 1.0), (PARTIAL, partial, leak), (NONE, low, partial))
-    bands = tuple(Band(frame.up(high), round(frame.up(floor) - frame.up(high), 1), name) for name, floor, high in edges)
-    ticks = (*((-0.25,) if low else ()), 0, 0.25, 0.5, 0.75, 1)
-    chart = frame.chart(title, "cut", _thinned(cuts), ticks)
-    return replace(chart, lines=tuple(drawn), bands=bands)
+    chart = frame.chart(title, "cut", _thinned(cuts), _advantages(low))
+    return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial))
+
+
+def against(title: str, series: Mapping[str, Sequence[Mark]], leak: float, partial: float) -> Chart:
+    """Advantage against test accuracy in percent, over the bands of ``by_cut``; a style for each series."""
+    marks = [mark for line in series.values() for mark in line]
+    ticks = _round_ticks(100 * min(mark.x.mean for mark in marks), 100 * max(mark.x.mean for mark in marks))
+    low = -0.25 if any(mark.y.mean < -0.02 for mark in marks) else 0.0
+    frame = _Frame((_WIDTH, 260.0), (ticks[0], ticks[-1]), (low, 1.0))
+    drawn = []
+    for style, (label, line) in enumerate(series.items()):
+        told = [f"{label}, cut {mark.name}, accuracy {mark.x.mean:.1%}, advantage" for mark in line]
+        dots = (_dot(frame, 100 * mark.x.mean, mark.y, 0, name) for mark, name in zip(line, told, strict=True))
+        named = (replace(dot, name=mark.name) for dot, mark in zip(dots, line, strict=True))
+        drawn.append(Line(style, label, tuple(named)))
+    chart = frame.chart(title, "test accuracy, %", [(x, f"{x:g}") for x in ticks], _advantages(low))
+    return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial), joined=False)
 
 
 def shares(title: str, series: Sequence[Points], cuts: Sequence[str]) -> Chart:
@@ -152,6 +178,15 @@ def curves(title: str, axis: str, series: Sequence[Points]) -> Chart | None:
         drawn.append(Line(style, line.label, tuple(dots)))
     across = [x for x in _round_ticks(min(places), max(places), 6) if min(places) <= x <= max(places) and x == int(x)]
     return replace(frame.chart(title, axis, [(x, f"{x:g}") for x in across], ticks), lines=tuple(drawn))
+
+
+def _bands(frame: _Frame, low: float, leak: float, partial: float) -> tuple[Band, ...]:
+    edges = ((LEAK, leak, 1.0), (PARTIAL, partial, leak), (NONE, low, partial))
+    return tuple(Band(frame.up(high), round(frame.up(floor) - frame.up(high), 1), name) for name, floor, high in edges)
+
+
+def _advantages(low: float) -> tuple[float, ...]:
+    return (*((-0.25,) if low else ()), 0, 0.25, 0.5, 0.75, 1)
 
 
 def _drawable(value: float) -> bool:

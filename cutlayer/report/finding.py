@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score, Thresholds
 from cutlayer.report.evidence import Evidence
 
+NO_DEFENSE = "no defense"
 SEVERITY = {LEAK: 2, PARTIAL: 1, NONE: 0}
 
 _AXES = ("defenses", "clients", "when", "steps", "pixels")
@@ -83,6 +85,20 @@ class Finding:
         return cell.dataset, cell.model, cell.protocol
 
     @property
+    def defense(self) -> str:
+        """The defenses with the options that were asked for, as a reader knows them."""
+        asked = self.first.experiment.get("options") or {}
+        told = [
+            " ".join([name, *(f"{key}={plain(value)}" for key, value in asked.get(name, {}).items())])
+            for name in self.first.cell.defenses
+        ]
+        return " + ".join(told) or NO_DEFENSE
+
+    def place(self) -> tuple[bool, list[str | float], list[str | float]]:
+        """A key for the order among findings of one attack and cut: none before any defense, numbers as numbers."""
+        return self.defense != NO_DEFENSE, _counted(self.defense), _counted(self.variant)
+
+    @property
     def deciding(self) -> tuple[Row, ...]:
         """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that fares best."""
         best: dict[tuple[str, str], Row] = {}
@@ -128,9 +144,13 @@ def findings(evidence: Iterable[Evidence]) -> list[Finding]:
         ordered = tuple(sorted(group, key=lambda item: item.record.cell.seed))
         first = ordered[0].record
         told = {name: value for name, value in _coordinates(first).items() if name in varied[_scope(first)]}
-        variant = ", ".join(_axis(name, value) for name, value in told.items())
-        made.append(Finding(ordered, variant, _rows(ordered)))
-    return sorted(made, key=lambda f: (f.panel, cut_order(f.first), f.first.cell.attack, f.variant))
+        found = Finding(ordered, "", _rows(ordered))
+        if "defenses" in told:
+            # Their options belong to them, and stand with their names.
+            told = {name: value for name, value in told.items() if name.partition(".")[0] not in first.cell.defenses}
+            told["defenses"] = found.defense
+        made.append(replace(found, variant=", ".join(_axis(name, value) for name, value in told.items())))
+    return sorted(made, key=lambda f: (f.panel, cut_order(f.first), f.first.cell.attack, f.place()))
 
 
 def cut_order(record: Record) -> tuple[float, ...]:
@@ -139,6 +159,11 @@ def cut_order(record: Record) -> tuple[float, ...]:
     if all(part.isdecimal() for part in parts):
         return tuple(float(part) for part in parts)
     return (float(record.client_flops or 0),)
+
+
+def _counted(text: str) -> list[str | float]:
+    """Words and numbers in turn, so that 10 comes after 2."""
+    return [float(part) if part[:1].isdigit() else part for part in re.split(r"(\d+(?:\.\d+)?)", text)]
 
 
 def _scope(record: Record) -> str:
@@ -190,7 +215,7 @@ def plain(value: Any) -> str:
 
 def _axis(name: str, value: str) -> str:
     if name == "defenses":
-        return value or "no defense"
+        return value
     if name in ("when", "steps"):
         return {"before": "before training", "after": "after training"}.get(value, f"{value} steps")
     return f"{name}={value}"

@@ -12,6 +12,7 @@ from cutlayer.record import DONE, LEAK, PARTIAL, Record, write_atomically
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import Finding, findings, plain, worst
+from cutlayer.report.tradeoff import tradeoff
 
 _HERE = Path(__file__).parent
 
@@ -42,13 +43,15 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
     found = findings(evidence)
     records = [item.record for item in evidence]
     finished = [record for record in records if record.status == DONE]
+    shown = panel.panels(found, evidence)
     return {
         "name": name,
         "records": records,
         "finished": finished,
         "others": [record for record in records if record.status != DONE],
         "found": found,
-        "panels": panel.panels(found, evidence),
+        "panels": shown,
+        "tradeoffs": [part for part in map(tradeoff, shown) if part],
         "verdict": worst(finding.verdict for finding in found),
         "leaks": summary.headline(found, LEAK),
         "in_part": summary.headline(found, PARTIAL),

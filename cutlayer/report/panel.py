@@ -9,6 +9,7 @@ import numpy as np
 
 from cutlayer.record import DONE
 from cutlayer.report import wording
+from cutlayer.report.defended import Defended, by_defense
 from cutlayer.report.evidence import Evidence
 from cutlayer.report.figure import Chart, Points, by_cut, curves, shares
 from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread
@@ -59,21 +60,14 @@ class Panel:
     findings: tuple[Finding, ...]
     series: tuple[Series, ...]
 
-    def at(self, cut: str, among: Sequence[Finding] | None = None) -> Finding | None:
-        """The first finding at ``cut``; among all of them any will do for what the honest training costs."""
-        return next((f for f in (self.findings if among is None else among) if f.cut == cut), None)
+    @property
+    def defended(self) -> tuple[Defended, ...]:
+        """The findings by their defenses, no defense first."""
+        return by_defense(self.findings)
 
-    def accuracy(self, cut: str) -> str:
-        """The test accuracy of the split model at ``cut``: the honestly trained one's, where there is one."""
-        here = [finding for finding in self.findings if finding.cut == cut]
-        honest = [f for f in here if not (f.first.threat.tampers or f.first.experiment.get("under"))]
-        if not here:
-            return wording.DASH
-        if honest:
-            return wording.mean(honest[0].number("utility"), "accuracy")
-        # Each attack leaves a network of its own behind: their mean is that of none.
-        left = spread(cell.record.utility for finding in here for cell in finding.cells)
-        return f"{wording.span(left, 'accuracy') or wording.mean(left, 'accuracy')} under attack"
+    def at(self, cut: str, among: Sequence[Finding] | None = None) -> Finding | None:
+        """The first finding at ``cut``; among all of them any will do for the client's share of the network."""
+        return next((f for f in (self.findings if among is None else among) if f.cut == cut), None)
 
     def attacks(self) -> list[tuple[str, str, list[Finding]]]:
         """The findings by attack and variant."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, cut_order, plain, spread, worst
+from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, worst
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
 _LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
@@ -17,12 +17,12 @@ _DONE = {"backdoor": "a backdoor can be planted", "evasion": "predictions can be
 def headline(found: Sequence[Finding], severe: str) -> str:
     """Which goals are reached, and at which cuts, with ``severe`` as the worst verdict there; empty when none is."""
     at: dict[str, list[str]] = {}
-    for goal in sorted({row.goal for f in found for row in f.deciding}, key=_rank):
+    for goal in ranked({row.goal for f in found for row in f.deciding}):
         places = _places(found, goal)
         # A cut where one attack fully succeeds is not also one where another half does.
         here = [place for place, verdicts in places.items() if worst(verdicts) == severe]
         if here:
-            at.setdefault(_cuts_told([cut for _, cut in here], len(here) == len(places)), []).append(goal)
+            at.setdefault(cuts_told([cut for _, cut in here], len(here) == len(places)), []).append(goal)
     clauses: list[str] = []
     for where, goals in at.items():
         leaking, done = [_LEAKING[g] for g in goals if g in _LEAKING], [_DONE[g] for g in goals if g in _DONE]
@@ -43,12 +43,18 @@ def no_leak(found: Sequence[Finding]) -> str:
     return "No attack did better than a blind guess."
 
 
+def ranked(goals: Iterable[str]) -> list[str]:
+    """In the order in which a report names them."""
+    return sorted(goals, key=_rank)
+
+
 def _rank(goal: str) -> tuple[int, str]:
     known = [*_LEAKING, *_DONE]
     return known.index(goal) if goal in known else len(known), goal
 
 
-def _cuts_told(names: Iterable[str], every: bool) -> str:
+def cuts_told(names: Iterable[str], every: bool) -> str:
+    """Where something holds: ``at cuts 1 and 2``; ``every``: at all cuts there are."""
     distinct = list(dict.fromkeys(names))
     if every and len(distinct) > 1:
         return "at every cut"
@@ -87,14 +93,15 @@ def audited(finished: Sequence[Record]) -> str:
     """What was audited, in two sentences."""
     names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
     ran = seeds(finished)
-    utility = spread(record.utility for record in finished)
+    utility, bare = _utility(finished)
     tampering = sorted({str(r.experiment["under"]) for r in finished if r.experiment.get("under")})
     honest = [r for r in finished if not r.experiment.get("under")]
     attacked = all(r.threat.tampers for r in honest)
     trained = "model trained under attack" if attacked else "trained model"
     # Each attack leaves a network of its own behind: their mean is that of none.
     share = (wording.span(utility, "accuracy") if attacked else "") or wording.mean(utility, "accuracy")
-    accurate = f"; the {trained} is {share} accurate on test data" if utility else ""
+    accurate = f"; {'without a defense ' if bare else ''}the {trained} is {share} accurate on test data"
+    accurate = accurate if utility else ""
     # Such a victim is another one than an honestly trained one, and little else on the page says so.
     where = "in some cells " if honest else ""
     before = f", {where}after {wording.join(tampering)} had tampered with the training" if tampering else ""
@@ -103,6 +110,13 @@ def audited(finished: Sequence[Record]) -> str:
         f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
         f"{wording.join(map(str, ran))}{accurate}. It was attacked with {names['attack']}{before}."
     )
+
+
+def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str]:
+    """Test accuracy, and a remark: where some deployments are defended and others are not, that of the others."""
+    bare = [record for record in finished if not record.cell.defenses]
+    some = 0 < len(bare) < len(finished)
+    return spread(record.utility for record in (bare or finished)), "without a defense" if some else ""
 
 
 @dataclass(frozen=True)
@@ -164,10 +178,10 @@ def no_better(found: Sequence[Finding]) -> list[str]:
     lines = []
     for protocol in dict.fromkeys(protocol for protocol, _, _ in beaten):
         where: dict[str, list[str]] = {}
-        for goal in sorted({goal for of, goal, _ in beaten if of == protocol}, key=_rank):
+        for goal in ranked({goal for of, goal, _ in beaten if of == protocol}):
             names = [cut for (of, name, cut), yes in beaten.items() if (of, name) == (protocol, goal) and not yes]
             if names:
-                where.setdefault(_cuts_told(names, False), []).append(_LEAKING.get(goal, goal))
+                where.setdefault(cuts_told(names, False), []).append(_LEAKING.get(goal, goal))
         told = (f"{wording.join(goals, 'or')} {place}" for place, goals in where.items())
         if where:
             lines.append(f"In {protocol}, no attack beats a blind guess for {wording.join(told, 'or')}.")
@@ -189,13 +203,14 @@ def undecided(finished: Sequence[Record]) -> list[str]:
     for record in finished:
         if record.reason:
             cuts.setdefault((record.cell.attack, record.reason), []).append(record.cell.cut)
-    return [f"{attack} {_cuts_told(names, False)}: {why}." for (attack, why), names in cuts.items()]
+    return [f"{attack} {cuts_told(names, False)}: {why}." for (attack, why), names in cuts.items()]
 
 
 def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     """The run at a glance: (name, value, remark)."""
     finished = [record for record in records if record.status == DONE]
-    utility = spread(record.utility for record in finished)
+    utility, bare = _utility(finished)
+    span = wording.span(utility, "accuracy")
     pixels = wording.join(dict.fromkeys(record.cell.pixels for record in finished if record.cell.pixels))
     shares = spread(record.attack.fraction for record in finished)
     ran = f"{wording.share(shares.low)}" if shares else ""
@@ -207,7 +222,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Protocol", wording.join(_named(finished, "protocol")), ""),
         ("Cuts", _cuts(finished), ""),
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
-        ("Test accuracy", wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")),
+        ("Test accuracy", wording.mean(utility, "accuracy"), "; ".join(filter(None, (bare, span)))),
         ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones" if ran else ""),
         ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
     ]

@@ -1,0 +1,97 @@
+"""What each defense costs and what it saves: accuracy and bytes, beside the worst advantage that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cutlayer.report import wording
+from cutlayer.report.defended import Defended
+from cutlayer.report.figure import Chart, Mark, against
+from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, Row, Spread
+from cutlayer.report.panel import Panel
+from cutlayer.report.summary import cuts_told, ranked
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """A panel in which several defenses, or one and none, were audited."""
+
+    panel: Panel
+    defended: tuple[Defended, ...]
+    goals: tuple[str, ...]
+
+    def worst(self, under: Defended, goal: str) -> list[tuple[Finding, Row] | None]:
+        """At each cut of the panel the attack that gets furthest."""
+        return [under.worst(goal, cut) for cut in self.panel.cuts]
+
+    def charts(self) -> list[tuple[str, Chart]]:
+        """For each goal, the worst advantage against the accuracy that is left, a mark for each defense and cut."""
+        made = []
+        limits = self.panel.findings[0].first.thresholds
+        for goal in self.goals:
+            marks = {under.defense: self._marks(under, goal) for under in self.defended}
+            if any(marks.values()):
+                made.append((goal, against(goal, marks, limits.leak, limits.partial)))
+        return made
+
+    def said(self) -> list[str]:
+        """For each defense what it changes; nothing where the run has no undefended deployment to compare with."""
+        bare, *others = self.defended
+        return [_compared(self, bare, under) for under in others] if bare.defense == NO_DEFENSE else []
+
+    def _marks(self, under: Defended, goal: str) -> list[Mark]:
+        marks = []
+        for cut, found in zip(self.panel.cuts, self.worst(under, goal), strict=True):
+            accuracy = under.utility(cut)
+            if accuracy and found and found[1].advantage:
+                marks.append(Mark(cut, accuracy, found[1].advantage))
+        return marks
+
+
+def tradeoff(panel: Panel) -> Tradeoff | None:
+    """Of a panel with more than one setting of the defenses; else None."""
+    goals = ranked({row.goal for finding in panel.findings for row in finding.deciding if row.advantage})
+    several = len(panel.defended) > 1 and goals
+    return Tradeoff(panel, panel.defended, tuple(goals)) if several else None
+
+
+def _compared(whole: Tradeoff, bare: Defended, under: Defended) -> str:
+    milder: dict[tuple[str, str, str], list[str]] = {}
+    harsher: dict[tuple[str, str, str], list[str]] = {}
+    for goal in whole.goals:
+        for cut, *found in zip(whole.panel.cuts, whole.worst(bare, goal), whole.worst(under, goal), strict=True):
+            before, after = (one[1].verdict if one else None for one in found)
+            if before and after and before != after:
+                changes = milder if SEVERITY[after] < SEVERITY[before] else harsher
+                changes.setdefault((goal, before, after), []).append(cut)
+    clauses = [_change(changes) for changes in (milder, harsher) if changes] or ["no verdict changes"]
+    return f"{under.defense}: {'; '.join([*clauses, *_costs(whole.panel.cuts, bare, under)])}."
+
+
+def _change(changes: dict[tuple[str, str, str], list[str]]) -> str:
+    told = [
+        f"{wording.goal(goal).lower()} from {before} to {after} {cuts_told(cuts, False)}"
+        for (goal, before, after), cuts in changes.items()
+    ]
+    return wording.join(told)
+
+
+def _costs(cuts: Sequence[str], bare: Defended, under: Defended) -> list[str]:
+    pairs = [(bare.utility(cut), under.utility(cut)) for cut in cuts]
+    lost = [one.mean - other.mean for one, other in pairs if one and other]
+    told = []
+    if lost:
+        low, high = (wording.number(value, "accuracy").removesuffix(" %") for value in (min(lost), max(lost)))
+        told.append(f"accuracy lost: {low if low == high else f'{low} to {high}'} points")
+    sizes = [(_bytes(bare, cut), _bytes(under, cut)) for cut in cuts]
+    shares = [other.mean / one.mean for one, other in sizes if one and other and one.mean]
+    if any(round(100 * share) != 100 for share in shares):
+        low, high = map(wording.share, (min(shares), max(shares)))
+        told.append(f"{low if low == high else f'{low} to {high}'} of the bytes")
+    return told
+
+
+def _bytes(under: Defended, cut: str) -> Spread | None:
+    finding = under.at(cut)
+    return finding.number("bytes_per_sample") if finding else None
