@@ -36,6 +36,8 @@ class InversionBlackBox(Attack):
     * The paper's three sets of queries are the images that the client was trained on (``source="auxiliary"`` in an
       experiment with ``aux=train``), others of the same distribution (``aux=test``) and noise (``source="noise"``),
       which is uniform over the range here.
+    * Few queries make few steps: after ten of them 50 epochs are 50 steps, and the decoder gives gray. ``least_steps``
+      trains it until it can do no better, which the paper leaves open.
     * Answers are asked for once and kept, so as many queries are counted as there are inputs. The client's part is in
       evaluation mode, as in the predictions to be inverted.
     * The decoder's outputs are inputs minus mid-gray, divided by ``scale``: normalized as in the paper, but by one
@@ -54,7 +56,7 @@ class InversionBlackBox(Attack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         # So few steps at the published rate leave the decoder unfinished.
-        "quick": {"queries": 5000, "epochs": 20, "halve_every": 4, "learning_rate": 0.01},
+        "quick": {"queries": 5000, "epochs": 20, "halve_every": 4, "learning_rate": 0.01, "least_steps": 1000},
         "rehearsal": {"queries": 200, "epochs": 1},
     }
 
@@ -70,6 +72,8 @@ class InversionBlackBox(Attack):
     """Of Adam."""
     halve_every: int = 10
     """Epochs after which the learning rate is halved, again and again."""
+    least_steps: int = 0
+    """Steps that the decoder takes at least: epochs are stretched where few queries leave fewer; 0: as published."""
     scale: float = 0.5
     """The standard deviation of normalized inputs: the paper's .5 on MNIST; on CIFAR-10 it has .229, .224 and .225."""
 
@@ -78,7 +82,9 @@ class InversionBlackBox(Attack):
             raise ValueError(f"queries = {self.queries}: it cannot be less than 0 (0: all auxiliary inputs)")
         if not self.scale > 0:
             raise ValueError(f"scale = {self.scale}: it must be greater than 0")
-        self._fitting()
+        if self.least_steps < 0:
+            raise ValueError(f"least_steps = {self.least_steps}: it cannot be less than 0 (0: what the epochs make)")
+        self._fitting(1)
 
     @property
     def threat(self) -> ThreatModel:
@@ -88,7 +94,8 @@ class InversionBlackBox(Attack):
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of the decoder."""
-        return self._fitting().steps(self._count(auxiliary))
+        asked = self._count(auxiliary)
+        return self._fitting(asked).steps(asked)
 
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where the inputs are not the client's."""
@@ -107,7 +114,7 @@ class InversionBlackBox(Attack):
         asked = self._asked()
         answers = self._answers(asked, smashed.shape[1:])
         network = decoder(tuple(smashed.shape[1:]), tuple(asked.shape[1:])).to(smashed.device)
-        self._fitting().fit(network, answers, (asked - GRAY) / self.scale, mse_loss, self._view, "decoder")
+        self._fitting(len(asked)).fit(network, answers, (asked - GRAY) / self.scale, mse_loss, self._view, "decoder")
         with torch.no_grad():
             inputs = network(smashed).mul_(self.scale).add_(GRAY).clamp_(0, 1)
         return (Guess(Goal.INPUTS, {"inputs": inputs}, rows),)
@@ -132,8 +139,9 @@ class InversionBlackBox(Attack):
             return self.queries or NOISE
         return min(self.queries or auxiliary, auxiliary)
 
-    def _fitting(self) -> Fitting:
-        return Fitting(self.epochs, self.batch_size, self.learning_rate, EPSILON, self.halve_every)
+    def _fitting(self, asked: int) -> Fitting:
+        published = Fitting(self.epochs, self.batch_size, self.learning_rate, EPSILON, self.halve_every)
+        return published.over(asked, self.least_steps)
 
 
 def decoder(smashed: tuple[int, ...], inputs: tuple[int, ...]) -> nn.Sequential:

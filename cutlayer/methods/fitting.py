@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from cutlayer.data.samples import batch_sizes
 from cutlayer.threat import View
 
+_NOTED = 200  # epochs of a longer curve
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From a batch's outputs and what they should be to the mean loss of its samples."""
 
@@ -40,11 +42,17 @@ class Fitting:
         """How many optimization steps ``rows`` samples take."""
         return self.epochs * len(batch_sizes(rows, self.batch_size))
 
+    def over(self, rows: int, least: int) -> Fitting:
+        """As long for ``rows`` samples that they take ``least`` steps: epochs and halving stretched alike."""
+        longer = max(1, math.ceil(least / self.steps(rows)))
+        return replace(self, epochs=longer * self.epochs, halve_every=longer * self.halve_every)
+
     def fit(self, network: nn.Module, inputs: Tensor, wanted: Tensor, loss: Loss, view: View, what: str) -> None:
         """Train ``network``, where it is, on ``inputs`` [n, ...] and ``wanted`` [n, ...].
 
-        ``view`` gets the progress of training ``what``, and the mean loss of each epoch as ``<what>_loss``. Where the
-        loss or a weight is no longer finite, the weights go back to the last epoch after which they were, and stay.
+        ``view`` gets the progress of training ``what``, and as ``<what>_loss`` the mean loss of each epoch, or of some
+        of very many. Where the loss or a weight is no longer finite, the weights go back to the last epoch after which
+        they were, and stay.
         """
         weights = list(network.parameters())
         optimizer = torch.optim.Adam(weights, self.learning_rate, eps=self.epsilon, amsgrad=True, fused=True)
@@ -73,4 +81,4 @@ class Fitting:
             curve.append(total.item() / len(inputs))
             finite = copy.deepcopy(network.state_dict())
         network.eval()
-        view.note(f"{what}_loss", curve)
+        view.note(f"{what}_loss", curve[:: math.ceil(len(curve) / _NOTED) or 1])

@@ -44,6 +44,17 @@ def test_the_identity_is_decoded(source):
     assert curve[-1] < 1e-5 < curve[0]
 
 
+def test_few_queries_tell_more_to_a_decoder_that_is_trained_until_it_is_done():
+    found = []
+    for least in (0, 1000):
+        part = parts(1, 0)[0]
+        attack = InversionBlackBox(queries=10, least_steps=least)
+        guesses, _ = attacked(attack, part, held_out(), aux(part, others()[0]), 1)
+        found.append(correlation(inputs_of(guesses), held_out()))
+    assert attack.work(10, 10) == 1000
+    assert found[1] > found[0] + 0.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [0, 4])
 def test_digits_are_decoded(cut):
@@ -156,6 +167,7 @@ def test_the_threat_is_a_server_that_asks():
     [
         ({"queries": -1}, "queries = -1: it cannot be less than 0"),
         ({"epochs": 0}, "epochs = 0"),
+        ({"least_steps": -1}, "least_steps = -1: it cannot be less than 0"),
         ({"batch_size": 0}, "batch_size = 0"),
         ({"scale": 0.0}, "scale = 0.0"),
         ({"halve_every": 0}, "halve_every = 0"),

@@ -58,6 +58,19 @@ def test_steps_and_progress():
     assert reports[-1][1:] == (15, 15)
 
 
+def test_few_samples_are_fitted_for_as_many_steps_as_asked():
+    longer = FITTING.over(10, 40)
+    assert (longer.epochs, longer.halve_every) == (15, 6)
+    assert longer.steps(10) == 45
+    assert FITTING.over(10, 15) == FITTING.over(10, 0) == FITTING
+
+
+def test_of_a_long_curve_a_part_is_noted():
+    seen = view()
+    replace(FITTING, epochs=500).fit(network(), torch.rand(4, 3), torch.rand(4, 2), mse_loss, seen, "decoder")
+    assert len(seen.notes["decoder_loss"]) == 167
+
+
 def test_a_last_sample_on_its_own_goes_with_those_before_it():
     normalized = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
     FITTING.fit(normalized, torch.rand(9, 3), torch.rand(9, 2), mse_loss, view(), "decoder")
