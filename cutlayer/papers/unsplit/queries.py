@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 from cutlayer.papers.unsplit import printed
-from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, mse, unsplit_cells, victim
-from cutlayer.reproduction.block import Block, Table
+from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, unsplit_cells, victim
+from cutlayer.reproduction.block import Block, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import DASH
+from cutlayer.reproduction.comparison import DASH, Number
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Exhibit
-from cutlayer.reproduction.statistic import interval
 
+_MSE = Number("MSE", "mse_published", lower_is_better=True)
 _QUERIES = (1, 2, 3, 5, 7, 10, 20, 50, 100)
 _READINGS: Mapping[str, Mapping[str, Any]] = {
     "50 epochs": {},
@@ -38,30 +38,27 @@ def _table_5_cells(scale: Scale) -> list[Cell]:
 
 
 def _table_5(found: Found) -> list[Block]:
-    rows = []
+    rows, idle = [], dict[str, None]()
     for dataset in DEPTHS:
         for depth in DEPTHS[dataset]:
             wanted: dict[str, Any] = {"dataset": dataset, "cut": str(depth)}
             own = nearest(found.groups(TABLE_5.cells, {**wanted, "attack": "unsplit"}))
-            aim = interval(mse(record) for record in own.records) if own else None
+            aim, blind = _MSE.measured(own.records) if own else (None, None)
             said = dict(enumerate(printed.TABLE_5.get(dataset, ()), start=1)).get(depth)
             for name, reading in _READINGS.items():
                 reached = _reached(found, {**wanted, **reading})
-                if own and aim and reached:
+                if own and aim and blind and reached:
                     each = ", ".join(f"{number}: {value:.3f}" for number, value in reached)
-                    ours = (f"{aim.mean:.3f}", name, needed(reached, aim.mean))
+                    ours = (_MSE.spell(aim.mean), _MSE.spell(blind.mean), name, needed(reached, aim.mean))
                     rows.append([dataset, str(depth), own.told, *ours, f"{said:.2f}" if said else DASH, each])
-    heads = [
-        "dataset",
-        "depth",
-        "UnSplit's setting",
-        "its MSE",
-        "decoder",
-        "queries needed",
-        "printed",
-        "MSE by queries",
-    ]
-    return [Table(heads, rows)] if rows else []
+                    if aim.mean >= blind.mean:
+                        idle[f"{dataset} / {depth}"] = None
+    if not rows:
+        return []
+    measured = ("UnSplit's setting", "its MSE", "blind", "decoder", "queries needed")
+    heads = ["dataset", "depth", *measured, "printed", "MSE by queries"]
+    told = f"UnSplit's MSE is no better than blind, which takes no query at all, at dataset / depth {', '.join(idle)}."
+    return [Table(heads, rows), *([Text(told)] if idle else [])]
 
 
 def _reached(found: Found, wanted: Mapping[str, Any]) -> list[tuple[int, float]]:
@@ -69,7 +66,7 @@ def _reached(found: Found, wanted: Mapping[str, Any]) -> list[tuple[int, float]]
     reached = []
     for number in _QUERIES:
         group = nearest(found.groups(TABLE_5.cells, {**wanted, "inversion_black_box.queries": number}))
-        if group and (mean := interval(mse(record) for record in group.records)):
+        if group and (mean := _MSE.measured(group.records)[0]):
             reached.append((number, mean.mean))
     return reached
 
