@@ -160,7 +160,10 @@ def _override(values: dict[str, Any], text: str) -> None:
     table: dict[str, Any] = values
     *outer, last = key.strip().split(".")
     for name in outer:
-        table = table.setdefault(name, {})
+        inner: object = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise ExperimentError(f"{text!r}: {name} = {inner!r} is a value, no table with keys of its own")
+        table = inner
     try:
         table[last] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
