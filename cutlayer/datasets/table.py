@@ -100,18 +100,24 @@ def _made(files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int)
 
 
 def _read(path: Path) -> Any:
-    from pyarrow import ArrowException, csv, parquet
+    from pyarrow import ArrowException, csv, parquet, types
 
     try:
         words = csv.ConvertOptions(strings_can_be_null=True)
         named_csv = path.suffix.lower() == ".csv"
         table = csv.read_csv(path, convert_options=words) if named_csv else parquet.read_table(path)
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path} cannot be read: the names of its columns are not in UTF-8") from None
     except (ArrowException, OSError) as error:
         raise DatasetError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if not table.num_rows:
         raise DatasetError(f"{path} has no rows")
-    if len(set(table.column_names)) < table.num_columns:
-        raise DatasetError(f"{path} has two columns of one name: {', '.join(table.column_names)}")
+    if len(set(names)) < len(names):
+        raise DatasetError(f"{path} has two columns of one name: {', '.join(names)}")
+    for column in table.schema:
+        if named_csv and types.is_binary(column.type):
+            raise DatasetError(f"{path} cannot be read: column {column.name!r} has words that are not in UTF-8")
     return table
 
 

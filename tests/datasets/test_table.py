@@ -109,6 +109,20 @@ def test_what_cannot_be_learned_from_is_one_clear_error(
         table.load(path, **{"label": "default", **options})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("größe,default\n1,ja\n2,nein\n", "the names of its columns are not in UTF-8"),
+        ("size,default\n1,ja\n2,nö\n", "column 'default' has words that are not in UTF-8"),
+    ],
+)
+def test_a_csv_file_in_another_encoding_is_refused_by_name(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DatasetError, match=rf"all.csv cannot be read: {said}"):
+        table.load(path, label="default")
+
+
 def test_a_class_that_only_the_test_part_has_is_named(tmp_path: Path) -> None:
     written(tmp_path / "train.csv")
     (tmp_path / "test.csv").write_text(f"{ROWS}25,clerk,true,perhaps\n")
