@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,24 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     if file and not base.get("name"):
         base["name"] = file.stem
     found: dict[str, Experiment] = {}
-    for own in grids:
-        for values in _product({**_flat(base), **_flat(own), **given}):
+    written = [{**_flat(base), **_flat(own)} for own in grids]
+    named = _named({**own, **given} for own in written)
+    # What a file says of a plug-in that overrides have put aside is passed over; what is typed is meant.
+    aside = _named(written) - named
+    for own in written:
+        kept = {key: value for key, value in own.items() if key in KEYS or key.partition(".")[0] not in aside}
+        for values in _product({**kept, **given}, named):
             experiment = make(values)
             found.setdefault(experiment.fingerprint(drop=()), experiment)
     return list(found.values())
 
 
-def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    axes = {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+def _product(values: Mapping[str, Any], named: Collection[str]) -> Iterable[dict[str, Any]]:
+    """Every choice among the values; ``named`` are the plug-ins of all cells, those of other grids among them."""
+    axes = _axes(values)
     empty = next((key for key, choices in axes.items() if not choices), None)
     if empty is not None:
         raise ExperimentError(f"{empty} = []: there is no value to run")
-    named = _users(axes)
     for choice in itertools.product(*axes.values()):
         chosen = dict(zip(axes, choice, strict=True))
         here = _users({key: [value] for key, value in chosen.items()})
@@ -58,9 +63,19 @@ def _product(values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield cell
 
 
+def _axes(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+
+
+def _named(grids: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The plug-ins that cells of the grids use."""
+    return {name for values in grids for name in _users(_axes(values))}
+
+
 def _users(axes: Mapping[str, Sequence[Any]]) -> set[str]:
-    """The plug-ins that the values of keys name."""
-    return {name for key in _NAMING for value in axes.get(key, ()) for name in str(value).split("+")}
+    """The plug-ins that the values of keys name, or their defaults."""
+    values = (value for key in _NAMING for value in axes.get(key, [Experiment.model_fields[key].default]))
+    return {name for value in values for name in str(value).split("+")}
 
 
 def _sweeps(key: str, value: object) -> bool:

@@ -38,6 +38,7 @@ def settle(experiment: Experiment) -> list[Scene]:
     Whatever is wrong with it is an ``ExperimentError``.
     """
     try:
+        _check_options(experiment)
         scenes = _settle(experiment)
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
@@ -75,7 +76,6 @@ def _all_of(experiment: Experiment, attack: Attack) -> list[Attack]:
 
 
 def _settle(experiment: Experiment) -> list[Scene]:
-    _check_options(experiment)
     kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
     preset = kind.presets.get(experiment.steps, {})
     options = {**preset, **experiment.options.get(experiment.attack, {})}
@@ -196,7 +196,8 @@ def _cuts(
 
 
 def _check_options(experiment: Experiment) -> None:
-    taking = {experiment.attack, experiment.dataset, experiment.aux, experiment.transfer, *experiment.defenses}
+    taking = {experiment.attack, experiment.under, experiment.dataset, experiment.aux, experiment.transfer}
+    taking |= set(experiment.defenses)
     for plugin in experiment.options:
         known = {
             name
@@ -205,7 +206,7 @@ def _check_options(experiment: Experiment) -> None:
         }
         if plugin not in known:
             raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{nearest(plugin, known)}")
-        if plugin not in taking and plugin not in registry.names("attacks", experiment.plugins):
+        if plugin not in taking:
             raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
 
 

@@ -101,6 +101,22 @@ def test_options_go_to_the_cells_of_a_sweep_that_use_them() -> None:
         settle(unused)
 
 
+def test_options_go_to_the_grids_that_use_them(tmp_path: Path) -> None:
+    text = 'attack = "fgsm"\n[[grid]]\ndefense = "gaussian_noise"\n[[grid]]\nunder = "sladv"\n'
+    file = toml(tmp_path, f"{text}[gaussian_noise]\nsigma = 0.1\n[sladv]\nalpha = 3\n")
+    noisy, sladv = {"gaussian_noise": {"sigma": 0.1}}, {"sladv": {"alpha": 3}}
+    assert [found.options for found in grid(file, [])] == [noisy, sladv]
+    # What the command line has put aside is no mistake of the file.
+    assert [found.options for found in grid(file, ["defense=none", "under="])] == [{}]
+
+
+@pytest.mark.parametrize("option", ["fgsm.steps=3", "fgsm.nothing=3"])
+def test_options_of_an_attack_that_no_cell_runs_are_refused(option: str) -> None:
+    (unused,) = grid(None, ["attack=unsplit", option])
+    with pytest.raises(ExperimentError, match="options are given for 'fgsm', which the experiment does not use"):
+        settle(unused)
+
+
 def test_equal_cells_are_run_once() -> None:
     assert values(grid(None, ["attack=unsplit", "seed=1,1,2"]), "seed") == [1, 2]
 

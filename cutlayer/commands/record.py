@@ -126,12 +126,18 @@ def _experiments(base: Experiment, overrides: Sequence[str]) -> Iterator[Experim
             known = ", ".join(KEYS)
             raise ExperimentError(f"{key} was settled when this was recorded; a replay takes {known}, attacks' options")
     axes = {key: value if isinstance(value, list) and key != "offers" else [value] for key, value in given.items()}
+    run = set(axes.get("attack", [base.attack]))
     for choice in itertools.product(*axes.values()):
-        values: dict[str, Any] = {"options": {name: dict(own) for name, own in base.options.items()}}
-        for key, value in zip(axes, choice, strict=True):
+        chosen = dict(zip(axes, choice, strict=True))
+        # Options of an attack that other cells run are no mistake here, nor are those the recording was made with.
+        own = {chosen.get("attack", base.attack), base.under}
+        others = {*run, *(name for name in base.options if name in attacks)} - own
+        options = {name: dict(kept) for name, kept in base.options.items() if name not in others}
+        values: dict[str, Any] = {"options": options}
+        for key, value in chosen.items():
             plugin, dot, option = key.partition(".")
-            if dot:
-                values["options"].setdefault(plugin, {})[option] = value
-            else:
+            if not dot:
                 values[key] = value
+            elif plugin not in run or plugin not in others:
+                options.setdefault(plugin, {})[option] = value
         yield base.with_values(**values)

@@ -25,7 +25,9 @@ def console() -> Console:
 def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path) -> None:
     (live,) = audit(*SMALL, *SHORT, "attack=unsplit", f"out={tmp_path}", "name=live")
     told = console()
-    (recording,) = record_all(None, [*SMALL, "attack=unsplit", f"out={tmp_path}", "name=mine"], "50MB", True, told)
+    (recording,) = record_all(
+        None, [*SMALL, *SHORT, "attack=unsplit", f"out={tmp_path}", "name=mine"], "50MB", True, told
+    )
     assert isinstance(told.file, io.StringIO)
     assert "training: 1 exchanges" in told.file.getvalue()
     said = console()
@@ -42,6 +44,8 @@ def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path
         replay_all(recording.folder, ["cut=3"], "typed", said)
     with pytest.raises(ExperimentError, match="did you mean 'attack'"):
         replay_all(recording.folder, ["atack=unsplit"], "typed", said)
+    with pytest.raises(ExperimentError, match="options are given for 'unsplit', which the experiment does not use"):
+        replay_all(recording.folder, ["attack=fsha", "unsplit.rounds=2"], "typed", said)
     with pytest.raises(ExperimentError, match="holds no recording"):
         replay_all(tmp_path, [], "typed", said)
 
