@@ -1,8 +1,9 @@
-"""The command line: audit, train, evaluate, export, certs, serve, join, list, explain, report."""
+"""The command line: a function for each command, and what an error of the user's making looks like."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shlex
 import sys
@@ -34,6 +35,9 @@ class FailOn(StrEnum):
 # A cell that failed is no proof that nothing leaks.
 _AS_BAD = {FailOn.LEAK: {LEAK, FAILED}, FailOn.PARTIAL: {LEAK, PARTIAL, FAILED}}
 _INTERRUPTED = 130
+# What a folder or a disk refuses whoever wants to write there.
+_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_DISK |= {errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT}
 Given = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE.toml] [KEY=VALUE ...]", help="An experiment and what to change in it; commas sweep."),
@@ -268,8 +272,8 @@ def _one_line(error: Exception) -> str | None:
 
     if isinstance(error, ExperimentError | PluginError | DatasetError):
         return " ".join(str(error).split())
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in _DISK and error.filename:
+        return f"{error.filename2 or error.filename}: {error.strerror}"
     # Errors in the use of the command line; newer versions of typer bring a click of their own.
     said = getattr(error, "format_message", None)
     return " ".join(said().replace("Value error, ", "").split()) if said else None

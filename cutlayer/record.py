@@ -268,8 +268,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``content`` to a temporary name beside ``path``, then rename: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content.encode() if isinstance(content, str) else content)
-    draft.replace(path)
+    try:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:
