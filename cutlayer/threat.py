@@ -64,6 +64,10 @@ class Knows(StrEnum):
     """How often each class occurs."""
 
 
+BY_PROTOCOL = frozenset({Knows.OWN_PART, Knows.OWN_PARTY, Knows.LABELS, Knows.SCHEDULE})
+"""What a seat has by taking part or not at all: no experiment can offer it."""
+
+
 class Row(NamedTuple):
     """A sample as the wire shows it: the row-th one of the message of this kind and step."""
 
@@ -126,6 +130,8 @@ class View:
         missing = sorted(self.threat.knows - set(self.grants))
         if missing:
             why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
+            if exposed := [what for what in missing if what in BY_PROTOCOL]:
+                why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
 
     def grant(self, what: Knows, *arguments: Any) -> Any:

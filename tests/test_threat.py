@@ -5,8 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cutlayer.experiment import OFFERABLE
 from cutlayer.message import Kind
-from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Row, Seat, ThreatModel, UndeclaredError, View
+from cutlayer.threat import (
+    BY_PROTOCOL,
+    Architecture,
+    Goal,
+    Knows,
+    NotOfferedError,
+    Row,
+    Seat,
+    ThreatModel,
+    UndeclaredError,
+    View,
+)
 
 METHODS = {
     Knows.OWN_PART: "own_part",
@@ -56,6 +68,13 @@ def test_a_view_is_not_built_when_something_declared_is_not_offered(what):
 def test_what_is_missing_is_named_in_order():
     with pytest.raises(NotOfferedError, match=r"does not offer aux_inputs, peer_weights "):
         view(Knows.PEER_WEIGHTS, Knows.AUX_INPUTS, Knows.SCHEDULE, offered={Knows.SCHEDULE})
+
+
+def test_what_no_experiment_can_offer_is_not_sent_to_its_keys():
+    assert set(OFFERABLE) | BY_PROTOCOL == set(Knows)
+    assert not BY_PROTOCOL & set(OFFERABLE)
+    with pytest.raises(NotOfferedError, match=r"does not offer aux_inputs, labels \(only a protocol can show labels\)"):
+        view(Knows.LABELS, Knows.AUX_INPUTS, Knows.SCHEDULE, offered={Knows.SCHEDULE})
 
 
 def test_every_query_is_counted():
