@@ -48,6 +48,7 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "name": name,
         "records": records,
         "finished": finished,
+        "repeats": [len(finding.cells) for finding in found] or [0],
         "others": [record for record in records if record.status != DONE],
         "found": found,
         "panels": shown,

@@ -56,6 +56,13 @@ def test_the_top_says_what_leaks_where_to_whom_and_what_does_not(tmp_path: Path)
     assert "The verdict leaves out 2 cells: 1 that failed and 1 to which the attack does not apply." in text
 
 
+def test_seeds_of_different_cells_are_not_called_a_mean(tmp_path: Path) -> None:
+    for cut, seed, said in ((1, 1, ""), (3, 2, ""), (3, 1, "means over up to 2 seeds"), (1, 2, "means over 2 seeds")):
+        save(tmp_path, made_record("unsplit", cut, seed, 0.8))
+        text = page_of(tmp_path).text
+        assert said in text if said else "means over" not in text
+
+
 def test_a_variant_that_fails_is_not_said_to_fail_where_another_succeeds(tmp_path: Path) -> None:
     for strength, knows in ((0.8, ["peer_architecture", "peer_weights"]), (0.8, ["peer_architecture"]), (-0.1, [])):
         record = made_record("unsplit", 1, 1, strength)
