@@ -1,9 +1,8 @@
-"""The command line: a function for each command, and what an error of the user's making looks like."""
+"""The command line: a function for each command."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import shlex
 import sys
@@ -21,8 +20,22 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train neural networks by split learning, and measure what that gives away.",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train neural networks by split learning, and measure what that gives away."""
 
 
 class FailOn(StrEnum):
@@ -35,9 +48,6 @@ class FailOn(StrEnum):
 # A cell that failed is no proof that nothing leaks.
 _AS_BAD = {FailOn.LEAK: {LEAK, FAILED}, FailOn.PARTIAL: {LEAK, PARTIAL, FAILED}}
 _INTERRUPTED = 130
-# What a folder or a disk refuses whoever wants to write there.
-_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
-_DISK |= {errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT}
 Given = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE.toml] [KEY=VALUE ...]", help="An experiment and what to change in it; commas sweep."),
@@ -240,12 +250,6 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder, such as runs/
     print(write_report(run))
 
 
-@app.command()
-def version() -> None:
-    """Show the version."""
-    print(__version__)
-
-
 def main() -> None:
     """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
     try:
@@ -254,7 +258,9 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except Exception as error:
-        line = _one_line(error)
+        from cutlayer.commands.complaint import one_line
+
+        line = one_line(error)
         if line is None:
             raise
         print(f"cutlayer: {line}", file=sys.stderr)
@@ -262,21 +268,6 @@ def main() -> None:
     if code == _INTERRUPTED:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
     sys.exit(code)
-
-
-def _one_line(error: Exception) -> str | None:
-    """What to print of an error of the user's making; ``None`` for a defect, whose traceback is worth more."""
-    from cutlayer.dataset import DatasetError
-    from cutlayer.experiment import ExperimentError
-    from cutlayer.registry import PluginError
-
-    if isinstance(error, ExperimentError | PluginError | DatasetError):
-        return " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in _DISK and error.filename:
-        return f"{error.filename2 or error.filename}: {error.strerror}"
-    # Errors in the use of the command line; newer versions of typer bring a click of their own.
-    said = getattr(error, "format_message", None)
-    return " ".join(said().replace("Value error, ", "").split()) if said else None
 
 
 def _experiment(given: list[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:

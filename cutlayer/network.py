@@ -125,6 +125,8 @@ def _apart(model: nn.Sequential, spec: str) -> nn.Sequential:
 
 def _module(spec: str, plugins: Path | None) -> object:
     file, colon, _ = spec.rpartition(":")
+    if not colon and spec.endswith(".py"):
+        raise NetworkError(f"model {spec!r}: which function of the file builds it? As in {spec}:build")
     if not colon:
         return registry.module("models", spec, plugins)
     path = Path(file).resolve()

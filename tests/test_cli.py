@@ -201,7 +201,7 @@ def test_no_command_is_help_and_version_is_the_version(call: Any) -> None:
     code, out, _ = call()
     assert code == 0
     assert "explain" in out
-    assert call("version")[:2] == (0, f"{__version__}\n")
+    assert call("--version")[:2] == (0, f"{__version__}\n")
 
 
 @pytest.mark.usefixtures("made")

@@ -115,6 +115,8 @@ def test_what_is_no_network_is_refused(tmp_path: Path, body: str, says: str) -> 
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match=r"model 'own\.py': which function .* As in own\.py:build"):
+        built("own.py")
     with pytest.raises(NetworkError, match=r"there is no file .*none\.py"):
         built(str(tmp_path / "none.py") + ":build")
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from cutlayer import registry
 from cutlayer.commands import audit
 from cutlayer.commands.display import Display
-from cutlayer.commands.train import _deployments, _title
+from cutlayer.commands.train import deployments, title
 from cutlayer.deploying.keeping import SESSION
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import override
@@ -40,11 +40,11 @@ def record_all(
     except RecordingError as error:
         raise ExperimentError(f"--limit {limit!r}: {error}") from None
     with contextlib.redirect_stdout(sys.stderr):
-        cells = _deployments(file, overrides)
+        cells = deployments(file, overrides)
         run = run_folder(cells)
         seconds = [training_seconds(scene, run / "recordings", {}) for scene in cells]
         found = []
-        with Display(console, [_title(scene) for scene in cells], seconds) as display:
+        with Display(console, [title(scene) for scene in cells], seconds) as display:
             for number, scene in enumerate(cells):
                 display.begin(number)
                 found.append(record(scene, run, room, training, partial(display.progress, number)))

@@ -24,13 +24,13 @@ from cutlayer.sweeping.sweep import scenes
 
 def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
     """Train every deployment that is asked for; what became of each."""
-    cells = _deployments(file, overrides)
+    cells = deployments(file, overrides)
     run = run_folder(cells)
     paces: dict[str, float] = {}
     seconds = [training_seconds(scene, run, paces) for scene in cells]
     console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
     results = []
-    with Display(console, [_title(scene) for scene in cells], seconds) as display:
+    with Display(console, [title(scene) for scene in cells], seconds) as display:
         for number, scene in enumerate(cells):
             display.begin(number)
             victim = train_victim(scene, run, partial(display.progress, number))
@@ -41,14 +41,14 @@ def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> 
 
 def evaluate_all(file: Path | None, overrides: Sequence[str]) -> list[dict[str, Any]]:
     """The accuracy of each deployment that is asked for: with weights of a file, or those trained before."""
-    cells = _deployments(file, overrides)
+    cells = deployments(file, overrides)
     run = run_folder(cells)
     return [_result(scene, run, _trained(scene, run)) for scene in cells]
 
 
 def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
     """Write the whole model of one training to the safetensors file ``to``."""
-    cells = _deployments(file, overrides)
+    cells = deployments(file, overrides)
     if len(cells) > 1:
         raise ExperimentError(f"{len(cells)} deployments are asked for, one can be exported: leave one value a key")
     state = _trained(cells[0], run_folder(cells)).model.state_dict()
@@ -56,7 +56,8 @@ def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
     return to
 
 
-def _deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
+def deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
+    """A cell for each training that is asked for: attacks and targets make no other one."""
     found: dict[str, Scene] = {}
     for scene in scenes(grid(file, overrides)):
         found.setdefault(key(scene), scene)
@@ -66,7 +67,7 @@ def _deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
 def _trained(scene: Scene, run: Path) -> Victim:
     if steps_to_train(scene, run):
         raise ExperimentError(
-            f"no finished training of {_title(scene)} in {run}: run `cutlayer train` with these values"
+            f"no finished training of {title(scene)} in {run}: run `cutlayer train` with these values"
         )
     return train_victim(scene, run, lambda what, done, total: None)
 
@@ -86,7 +87,8 @@ def _result(scene: Scene, run: Path, victim: Victim) -> dict[str, Any]:
     }
 
 
-def _title(scene: Scene) -> str:
+def title(scene: Scene) -> str:
+    """What is trained, in a line."""
     experiment = scene.experiment
     where = f"{experiment.protocol}, cut {experiment.cut}, seed {experiment.seed}"
     return f"{experiment.model} on {experiment.dataset}, {where}"

@@ -26,7 +26,8 @@ OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 def scene_of(attack: str, **values: Any) -> Scene:
     given = {"train_rows": 120, "test_rows": 40, "targets": 10, "epochs": 1, "batch_size": 16, "isolate": False}
     given |= {"model": "lenet", "protocol": "u_shaped", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share"}
-    options = {"sladv": {"alpha": 2.0}, "fgsm": {"epochs": 1}}
+    own = {"sladv": {"alpha": 2.0}, "fgsm": {"epochs": 1}}
+    options = {name: own[name] for name in (attack, values.get("under")) if name in own}
     return settle(make({"attack": attack, "options": options, **given, **values}))[0]
 
 

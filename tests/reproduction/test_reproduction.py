@@ -11,7 +11,6 @@ from rich.console import Console
 from cutlayer.commands.reproduce import Request, paper, reproduce
 from cutlayer.experiment import ExperimentError
 from cutlayer.papers.unsplit import PAPER
-from cutlayer.papers.unsplit.queries import TABLE_5, needed
 from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
 from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
@@ -263,37 +262,6 @@ def test_a_wrong_name_is_one_line_that_helps() -> None:
         chosen(PAPER, ["table 22"])
     with pytest.raises(ExperimentError, match=r"unknown paper 'unslpit', did you mean 'unsplit'\?; one of "):
         paper("unslpit")
-
-
-def test_queries_that_no_query_could_replace_are_said(tmp_path: Path) -> None:
-    """An MSE that a blind guess has, too, takes no query at all."""
-    for depth, value in ((1, 0.05), (2, 0.09)):
-        leave(tmp_path, 1, value, depth)
-        for number in (10, 20):
-            cell = next(
-                cell
-                for cell in TABLE_5.cells("quick")
-                if (cell.values.get("inversion_black_box.queries"), cell.values["cut"]) == (number, str(depth))
-            )
-            score = Score(goal="inputs", metric="mse_published", value=0.9 / number, blind=0.058)
-            record = Record(
-                cell=Cell(attack="inversion_black_box", dataset="mnist", cut=str(depth), seed=1),
-                scores=(score,),
-                attack=AttackRun(options={"queries": number}),
-                experiment=as_experiment({**cell.values, "seed": 1}).model_dump(mode="json"),
-            )
-            write_atomically(tmp_path / f"asked-{depth}-{number}" / "record.json", record.model_dump_json())
-    table, text = TABLE_5.blocks(find([tmp_path]))
-    assert isinstance(table, Table)
-    assert isinstance(text, Text)
-    needed_at = {row[1]: row[table.heads.index("queries needed")] for row in table.rows}
-    assert needed_at == {"1": "18.9", "2": "at most 10"}
-    assert text.text.endswith("takes no query at all, at dataset / depth mnist / 2.")
-
-
-def test_queries_are_counted_between_those_that_were_tried() -> None:
-    tried = [(1, 0.2), (5, 0.1), (10, 0.05)]
-    assert [needed(tried, aim) for aim in (0.3, 0.15, 0.1, 0.04)] == ["at most 1", "3.0", "5.0", "more than 10"]
 
 
 def test_data_that_are_not_here_and_cells_that_are_refused_are_said(tmp_path: Path) -> None:

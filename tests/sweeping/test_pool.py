@@ -26,7 +26,10 @@ KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def cells_of(*overrides: str) -> list[sweep.Scene]:
-    return scenes(grid(None, [*SMALL, *overrides]))
+    """Without UnSplit's options where another attack is asked for."""
+    another = any(text.startswith("attack=") for text in overrides)
+    kept = [text for text in SMALL if not (another and text.startswith("unsplit."))]
+    return scenes(grid(None, [*kept, *overrides]))
 
 
 def told(record: Record) -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""``python -m cutlayer``: the same as the command ``cutlayer``."""
+
+from cutlayer.cli import main
+
+main()
