@@ -63,7 +63,8 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     torch.set_num_threads(scene.experiment.threads)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
-    history = _resume(session, folder)
+    begun = _begun(scene, folder)
+    history = _resume(session, begun)
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
     for epoch in range(len(history) + 1, epochs + 1):
         if over(history, scene.experiment.patience):
@@ -71,14 +72,13 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
         done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
         loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
         history.append(measured(scene, session, epoch, loss))
-        _keep(session, folder, history)
+        _keep(session, begun, history)
     if not history:
         history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
     model = whole_model(scene, session)
     write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
     write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
-    for kept in (*folder.glob("epoch-*"), *folder.glob(".draft-*")):
-        shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(begun, ignore_errors=True)
     return Victim(model, tuple(history))
 
 
@@ -97,7 +97,7 @@ def steps_to_train(scene: Scene, run: Path) -> int:
     """Training steps that ``train`` would still take."""
     if trained(key(scene), run):
         return 0
-    folder = run / "victims" / key(scene)
+    folder = _begun(scene, run / "victims" / key(scene))
     begun = max(map(_number, folder.glob("epoch-*")), default=0)
     epochs = scene.experiment.epochs
     return all_steps(scene) * (epochs - begun) // max(1, epochs)
@@ -147,6 +147,11 @@ def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
             value = value.float()
     task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
     return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)]
+
+
+def _begun(scene: Scene, folder: Path) -> Path:
+    """Where a training is kept while it lasts: party by party, so each protocol and cut has a place of its own."""
+    return folder / f"{scene.experiment.protocol}-{scene.experiment.cut.replace(':', '_')}"
 
 
 def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:

@@ -92,6 +92,20 @@ def test_an_interrupted_training_is_taken_up_to_the_bit(
     assert [epoch.epoch for epoch in resumed.history] == [1, 2, 3]
 
 
+def test_a_training_that_another_cut_has_begun_is_no_obstacle(tmp_path: Path) -> None:
+    """Trained, they are the same to the bit; while it lasts, each party has its own part."""
+    model = plain(tmp_path)
+    one, other = (scene_of(protocol="vanilla", cut=cut, epochs=3, model=model) for cut in ("1", "2"))
+    assert key(one) == key(other)
+    total = steps_to_train(one, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(one, tmp_path, interrupted_at(total // 2))
+    assert steps_to_train(other, tmp_path) == total
+    finished = train(other, tmp_path, quiet)
+    assert steps_to_train(one, tmp_path) == 0
+    assert same(finished, train(one, tmp_path, interrupted_at(1)))
+
+
 def test_a_finished_training_is_looked_up(tmp_path: Path) -> None:
     scene = scene_of(protocol="vanilla", cut="1")
     first = train(scene, tmp_path, quiet)
@@ -114,7 +128,7 @@ def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="disk full"):
         train(scene, tmp_path / "cut", quiet)
     monkeypatch.undo()
-    folder = tmp_path / "cut" / "victims" / key(scene)
+    folder = tmp_path / "cut" / "victims" / key(scene) / "vanilla-1"
     assert {path.name for path in folder.iterdir()} == {"epoch-2"}
     # What a kill in the middle of writing an epoch leaves behind.
     (folder / ".draft-1").mkdir()
@@ -132,11 +146,11 @@ def test_two_commands_that_train_the_same_victim_end_with_it(tmp_path: Path, mon
     def race(session: Session, where: Path, history: list[Epoch]) -> None:
         if len(history) == 1:
             for ahead in (1, 2):
-                (folder / f"epoch-{ahead}").mkdir(parents=True)
-                (folder / f"epoch-{ahead}" / "theirs").touch()
+                (where / f"epoch-{ahead}").mkdir(parents=True)
+                (where / f"epoch-{ahead}" / "theirs").touch()
         keep(session, where, history)
         if len(history) == 1:
-            assert (folder / "epoch-2" / "theirs").is_file()
+            assert (where / "epoch-2" / "theirs").is_file()
 
     monkeypatch.setattr(victim_module, "_keep", race)
     assert same(alone, train(scene, tmp_path / "both", quiet))
@@ -153,7 +167,8 @@ def test_a_kept_epoch_is_renamed_into_place(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="killed"):
         train(scene, tmp_path, quiet)
     monkeypatch.undo()
-    assert [path.name for path in (tmp_path / "victims" / key(scene)).iterdir()] == [f".draft-{os.getpid()}"]
+    begun = tmp_path / "victims" / key(scene) / "vanilla-1"
+    assert [path.name for path in begun.iterdir()] == [f".draft-{os.getpid()}"]
 
 
 @pytest.mark.parametrize(
