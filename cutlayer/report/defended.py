@@ -35,6 +35,11 @@ class Defended:
             return wording.DASH
         return f"{wording.span(left, 'accuracy') or wording.mean(left, 'accuracy')} under attack"
 
+    def attacks(self, goal: str, cut: str) -> set[str]:
+        """Those that were judged in ``goal`` at ``cut``."""
+        here = (finding for finding in self.findings if finding.cut == cut)
+        return {f.first.cell.attack for f in here if any(row.goal == goal for row in f.deciding)}
+
     def worst(self, goal: str, cut: str) -> tuple[Finding, Row] | None:
         """The attack that gets furthest in ``goal`` at ``cut``, and the row that says so."""
         found = [

@@ -59,13 +59,18 @@ def tradeoff(panel: Panel) -> Tradeoff | None:
 def _compared(whole: Tradeoff, bare: Defended, under: Defended) -> str:
     milder: dict[tuple[str, str, str], list[str]] = {}
     harsher: dict[tuple[str, str, str], list[str]] = {}
+    uneven: dict[str, None] = {}
     for goal in whole.goals:
         for cut, *found in zip(whole.panel.cuts, whole.worst(bare, goal), whole.worst(under, goal), strict=True):
+            if under.at(cut) and bare.attacks(goal, cut) != under.attacks(goal, cut):
+                uneven[cut] = None
+                continue
             before, after = (one[1].verdict if one else None for one in found)
             if before and after and before != after:
                 changes = milder if SEVERITY[after] < SEVERITY[before] else harsher
                 changes.setdefault((goal, before, after), []).append(cut)
     clauses = [_change(changes) for changes in (milder, harsher) if changes] or ["no verdict changes"]
+    clauses += [f"not compared {cuts_told(uneven, False)}, where other attacks have a result"] if uneven else []
     return f"{under.defense}: {'; '.join([*clauses, *_costs(whole.panel.cuts, bare, under)])}."
 
 

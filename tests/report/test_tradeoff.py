@@ -69,6 +69,21 @@ def test_the_attack_that_gets_furthest_speaks_for_a_defense(tmp_path: Path) -> N
     assert "from partial leak to leak at cut 1" in part.said()[0]
 
 
+def test_other_attacks_are_not_compared(tmp_path: Path) -> None:
+    """An attack that failed under the defense would make it look good."""
+    leave(tmp_path, 1, 0.6, 0.9)
+    leave(tmp_path, 3, 0.6, 0.9)
+    leave(tmp_path, 1, 0.0, 0.9, 1)
+    leave(tmp_path, 3, 0.0, 0.9, 1)
+    path = sorted(tmp_path.glob("cells/*/record.json"))[-1]
+    path.write_text(path.read_text().replace('"attack": "unsplit"', '"attack": "weaker"'))
+    part = found(tmp_path)
+    assert part is not None
+    (line,) = part.said()
+    assert "from leak to no leak at cut 1" in line
+    assert "not compared at cut 3, where other attacks have a result" in line
+
+
 def test_without_another_setting_there_is_nothing_to_compare(tmp_path: Path) -> None:
     leave(tmp_path, 1, 0.6, 0.95, 0.5)
     assert found(tmp_path) is None
