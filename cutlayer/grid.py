@@ -24,7 +24,7 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     """
     given = dict(override(text) for text in overrides)
     source = file or (None if "attack" in given else DEFAULT_FILE)
-    base = _read(source) if source else {}
+    base = read_toml(source) if source else {}
     grids = base.pop("grid", [{}])
     if not isinstance(grids, list) or not grids or not all(isinstance(own, dict) for own in grids):
         raise ExperimentError(f"{source}: grid = {grids!r}: must be tables [[grid]]")
@@ -130,7 +130,8 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """What the file says; an ``ExperimentError`` where it is missing or no TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

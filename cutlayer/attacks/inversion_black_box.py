@@ -37,7 +37,7 @@ class InversionBlackBox(Attack):
       experiment with ``aux=train``), others of the same distribution (``aux=test``) and noise (``source="noise"``),
       which is uniform over the range here.
     * Few queries make few steps: after ten of them 50 epochs are 50 steps, and the decoder gives gray. ``least_steps``
-      trains it until it can do no better, which the paper leaves open.
+      trains it for longer; how long the paper did, it does not say.
     * Answers are asked for once and kept, so as many queries are counted as there are inputs. The client's part is in
       evaluation mode, as in the predictions to be inverted.
     * The decoder's outputs are inputs minus mid-gray, divided by ``scale``: normalized as in the paper, but by one

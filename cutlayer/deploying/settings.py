@@ -15,6 +15,7 @@ from cutlayer.certificate import CertificateError, Identity, read_identity
 from cutlayer.deploying.terms import Plan, make_plan, validated
 from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
+from cutlayer.grid import read_toml
 from cutlayer.rpc import only_loopback
 
 _PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")
@@ -90,14 +91,14 @@ Kind = TypeVar("Kind", bound=Settings)
 
 def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -> Kind:
     """The settings in ``file``, changed by ``key=value`` (``plan.key=value``); mistakes are an ``ExperimentError``."""
-    values = _toml(file)
+    values = read_toml(file)
     where = file.parent
     named = next((text.partition("=")[2] for text in reversed(overrides) if text.startswith("plan=")), None)
     plan = values.get("plan")
     if named is not None:
-        values["plan"] = _toml(Path(named))
+        values["plan"] = read_toml(Path(named))
     elif isinstance(plan, str):
-        values["plan"] = _toml(where / plan)
+        values["plan"] = read_toml(where / plan)
     for text in (text for text in overrides if not text.startswith("plan=")):
         _override(values, text)
     tables = {key: value for key, value in values.items() if isinstance(value, dict) and key not in kind.model_fields}
@@ -139,15 +140,6 @@ def locked(folder: Path) -> Any:
             f"another cutlayer process works in {folder}: end it, or choose another `folder`"
         ) from None
     return file
-
-
-def _toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExperimentError(f"{file}: there is no such file") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise ExperimentError(f"{file} is not a TOML file: {error}") from None
 
 
 def _override(values: dict[str, Any], text: str) -> None:

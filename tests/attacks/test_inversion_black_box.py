@@ -44,7 +44,7 @@ def test_the_identity_is_decoded(source):
     assert curve[-1] < 1e-5 < curve[0]
 
 
-def test_few_queries_tell_more_to_a_decoder_that_is_trained_until_it_is_done():
+def test_few_queries_tell_more_to_a_decoder_that_is_trained_for_longer():
     found = []
     for least in (0, 1000):
         part = parts(1, 0)[0]

@@ -22,7 +22,7 @@ _READINGS: Mapping[str, Mapping[str, Any]] = {
     "50 epochs": {},
     "2,000 steps or more": {"inversion_black_box.least_steps": 2000},
 }
-"""How long the decoder is trained: as published, which are 50 steps for up to 32 queries; or until it is done."""
+"""How long the decoder is trained: as published, which are 50 steps for up to 32 queries; or for longer."""
 
 
 def _table_5_cells(scale: Scale) -> list[Cell]:
@@ -92,7 +92,7 @@ TABLE_5 = Exhibit(
     text="""Black-box inversion with that many images of the same distribution, scored on UnSplit's targets. The paper
 takes the mean of 30 runs on 500 images each, and does not say how long the decoder is trained. As published, 50 epochs
 of batches of 32, up to 32 queries make 50 steps, which leave it at gray: what is needed then is steps, not queries.
-Trained for 2,000 steps or more it shows what the queries tell.""",
+Trained for 2,000 steps or more it shows rather what the queries tell.""",
     cells=_table_5_cells,
     blocks=_table_5,
 )
