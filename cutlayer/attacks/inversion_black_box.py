@@ -36,7 +36,7 @@ class InversionBlackBox(Attack):
     * The paper's three sets of queries are the images that the client was trained on (``source="auxiliary"`` in an
       experiment with ``aux=train``), others of the same distribution (``aux=test``) and noise (``source="noise"``),
       which is uniform over the range here.
-    * Few queries make few steps: after ten of them 50 epochs are 50 steps, and the decoder gives gray. ``least_steps``
+    * Few queries make few steps: after ten of them 50 epochs are 50 steps, too few for most decoders. ``least_steps``
       trains it for longer; how long the paper did, it does not say.
     * Answers are asked for once and kept, so as many queries are counted as there are inputs. The client's part is in
       evaluation mode, as in the predictions to be inverted.

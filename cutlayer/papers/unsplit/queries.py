@@ -91,7 +91,7 @@ TABLE_5 = Exhibit(
     title="Queries that black-box inversion needs for the MSE of UnSplit",
     text="""Black-box inversion with that many images of the same distribution, scored on UnSplit's targets. The paper
 takes the mean of 30 runs on 500 images each, and does not say how long the decoder is trained. As published, 50 epochs
-of batches of 32, up to 32 queries make 50 steps, which leave it at gray: what is needed then is steps, not queries.
+of batches of 32, up to 32 queries make 50 steps, too few for most decoders: what is needed then is steps, not queries.
 Trained for 2,000 steps or more it shows rather what the queries tell.""",
     cells=_table_5_cells,
     blocks=_table_5,
