@@ -7,15 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.victim import Victim, key, train
+from cutlayer.auditing.victim import Victim, key, look_up, train
 from cutlayer.deployment import CARRIERS, assemble, brief, measured, whole_model
 from cutlayer.handover import Keeper
 from cutlayer.message import detached
-from cutlayer.model import join
-from cutlayer.record import Epoch, write_atomically
+from cutlayer.record import write_atomically
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import seat_server
 
@@ -26,11 +25,8 @@ _ALSO = ("protocol", "cut", "attack", "aux", "aux_rows", "aux_adapt")
 def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     """The victim that the attack of ``scene`` leaves behind: looked up in ``run``, or trained with it in its seat."""
     folder = run / "victims" / attacked_key(scene)
-    finished = folder / "history.json"
-    if finished.is_file():
-        model = join([scene.model])
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
+    if victim := look_up(scene, folder):
+        return victim
     torch.set_num_threads(scene.experiment.threads)
     keeper, outside = Keeper("trusted_party"), Outside(scene.auxiliary, scene.natural_inputs)
     host = seat_server(

@@ -55,11 +55,8 @@ class Victim:
 def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained."""
     folder = run / "victims" / key(scene)
-    finished = folder / "history.json"
-    if finished.is_file():
-        model = join([scene.model])
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
+    if victim := look_up(scene, folder):
+        return victim
     torch.set_num_threads(scene.experiment.threads)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
@@ -77,9 +74,19 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
         history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
     model = whole_model(scene, session)
     write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
-    write_atomically(finished, json.dumps([epoch.model_dump() for epoch in history]))
+    write_atomically(folder / "history.json", json.dumps([epoch.model_dump() for epoch in history]))
     shutil.rmtree(begun, ignore_errors=True)
     return Victim(model, tuple(history))
+
+
+def look_up(scene: Scene, folder: Path) -> Victim | None:
+    """The finished victim that ``folder`` keeps of the scene's model; None where there is none."""
+    finished = folder / "history.json"
+    if not finished.is_file():
+        return None
+    model = join([scene.model])
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
 
 
 def over(history: Sequence[Epoch], patience: int) -> bool:
