@@ -101,13 +101,33 @@ def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -
 
 def test_narrow_networks_stand_beside_the_printed_whole_one(tmp_path: Path) -> None:
     asked = experiments("sladv", PAPER.exhibits, "quick", 1, [])
-    (narrow,) = (e for e in asked if e.model == "resnet18_narrow" and e.options["sladv"]["alpha"] == 1.0)
+    (narrow,) = (
+        e
+        for e in asked
+        if (e.model, e.attack, e.cut, e.aux, e.aux_rows) == ("resnet18_narrow", "sladv", "0:10", "share", 4096)
+        and (e.options["sladv"]["alpha"], e.options["sladv"]["shadow"]) == (1.0, "two_conv")
+    )
     left(narrow, tmp_path / "narrow", 0.3)
     write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
     text = (tmp_path / "page.md").read_text()
-    before, _, behind = text.partition("## Narrow")
-    assert "| 1 | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 29.9 % | 80.0 % | 78.1 % | 1.000 |" in behind
-    assert "| targets=2000 |" not in before
+    before, _, behind = text.partition("## Narrow table 1")
+    assert "targets=2000 |" not in before
+    assert "| 4096 | cifar10 | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 29.9 % |" in behind
+    assert "| SLADV | 4096 | attacked | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 29.9 % |" in behind
+    assert "| 1 | cifar10 | targets=2000 | 1 | 80.0 % | 78.1 % |" in behind
+    assert "| 1 | cifar10 | targets=2000 | 1 | 0.200 |" in behind
+
+
+def test_narrow_and_whole_networks_have_the_same_exhibits_with_cells_of_their_own() -> None:
+    by_name = {exhibit.name: exhibit for exhibit in PAPER.exhibits}
+    narrow = [name for name in by_name if name.startswith("narrow ")]
+    assert {name.removeprefix("narrow ") for name in narrow} == {*by_name} - {*narrow, "table 6", "readings"}
+    for name in narrow:
+        models = {cell.values["model"] for scale in SCALES for cell in by_name[name].cells(scale)}
+        assert models == {"resnet18_narrow"}
+        assert not by_name[name].cells("smoke")
+        assert {cell.how["targets"] for cell in by_name[name].cells("quick")} == {2000}
+        assert {cell.values["epochs"] for cell in by_name[name].cells("quick")} == {9}
 
 
 def test_a_column_whose_data_is_not_here_is_not_run_and_no_failure(

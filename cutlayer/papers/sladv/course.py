@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cutlayer.papers.sladv.setup import sladv
-from cutlayer.papers.sladv.tables import ALPHAS, SEEN, alpha_cells, drops, lines, of
+from cutlayer.papers.sladv.rows import ALPHAS, SEEN, Cells, Rows, exhibit, of
+from cutlayer.papers.sladv.setup import NARROW, WHOLE, sladv
+from cutlayer.papers.sladv.tables import alpha_cells
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table
@@ -22,53 +23,63 @@ _CURVES = {
 }
 
 
-def _by_alpha(found: Found, exhibit: Exhibit) -> list[tuple[str, float, Group]]:
+def _by_alpha(found: Found, cells: Cells) -> list[tuple[str, float, Group]]:
     groups = []
     for column in (*SEEN, "digits"):
         own = {"dataset": "digits"} if column == "digits" else of(column)
         for alpha in ALPHAS:
-            group = nearest(found.groups(exhibit.cells, {**own, "sladv.alpha": alpha}))
+            group = nearest(found.groups(cells, {**own, "sladv.alpha": alpha}))
             groups += [(column, alpha, group)] if group else []
     return groups
 
 
-def _noticed(found: Found) -> list[Block]:
-    groups, rows = _by_alpha(found, GRADIENTS), []
+def _noticed(model: str, cells: Cells, found: Found) -> list[Block]:
+    groups, rows = _by_alpha(found, cells), []
     panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
     for column, alpha, group in groups:
-        means = [interval(mean_over_training(record, name) for record in group.records) for name in _CURVES]
+        means = [interval(_mean(record, name) for record in group.records) for name in _CURVES]
         rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *(spelled(m, _three) for m in means)])
         if column in {"cifar10", "digits"}:
             for name, told in _CURVES.items():
                 courses = [record.attack.curves.get(name, []) for record in group.records]
                 points = [(float(place + 1), interval(at)) for place, at in enumerate(zip(*courses, strict=False))]
-                panels.setdefault(told, {})[f"alpha {alpha:g}"] = [(place, mean) for place, mean in points if mean]
+                drawable = [(place, mean) for place, mean in points if mean]
+                if drawable:
+                    panels.setdefault(told, {})[f"alpha {alpha:g}"] = drawable
     if not rows:
         return []
     heads = ["alpha", "own images", "setting", "seeds", *_CURVES.values()]
     caption = "The gradients that a client gets back, over the training (points spread evenly over its steps)."
-    drawn = [Figure("gradients", caption, plot.lines(panels, "point", ""))] if panels else []
+    drawn = [Figure(_drawing("gradients", model), caption, plot.lines(panels, "point", ""))] if panels else []
     return [*drawn, Table(heads, rows)]
 
 
-def mean_over_training(record: Record, name: str) -> float | None:
-    """Of a curve that the attack left; None where it left none."""
+def _mean(record: Record, name: str) -> float | None:
+    """Of a curve that the attack left, over the training; None where it left none."""
     found = interval(record.attack.curves.get(name, []))
     return found.mean if found else None
+
+
+def _drawing(name: str, model: str) -> str:
+    return f"narrow-{name}" if model == NARROW else name
 
 
 def _three(value: float | None) -> str:
     return DASH if value is None else f"{value:.3f}"
 
 
-GRADIENTS = Exhibit(
-    name="gradients",
-    title="Could the clients have noticed?",
-    text="""Means over the training. Who is returned a gradient sees only the sum; what honest training would return is
+def gradients(model: str) -> Exhibit:
+    """What a client could have noticed."""
+    return exhibit(
+        "gradients",
+        "Could the clients have noticed?",
+        """Means over the training. Who is returned a gradient sees only the sum; what honest training would return is
 the row of alpha = 0, and the task's own gradient in the same step. The paper says that clients cannot detect it.""",
-    cells=alpha_cells,
-    blocks=_noticed,
-)
+        model,
+        alpha_cells,
+        _noticed,
+    )
+
 
 _THEORY = {
     "loss_correlation": "rank correlation of similarity and loss",
@@ -77,8 +88,8 @@ _THEORY = {
 }
 
 
-def _theory(found: Found) -> list[Block]:
-    groups, rows = _by_alpha(found, THEORY), []
+def _theory(model: str, cells: Cells, found: Found) -> list[Block]:
+    groups, rows = _by_alpha(found, cells), []
     panels: dict[str, dict[str, list[tuple[float, Interval]]]] = {}
     numbers = {name: Number(told, name, "evasion") for name, told in _THEORY.items()}
     for column, alpha, group in groups:
@@ -101,20 +112,24 @@ def _theory(found: Found) -> list[Block]:
         *(head for told in _THEORY.values() for head in (told, "blind")),
     ]
     caption = "The quantities of section 4.3 against alpha (alpha = 0 at the left end)."
-    drawn = [Figure("theory", caption, plot.lines(panels, "alpha", "", log=True))] if panels else []
+    drawn = [Figure(_drawing("theory", model), caption, plot.lines(panels, "alpha", "", log=True))] if panels else []
     return [*drawn, Table(heads, rows)]
 
 
-THEORY = Exhibit(
-    name="theory",
-    title="The theory of section 4.3, measured",
-    text="""Conclusion 1: the lower the cosine similarity of what the server's part gives, the higher the loss: a
+def theory(model: str) -> Exhibit:
+    """What section 4.3 says, measured."""
+    return exhibit(
+        "theory",
+        "The theory of section 4.3, measured",
+        """Conclusion 1: the lower the cosine similarity of what the server's part gives, the higher the loss: a
 negative rank correlation over the targets; blind, the same for random signs. Conclusion 2: the similarity's loss brings
 true and shadow layers together (d, of single images; blind, a shadow that always gives the mean) and with them their
 input gradients (cosine; blind 0).""",
-    cells=alpha_cells,
-    blocks=_theory,
-)
+        model,
+        alpha_cells,
+        _theory,
+    )
+
 
 _READINGS: dict[str, dict[str, Any]] = {
     "as in table 1": {},
@@ -130,13 +145,13 @@ def _readings_cells(scale: Scale) -> list[Cell]:
 
 
 def _readings(found: Found) -> list[Block]:
-    made = []
+    rows = Rows(found, _readings_cells, WHOLE, ("reading", "dataset"))
     for told, reading in _READINGS.items():
         for scale in ("paper", "smoke"):
             values = sladv(scale, **reading).values
             wanted = {key: values[key] for key in ("dataset", "protocol", "sladv.align", "sladv.distance")}
-            made += lines(found, READINGS, wanted, (told, values["dataset"]), None)
-    return drops(("reading", "dataset"), made)
+            rows.add(wanted, (told, values["dataset"]), None)
+    return rows.blocks()
 
 
 READINGS = Exhibit(

@@ -8,19 +8,22 @@ from typing import Any
 from cutlayer.papers.sladv.printed import COLUMNS
 from cutlayer.reproduction.cell import Cell, Scale
 
+WHOLE, NARROW = "resnet18", "resnet18_narrow"
+"""The paper's network, and one of an eighth of its channels, which two cores train for all of the iterations."""
 BLOCKS = {
-    "resnet18": (0, 3, 5, 7),
-    "resnet18_narrow": (0, 3, 5, 7),
+    WHOLE: (0, 3, 5, 7),
+    NARROW: (0, 3, 5, 7),
     "mobilenet_v2": (0, 5, 9, 13),
     "densenet": (0, 2, 4, 6),
     "efficientnet_b0": (0, 4, 7, 10),
     "lenet": (1, 2, 4, 5),
 }
 """By network: the client's last block at cuts 1 to 4."""
-LAST = {"resnet18": 10, "resnet18_narrow": 10, "mobilenet_v2": 20, "densenet": 8, "efficientnet_b0": 18, "lenet": 9}
+LAST = {WHOLE: 10, NARROW: 10, "mobilenet_v2": 20, "densenet": 8, "efficientnet_b0": 18, "lenet": 9}
 """The block before the client's last part, which is one linear layer."""
 MULTI = {
-    "resnet18": ("64", "32-64", "32-64-128@2", "32-64-128@2-256@2"),
+    WHOLE: ("64", "32-64", "32-64-128@2", "32-64-128@2-256@2"),
+    NARROW: ("8", "4-8", "4-8-16@2", "4-8-16@2-32@2"),
     "mobilenet_v2": ("32", "16-32@2", "16-32@2-64@2", "16-32-64@2-96@2"),
     "densenet": ("24", "24-48@2", "24-48@2-96@2", "24-48@2-96@2-192@2"),
     "efficientnet_b0": ("32", "32-24@2", "32@2-24@2-80@2", "32-24@2-80@2-112@2"),
@@ -35,8 +38,9 @@ EIGHT, SIXTEEN = "8/255", "16/255"
 _OFFERS = ["natural_inputs", "aux_inputs"]
 
 
-def deployment(scale: Scale, model: str = "resnet18", cut: int = 1, protocol: str = "u_shaped") -> dict[str, Any]:
+def deployment(scale: Scale, model: str = WHOLE, cut: int = 1, protocol: str = "u_shaped") -> dict[str, Any]:
     """What is attacked: 3,000 iterations of batches of 128 are 9.4 epochs over ten clients with 4,000 images each."""
+    short = scale == "quick" and model != NARROW
     if scale == "smoke":
         model = STANDIN
     blocks = str(BLOCKS[model][cut - 1]) + (f":{LAST[model]}" if protocol == "u_shaped" else "")
@@ -50,7 +54,7 @@ def deployment(scale: Scale, model: str = "resnet18", cut: int = 1, protocol: st
         "turn": 1,
         "optimizer_state": "carried",
         "when": "after",
-        "epochs": 1 if scale == "quick" else 9,
+        "epochs": 1 if short else 9,
         "batch_size": 128,
         "optimizer": "sgd",
         "momentum": 0.9,
@@ -78,7 +82,7 @@ def sladv(
     scale: Scale,
     column: str = "cifar10",
     count: int = 4096,
-    model: str = "resnet18",
+    model: str = WHOLE,
     cut: int = 1,
     protocol: str = "u_shaped",
     **options: Any,
@@ -88,12 +92,12 @@ def sladv(
     values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
     values |= {f"sladv.{name}": value for name, value in named.items()}
     adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}
-    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, 10000)})
+    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, model, 10000)})
 
 
-def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any) -> Cell:
+def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WHOLE, **options: Any) -> Cell:
     """A transfer attack on the honest victim, or on the one that SLADV has weakened (``attacked``)."""
-    values = deployment(scale) | own_images("cifar10", count, scale) | {"attack": attack}
+    values = deployment(scale, model) | own_images("cifar10", count, scale) | {"attack": attack}
     under = {"under": "sladv", "sladv.alpha": 1.0} if victim == "attacked" else {"under": ""}
     values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
     white = options.get("network") == "victim"
@@ -105,10 +109,12 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, **options: Any)
     if scale == "smoke" and not white:
         short = {f"{attack}.epochs": 1}
     count = 512 if scale == "quick" else 10000
-    return Cell(values, {"offers": offers, **short, **_how(scale, count, beside=white or scale != "quick")})
+    return Cell(values, {"offers": offers, **short, **_how(scale, model, count, beside=white or scale != "quick")})
 
 
-def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
+def _how(scale: Scale, model: str, targets: int, beside: bool = True) -> dict[str, Any]:
+    if (scale, model) == ("quick", NARROW):
+        targets = 2000
     # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
     how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
     how |= {"memory_format": "channels_last"}  # the faster one

@@ -1,0 +1,85 @@
+"""Rows of the tables: the drop at three budgets, of whose runs, and what the paper prints there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from cutlayer.papers.sladv.setup import EIGHT, NARROW, SIXTEEN, own_images
+from cutlayer.reproduction.block import Block, Text
+from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.found import Found, Group
+from cutlayer.reproduction.paper import Exhibit
+
+ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
+SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
+DROP = Number("accuracy drop", "accuracy_drop", "evasion", percent=True)
+_AT_8 = Number(f"drop at {EIGHT}", "accuracy_drop", "evasion", EIGHT, percent=True)
+_AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, percent=True)
+_DROPS = (DROP, _AT_8, _AT_16)
+_SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
+
+Cells = Callable[[Scale], Sequence[Cell]]
+
+
+def columns(scale: Scale, model: str) -> Sequence[str]:
+    """Where the server's own images come from; those that are not here are not run."""
+    return ("cifar10",) if scale == "smoke" or (scale, model) == ("quick", NARROW) else SEEN
+
+
+class Rows:
+    """The rows of one table of drops, on one network."""
+
+    def __init__(self, found: Found, cells: Cells, model: str, heads: Sequence[str]) -> None:
+        self._found, self._cells, self._heads = found, cells, heads
+        self._narrow = model == NARROW
+        self._lines: list[Line] = []
+
+    def add(self, wanted: dict[str, Any], place: Sequence[str], said: float | None) -> None:
+        """A row for each setting in which the wanted cells were run; the paper prints ``said``."""
+        for group in self._found.groups(self._cells, wanted):
+            self._lines.append(self._line(place, group, said))
+
+    def _line(self, place: Sequence[str], group: Group, said: float | None) -> Line:
+        behind = (_SIGNS.spelled(_SIGNS.measured(group.records)[0]),)
+        if self._narrow:
+            # No difference is taken: the printed values are those of another network.
+            return Line(place, group, (None, None, None), (*behind, DROP.spell(said)))
+        return Line(place, group, (said, None, None), behind)
+
+    def blocks(self) -> list[Block]:
+        """The table; nothing where it has no row."""
+        behind = (_SIGNS.head, *(["printed of the whole network"] if self._narrow else []))
+        return list(comparison(self._heads, _DROPS, self._lines, behind)) if self._lines else []
+
+    def missing(self, wanted: Iterable[str] = SEEN, at: int = -1) -> list[Block]:
+        """Which of the paper's columns have no run at all, where others have."""
+        there = {line.place[at] for line in self._lines}
+        absent = [column for column in wanted if column not in there]
+        return [Text(f"Not run: {', '.join(absent)}.")] if there and absent else []
+
+
+def of(column: str) -> dict[str, Any]:
+    """What a cell of the column has."""
+    return {"dataset": "cifar10", "aux": own_images(column, 0, "paper")["aux"]}
+
+
+def exhibit(
+    name: str,
+    title: str,
+    text: str,
+    model: str,
+    cells: Callable[[str, Scale], Sequence[Cell]],
+    blocks: Callable[[str, Cells, Found], Sequence[Block]],
+) -> Exhibit:
+    """An exhibit of the paper on ``model``; on the narrow one it is ours, and has no part in the scale ``smoke``."""
+    run = partial(_run, cells, model)
+    if model == NARROW:
+        name, title = f"narrow {name}", f"{title}, on a narrow ResNet18"
+    return Exhibit(name=name, title=title, text=text, cells=run, blocks=partial(blocks, model, run))
+
+
+def _run(cells: Callable[[str, Scale], Sequence[Cell]], model: str, scale: Scale) -> Sequence[Cell]:
+    return () if (scale, model) == ("smoke", NARROW) else cells(model, scale)

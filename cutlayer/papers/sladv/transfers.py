@@ -1,0 +1,62 @@
+"""Table 2: transfer attacks with labels, beside SLADV without, and white-box PGD above both."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from cutlayer.papers.sladv import printed
+from cutlayer.papers.sladv.rows import Cells, Rows, exhibit
+from cutlayer.papers.sladv.setup import sladv, transfer
+from cutlayer.reproduction.block import Block
+from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.comparison import DASH
+from cutlayer.reproduction.found import Found
+from cutlayer.reproduction.paper import Exhibit
+
+_NAMES = {"vmi_fgsm": "VR", "ssa": "SSA", "fgsm": "FGSM", "pgd": "PGD"}
+_VICTIMS = (("honest", ""), ("attacked", "sladv"))
+_STANDIN = 30  # images at the scale "smoke"
+_BOUND = {"attack": "pgd", "pgd.network": "victim"}
+
+
+def _cells(model: str, scale: Scale) -> list[Cell]:
+    counts = {"smoke": (4096,), "quick": (1024, 4096), "paper": tuple(printed.TABLE_2["sladv"])}[scale]
+    cells = [sladv(scale, count=count, model=model) for count in counts]
+    for victim, _ in _VICTIMS:
+        cells += [transfer(scale, name, count, victim, model) for name in ("vmi_fgsm", "ssa") for count in counts]
+        cells.append(transfer(scale, "fgsm", 4096, victim, model))
+        cells += [transfer(scale, "pgd", 4096, victim, model, network=network) for network in ("proxy", "victim")]
+    return cells
+
+
+def _data(count: int) -> dict[str, Any]:
+    return {"dataset": "digits" if count == _STANDIN else "cifar10", "aux": "share"}
+
+
+def _blocks(model: str, cells: Cells, found: Found) -> list[Block]:
+    rows = Rows(found, cells, model, ("attack", "images", "victim"))
+    for count in (*printed.TABLE_2["sladv"], _STANDIN):
+        own: dict[str, Any] = {**_data(count), "aux_rows": count}
+        rows.add({**own, "attack": "sladv"}, ("SLADV", str(count), "attacked"), printed.TABLE_2["sladv"].get(count))
+        for (name, told), (victim, under) in product(_NAMES.items(), _VICTIMS):
+            wanted = {**own, "attack": name, "under": under, **({"pgd.network": "proxy"} if name == "pgd" else {})}
+            rows.add(wanted, (told, str(count), victim), printed.TABLE_2.get(name, {}).get(count))
+    for count, (victim, under) in product((4096, _STANDIN), _VICTIMS):
+        rows.add({**_BOUND, **_data(count), "under": under}, ("PGD on the victim itself", DASH, victim), None)
+    return rows.blocks()
+
+
+def table_2(model: str) -> Exhibit:
+    """SLADV beside what needs labels."""
+    return exhibit(
+        "table 2",
+        "Beside transfer attacks, which need labels",
+        """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with
+labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
+already weakened: both are shown, the honest victim and the attacked one. PGD on the victim itself knows its weights and
+is the upper bound of what the budget allows.""",
+        model,
+        _cells,
+        _blocks,
+    )
