@@ -59,3 +59,12 @@ def test_a_file_where_the_runs_folder_would_be_is_one_line_that_helps(tmp_path: 
         with pytest.raises(ExperimentError, match=r"taken is a file; keys name and out"):
             run_folder([scene_of(**asked, **place)])
     assert run_folder([scene_of(**asked, out=tmp_path, name="free")]) == tmp_path / "free"
+
+
+@pytest.mark.usefixtures("made")
+def test_a_place_that_cannot_be_written_to_is_told_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != tmp_path)
+    with pytest.raises(ExperimentError, match=f"{tmp_path} cannot be written to; keys name and out"):
+        run_folder([scene_of(cut="1", protocol="vanilla", out=tmp_path / "deep", name="run")])

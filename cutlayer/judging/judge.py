@@ -265,8 +265,11 @@ def score(
     guess: str,
     decides: bool,
 ) -> Score:
-    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack."""
-    advantage = None if best is None or best == blind else (value - blind) / (best - blind)
+    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack.
+
+    At most 1: where a defense has ruined the deployment, a stolen part does better than the one it stands in for.
+    """
+    advantage = None if best is None or best == blind else min((value - blind) / (best - blind), 1.0)
     verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
     return Score(
         goal=goal.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +16,16 @@ from cutlayer.scene import Scene
 def run_folder(cells: Sequence[Scene]) -> Path:
     """Where the run's records go: the experiment's name, or one made of what the cells have in common.
 
-    ``ExperimentError`` where a file stands in the way.
+    ``ExperimentError`` where a file stands in the way, or nothing can be written there: better now than after the
+    first training.
     """
     first = cells[0].experiment
     run = first.out / (first.name or _named(cells))
-    for place in (run, *run.parents):
-        if place.exists() and not place.is_dir():
-            raise ExperimentError(f"the run's folder would be {run}, and {place} is a file; keys name and out")
+    there = next(place for place in (run, *run.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ExperimentError(f"the run's folder would be {run}, and {there} is a file; keys name and out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ExperimentError(f"the run's folder would be {run}, and {there} cannot be written to; keys name and out")
     return run
 
 

@@ -59,6 +59,14 @@ def test_agreement_is_with_the_real_model_not_with_the_labels() -> None:
     assert (found["accuracy"].value, found["agreement"].value) == (0.5, 1.0)
 
 
+def test_a_stolen_part_better_than_the_real_one_has_no_more_than_all_of_the_advantage() -> None:
+    labels = torch.tensor([0] * 5 + [1] * 15)
+    worse = [part(2.0, 0.8), Signs()]
+    found = scores(Guess(Goal.MODEL, dict(part(2.0, 1.05).state_dict())), model_truth(parts=worse, labels=labels))
+    assert (found["accuracy"].value, found["accuracy"].best) == (1.0, pytest.approx(0.95))
+    assert found["accuracy"].advantage == 1.0
+
+
 def test_the_blind_guess_is_at_least_the_commonest_class() -> None:
     labels = torch.tensor([0] * 5 + [1] * 15)
     unlucky = scores(Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(untrained=-0.5, labels=labels))
