@@ -18,9 +18,13 @@ from cutlayer.record import write_atomically
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import Found, Run, find
 from cutlayer.reproduction.page import write_markdown
+from cutlayer.reproduction.summary import write_summary
 
 ROOT = Path(__file__).parent.parent
 LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`."
+SUMMARY = """Written by `python scripts/results.py` from the records in `results/`: what each paper is known by, in
+the setting nearest to the published one that has been run. *Blind* is what a guess scores that never looks at the wire;
+a value that is no better proves no leak."""
 FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 
@@ -28,13 +32,16 @@ def main(arguments: Sequence[str]) -> None:
     """Take records in, then write the pages of all papers that have any."""
     if arguments:
         take(arguments[0], [Path(run) for run in arguments[1:]])
+    papers = {}
     for folder in sorted((ROOT / "results").iterdir()):
         page = ROOT / "docs" / "results" / f"{folder.name}.md"
         found = find([folder])
+        papers[folder.name] = (paper(folder.name), found)
         lead = LEAD.format(name=folder.name, count=len(found.runs))
         foot = "\n".join([FOOT, "", "```", *commands(found), "```"])
         write_markdown(page, paper(folder.name), found, lead, foot)
         print(page.relative_to(ROOT))
+    write_summary(ROOT / "docs" / "results" / "summary.md", papers, SUMMARY)
 
 
 def commands(found: Found) -> list[str]:

@@ -10,7 +10,7 @@ from cutlayer.reproduction.block import Block
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Exhibit, Paper
+from cutlayer.reproduction.paper import Exhibit, Headline, Paper
 
 _PSNR, _SSIM = Number("PSNR", "psnr"), Number("SSIM", "ssim")
 _CUTS = {"digits": ("0",), "mnist": ("0", "4"), "cifar10": ("0", "8", "13")}
@@ -135,36 +135,54 @@ def _exhibit(
     return exhibit
 
 
+_WHITE_BOX, _BLACK_BOX, _QUERY_FREE = (
+    _exhibit(
+        "white-box",
+        "inversion_white_box",
+        _WHITE,
+        "peer_architecture peer_weights",
+        {"inversion_white_box.iterations": 5},
+        "The client's part is known, weights and all.",
+    ),
+    _exhibit(
+        "black-box",
+        "inversion_black_box",
+        _BLACK,
+        "peer_architecture peer_queries aux_inputs",
+        {"inversion_black_box.epochs": 1, "inversion_black_box.queries": 50},
+        "The client's part answers queries, on its own training images, on others like them, or on noise.",
+    ),
+    _exhibit(
+        "query-free",
+        "inversion_query_free",
+        _FREE,
+        "peer_architecture aux_inputs aux_labels",
+        {"inversion_query_free.epochs": 1, "inversion_query_free.iterations": 5},
+        "A shadow is trained through the server's own part, on the client's training images or on others.",
+    ),
+)
+
+
+def _headline(
+    exhibit: Exhibit, of: Mapping[str, tuple[_Reading, dict[str, tuple[Pair, ...]]]], setting: str
+) -> Headline:
+    reading, said = of[setting]
+    told = exhibit.name if setting == exhibit.name else f"{exhibit.name}, {setting}"
+    wanted = {"dataset": "mnist", "cut": "0", **reading}
+    return Headline(f"inputs, {told}, mnist, conv1", exhibit, wanted, _PSNR, said["mnist"][0][0])
+
+
 PAPER = Paper(
     citation="He, Zhang, Lee: Model Inversion Attacks Against Collaborative Inference (ACSAC 2019)",
     text="""Targets are the first images of the test split, 100 of them, and 20 at the scale *quick*; the paper does not
 say which ones it took. *Blind* is the same metric for the better of the mean training image and the best constant
 image. SSIM below 0.3 counts as unrecognizable in the paper. CIFAR-10's training images are not flipped and turned
 here.""",
-    exhibits=(
-        _exhibit(
-            "white-box",
-            "inversion_white_box",
-            _WHITE,
-            "peer_architecture peer_weights",
-            {"inversion_white_box.iterations": 5},
-            "The client's part is known, weights and all.",
-        ),
-        _exhibit(
-            "black-box",
-            "inversion_black_box",
-            _BLACK,
-            "peer_architecture peer_queries aux_inputs",
-            {"inversion_black_box.epochs": 1, "inversion_black_box.queries": 50},
-            "The client's part answers queries, on its own training images, on others like them, or on noise.",
-        ),
-        _exhibit(
-            "query-free",
-            "inversion_query_free",
-            _FREE,
-            "peer_architecture aux_inputs aux_labels",
-            {"inversion_query_free.epochs": 1, "inversion_query_free.iterations": 5},
-            "A shadow is trained through the server's own part, on the client's training images or on others.",
-        ),
+    exhibits=(_WHITE_BOX, _BLACK_BOX, _QUERY_FREE),
+    headlines=(
+        _headline(_WHITE_BOX, _WHITE, "white-box"),
+        _headline(_BLACK_BOX, _BLACK, "same distribution"),
+        _headline(_BLACK_BOX, _BLACK, "noise"),
+        _headline(_QUERY_FREE, _FREE, "both different"),
     ),
 )

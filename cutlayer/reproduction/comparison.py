@@ -46,14 +46,23 @@ class Number:
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
         """Ours and the blind guess's, over the records; without the seeds where it decides nothing, though elsewhere
         it does."""
-        scores = [score for record in records if (score := self.of(record))]
-        scores = [score for score in scores if score.decides] or scores
+        scores = self._measured(records)
         return interval(score.value for score in scores), interval(score.blind for score in scores)
+
+    def better(self, records: Iterable[Record]) -> tuple[int, int]:
+        """How many of the seeds that are measured are better than the blind guess, and how many there are."""
+        pairs = [(s.value, s.blind) for s in self._measured(records) if s.value is not None and s.blind is not None]
+        sign = -1 if self.lower_is_better else 1
+        return sum(sign * (ours - blind) > 0 for ours, blind in pairs), len(pairs)
 
     def undecided(self, records: Iterable[Record]) -> int:
         """How many seeds are left out of what is measured."""
         decides = [score.decides for record in records if (score := self.of(record))]
         return decides.count(False) if any(decides) else 0
+
+    def _measured(self, records: Iterable[Record]) -> list[Score]:
+        scores = [score for record in records if (score := self.of(record))]
+        return [score for score in scores if score.decides] or scores
 
 
 @dataclass(frozen=True)

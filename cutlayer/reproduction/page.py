@@ -23,14 +23,14 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 """
 
 
-_SEEDS = """Values are means over the seeds with their 95 % interval (Student's t). Where there are fewer than three
+SEEDS = """Values are means over the seeds with their 95 % interval (Student's t). Where there are fewer than three
 seeds, or the interval of a share is wider than 100 %, the seeds' values stand in brackets instead."""
 
 
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     """One self-contained file; ``lead`` says what was run."""
     parts = [f"<h1>{escape(paper.citation)}, measured anew</h1>", html(Text(lead))]
-    parts += [*_paragraphs(paper.text), html(Text(_SEEDS))]
+    parts += [*_paragraphs(paper.text), html(Text(SEEDS))]
     for title, text, blocks in _sections(paper, found):
         parts += [f"<h2>{escape(title)}</h2>", *_paragraphs(text), *map(html, blocks)]
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'
@@ -47,7 +47,7 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str 
         write_atomically(path.parent / name, figure.data)
         return name
 
-    parts = [f"# {paper.citation}, measured anew", lead, paper.text, _SEEDS]
+    parts = [f"# {paper.citation}, measured anew", lead, paper.text, SEEDS]
     for title, text, blocks in _sections(paper, found):
         parts += [f"## {title}", text, *(markdown(block, place) for block in blocks)]
     parts.append(foot)

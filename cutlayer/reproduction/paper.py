@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cutlayer.reproduction.block import Block
 from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Found
 
 
@@ -33,9 +35,26 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """A number that a paper is known by, for the page of all papers."""
+
+    what: str
+    """Who attacks what, in a few words."""
+    exhibit: Exhibit
+    """Whose cells measure it."""
+    wanted: Mapping[str, Any]
+    """What those cells have."""
+    number: Number
+    printed: float | None
+    of: str = ""
+    """Of what the printed value is, where not of the same."""
+
+
+@dataclass(frozen=True)
 class Paper:
     """Everything of a paper that is measured anew."""
 
     citation: str
     text: str
     exhibits: Sequence[Exhibit]
+    headlines: Sequence[Headline] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cutlayer.papers.backdoor.appendix import FIGURE_9, MALICIOUS_CLIENT, SMALL, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
+from cutlayer.papers.backdoor.headlines import HEADLINES
 from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
@@ -14,4 +15,5 @@ numbers are single runs, with a fixed seed. The server has a share of the traini
 loss of equation 1 the published code takes half; here it is taken as printed (`surrogate_client.halved=true` halves
 it). After an early stop and at the end the last epoch is reported, never the best one.""",
     exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, MALICIOUS_CLIENT),
+    headlines=HEADLINES,
 )

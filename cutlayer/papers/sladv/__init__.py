@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cutlayer.papers.sladv.course import READINGS, gradients, theory
+from cutlayer.papers.sladv.headlines import HEADLINES
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
 from cutlayer.papers.sladv.tables import TABLE_6, table_1, table_3, table_4, table_5
 from cutlayer.papers.sladv.transfers import table_2
@@ -36,4 +37,5 @@ bit.
 L_sim compares images that have nothing to do with one another. Over such pairs the best shadow is a constant, and that
 is where the training takes it, and with alpha the clients' layers: read *theory* before the tables.""",
     exhibits=(*_exhibits(WHOLE), READINGS, *_exhibits(NARROW)),
+    headlines=HEADLINES,
 )

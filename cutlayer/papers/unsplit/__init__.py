@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cutlayer.papers.unsplit.figures import FIGURE_2, FIGURE_3A, FIGURE_3B
+from cutlayer.papers.unsplit.headlines import HEADLINES
 from cutlayer.papers.unsplit.pictures import TABLE_4, TABLE_6
 from cutlayer.papers.unsplit.queries import TABLE_5
 from cutlayer.papers.unsplit.speed import SPEED
@@ -20,4 +21,5 @@ printed guesses, as *blind* says, so SSIM and the pictures say more.
 Runs differ more than the printed single values suggest. Equations 1 and 2 leave brightness and sign of the inputs open:
 a run that ends in sharp negatives has a clone with turned filters, which fits its own negatives and no real input.""",
     exhibits=(TABLE_1, TABLE_2, TABLE_3, TABLE_4, TABLE_5, TABLE_6, FIGURE_2, FIGURE_3A, FIGURE_3B, SPEED),
+    headlines=HEADLINES,
 )

@@ -24,10 +24,10 @@ _NEEDS = {
     "data like the client's": Knows.AUX_INPUTS,
     "queries": Knows.PEER_QUERIES,
 }
-_MSE = Number("MSE", "mse_published", lower_is_better=True)
-_SSIM = Number("SSIM", "ssim")
+MSE = Number("MSE", "mse_published", lower_is_better=True)
+SSIM = Number("SSIM", "ssim")
 _STRETCHED = Number("SSIM, stretched", "ssim_stretched")
-_CLONE = Number("accuracy with the clone", "accuracy", "model", percent=True)
+CLONE = Number("accuracy with the clone", "accuracy", "model", percent=True)
 _READINGS = (
     {"label_inference.observes": "weights", "label_inference.match": "first"},
     {"label_inference.observes": "weights", "label_inference.match": "last"},
@@ -87,10 +87,10 @@ def _table_2(found: Found) -> list[Block]:
             absent += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
             continue
         blocks.append(Text(f"**{dataset}, attacked {when} training.** {_victims(dataset, lines)}"))
-        blocks += comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), lines, ("seconds an image",))
+        blocks += comparison(("depth",), (MSE, SSIM, _STRETCHED, CLONE), lines, ("seconds an image",))
         if others:
             blocks.append(Text("In settings farther from the published one:"))
-            blocks.append(comparison(("depth",), (_MSE, _SSIM, _STRETCHED, _CLONE), others, ("seconds an image",))[0])
+            blocks.append(comparison(("depth",), (MSE, SSIM, _STRETCHED, CLONE), others, ("seconds an image",))[0])
     return [*blocks, *absent] if blocks else []
 
 

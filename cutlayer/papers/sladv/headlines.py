@@ -1,0 +1,36 @@
+"""What SLADV is known by, on the network that can be trained for all iterations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cutlayer.papers.sladv import printed
+from cutlayer.papers.sladv.rows import DROP, of
+from cutlayer.papers.sladv.setup import NARROW
+from cutlayer.papers.sladv.tables import table_3
+from cutlayer.papers.sladv.transfers import table_2
+from cutlayer.reproduction.paper import Headline
+
+_ALPHAS, _OTHERS = table_3(NARROW), table_2(NARROW)
+_WHOLE = "(whole ResNet18)"
+_HONEST = {"aux": "share", "aux_rows": 4096, "under": ""}
+
+
+def _alpha(alpha: float) -> Headline:
+    said = printed.TABLE_3[f"{alpha:g}"]["cifar10"]
+    wanted = {**of("cifar10"), "sladv.alpha": alpha, "aux_rows": 4096}
+    return Headline(f"SLADV without labels, narrow ResNet18, alpha {alpha:g}", _ALPHAS, wanted, DROP, said, _WHOLE)
+
+
+def _other(told: str, wanted: dict[str, Any], said: float | None) -> Headline:
+    return Headline(
+        f"{told}, narrow ResNet18, honest victim", _OTHERS, {**_HONEST, **wanted}, DROP, said, _WHOLE if said else ""
+    )
+
+
+HEADLINES = (
+    *map(_alpha, (0.0, 0.1, 1.0, 10.0)),
+    _other("VR with labels", {"attack": "vmi_fgsm"}, printed.TABLE_2["vmi_fgsm"][4096]),
+    _other("SSA with labels", {"attack": "ssa"}, printed.TABLE_2["ssa"][4096]),
+    _other("PGD that knows all weights", {"attack": "pgd", "pgd.network": "victim"}, None),
+)

@@ -1,0 +1,92 @@
+"""The page of all papers: every headline has cells, a row says what its records say, the committed page is current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from cutlayer.commands.reproduce import paper
+from cutlayer.record import AttackRun, Cell, Record, Score, write_record
+from cutlayer.reproduction.cell import SCALES
+from cutlayer.reproduction.comparison import Number
+from cutlayer.reproduction.found import as_experiment, find
+from cutlayer.reproduction.paper import Headline, Paper
+from cutlayer.reproduction.summary import write_summary
+from scripts import results
+
+PAPERS = ("backdoor", "inversion", "sladv", "unsplit")
+ROOT = Path(__file__).parents[2]
+
+
+def cells_of(headline: Headline) -> list[dict[str, object]]:
+    """The values of the cells that it is measured by."""
+    cells = [cell.values for scale in SCALES if scale != "smoke" for cell in headline.exhibit.cells(scale)]
+    return [dict(values) for values in cells if all(values.get(key) == at for key, at in headline.wanted.items())]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_headline_is_a_cell_of_an_exhibit_of_its_paper(name: str) -> None:
+    whole = paper(name)
+    assert whole.headlines
+    names = {exhibit.name for exhibit in whole.exhibits}
+    for headline in whole.headlines:
+        assert headline.exhibit.name in names, headline.what
+        assert cells_of(headline), headline.what
+    told = [(headline.what, headline.number.head) for headline in whole.headlines]
+    assert len(set(told)) == len(told)
+
+
+def rows(folder: Path, one: Headline) -> list[str]:
+    """The lines of the summary's only table."""
+    whole = Paper("Somebody (2020)", "", (one.exhibit,), (one,))
+    write_summary(folder / "summary.md", {"some": (whole, find([folder]))}, "lead")
+    return [line for line in (folder / "summary.md").read_text().splitlines() if line.startswith("|")]
+
+
+def leave(folder: Path, headline: Headline, pairs: Iterable[tuple[float, float, bool]]) -> None:
+    """A record of the headline's cell for each value, its blind value, and whether it decides."""
+    number, values = headline.number, cells_of(headline)[0]
+    for seed, (value, blind, decides) in enumerate(pairs, start=1):
+        found = Score(goal=number.goal, metric=number.metric, value=value, blind=blind, decides=decides)
+        experiment = as_experiment({**values, "seed": seed})
+        record = Record(
+            cell=Cell(attack=experiment.attack, dataset=experiment.dataset, seed=seed),
+            scores=(found,),
+            attack=AttackRun(options=experiment.options[experiment.attack]),
+            experiment=experiment.model_dump(mode="json"),
+        )
+        write_record(folder / str(seed), record, {})
+
+
+def test_a_row_counts_the_seeds_that_are_better_than_blind_where_anything_can_be_decided(tmp_path: Path) -> None:
+    one = paper("backdoor").headlines[0]
+    assert rows(tmp_path, one)[2].endswith("| ASR | not run | - | - | 99.6 % | - |")
+    leave(tmp_path, one, [(0.5, 0.1, True), (0.7, 0.1, True), (0.1, 0.2, True), (0.9, 0.1, False)])
+    row = rows(tmp_path, one)[2]
+    assert "| ASR | 43.3 % (10.0 %, 50.0 %, 70.0 %) | 13.3 % | 2 of 3 | 99.6 % |" in row
+
+
+def test_lower_is_better_where_the_number_says_so() -> None:
+    record = Record(scores=(Score(goal="inputs", metric="mse", value=0.1, blind=0.2),))
+    assert Number("MSE", "mse", lower_is_better=True).better([record]) == (1, 1)
+    assert Number("MSE", "mse").better([record]) == (0, 1)
+    assert Number("PSNR", "psnr").better([record]) == (0, 0)
+
+
+def test_the_committed_summary_is_that_of_the_committed_records(tmp_path: Path) -> None:
+    papers = {name: (paper(name), find([ROOT / "results" / name])) for name in PAPERS}
+    write_summary(tmp_path / "summary.md", papers, results.SUMMARY)
+    assert (tmp_path / "summary.md").read_text() == (ROOT / "docs" / "results" / "summary.md").read_text()
+
+
+@pytest.mark.slow
+def test_committed_pages_are_those_of_the_committed_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    results.main([])
+    written = sorted((tmp_path / "docs" / "results").glob("*.md"))
+    assert [page.stem for page in written] == [*PAPERS[:3], "summary", "unsplit"]
+    for page in written:
+        assert page.read_text() == (ROOT / "docs" / "results" / page.name).read_text(), page.name
