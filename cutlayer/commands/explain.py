@@ -19,6 +19,7 @@ from rich.text import Text
 
 from cutlayer import registry
 from cutlayer.attack import Attack
+from cutlayer.commands.prose import prose, spelled
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.mistake import nearest
@@ -82,7 +83,8 @@ def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | P
         }
         for what, said in lines.items():
             yield Text.assemble((f"{what}: ", "bold"), said)
-    yield Padding(Text(inspect.getdoc(kind) or ""), (1, 0))
+    yield Text()
+    yield from prose(inspect.getdoc(kind) or "")
 
 
 def _conduct(threat: ThreatModel) -> str:
@@ -100,7 +102,7 @@ def _options(kind: type) -> Iterator[Table]:
     names = registry.option_names(kind)
     for field in fields(kind):
         if field.name in names:
-            table.add_row(field.name, Text(_default(field)), Text(said.get(field.name, "")))
+            table.add_row(field.name, Text(_default(field)), spelled(said.get(field.name, "")))
     if names:
         yield table
 
