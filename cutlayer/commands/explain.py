@@ -69,7 +69,8 @@ def suggested(name: str, kind: type[Attack], plugins: Path | None) -> list[str]:
 
 def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | Padding]:
     yield Text(kind.__name__, style="bold")
-    yield Text(getattr(kind, "paper", ""), style="italic")
+    if paper := getattr(kind, "paper", ""):
+        yield Text(paper, style="italic")
     yield Padding(Text(getattr(kind, "plain", "")), (1, 0))
     if issubclass(kind, Attack):
         threat = kind().threat
@@ -83,7 +84,7 @@ def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | P
         }
         for what, said in lines.items():
             yield Text.assemble((f"{what}: ", "bold"), said)
-    yield Text()
+        yield Text()
     yield from prose(inspect.getdoc(kind) or "")
 
 
