@@ -23,8 +23,9 @@ from cutlayer.reproduction.summary import write_summary
 ROOT = Path(__file__).parent.parent
 LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`."
 SUMMARY = """Written by `python scripts/results.py` from the records in `results/`: what each paper is known by, in
-the setting nearest to the published one that has been run. *Blind* is what a guess scores that never looks at the wire;
-a value that is no better proves no leak."""
+the setting nearest to the published one that has been run, and in a few of ours. ↓: less is better for the attacker, ↑:
+more. *Blind* is what a guess scores that never looks at the wire; a value that is no better is no evidence of a leak,
+and none of safety either: other settings of the same attack may do better, as UnSplit's do."""
 FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 

@@ -6,6 +6,7 @@ Tajalli, Ersoy, Picek: On Feasibility of Server-side Backdoor Attacks on Split L
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -39,12 +40,14 @@ class InjectorAutoencoder(TamperingAttack):
       layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of a ReLU
       or an ELU beyond 1: ``output="linear"`` leaves it out.
     * ``share`` is .5 in the paper and .25 in the published code. Which samples are replaced is drawn for every batch.
+    * The rate of the pairs' Adam falls as the paper's does, after the epochs in ``milestones``.
     * The deployment starts with the server's part as it was agreed on; ``server="continued"`` starts it with that of
-      the clean pair, as the published code does. The agreed learning rate is used in both cases, where the code went on
-      with a decayed one.
-    * Clients get the gradient at what the server computed with, the autoencoder's outputs where it replaced anything
-      (section 6). ``gradient="scaled"`` multiplies it there by the ratio of the replaced activations to the client's,
-      which that section finds would be needed; ratios are held within -10 and 10, and 1 where the client's is 0.
+      the clean pair, as the published code does. That code also goes on with the pairs' decayed rate: ``rate_factor``
+      is what the server's agreed rate is multiplied by.
+    * Clients get the gradient at what the server computed with, the autoencoder's outputs where it replaced anything.
+      Section 6 blames the attack's failure on that, and derives, layer by layer, the ratios that weights' gradients
+      would have to be multiplied by. The server reaches only the cut: ``gradient="scaled"`` multiplies what it returns
+      there by the ratio of the replaced activations to the client's, held within -10 and 10, 1 where the client's is 0.
     * The client is told the loss on the batch as the server trained on it, the only one there is.
     """
 
@@ -71,6 +74,8 @@ class InjectorAutoencoder(TamperingAttack):
     """How the autoencoder ends."""
     server: Literal["fresh", "continued"] = "fresh"
     """What the server's part starts the deployment with."""
+    rate_factor: float = 1.0
+    """What the server's agreed learning rate is multiplied by in the deployment; 1: nothing."""
     gradient: Literal["plain", "scaled"] = "plain"
     """What the client is returned."""
     pair_epochs: int = 70
@@ -82,7 +87,9 @@ class InjectorAutoencoder(TamperingAttack):
     batch_size: int = 128
     """Own samples in a step."""
     learning_rate: float = 1e-3
-    """Of every Adam of the attack."""
+    """Of every Adam of the attack, in the beginning."""
+    milestones: tuple[int, ...] = (25, 40, 55, 70)
+    """Epochs after which the pairs' rate is divided by ten."""
     weight_decay: float = 1e-4
     """Of the pairs' Adam."""
     size: int = 8
@@ -106,11 +113,18 @@ class InjectorAutoencoder(TamperingAttack):
         for name in ("pair_epochs", "autoencoder_epochs", "patience", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: it is at least 1")
+        if not 0 < self.rate_factor < math.inf:
+            raise ValueError(f"rate_factor = {self.rate_factor}: it is greater than 0")
         self._square()
 
     def check(self, input_shape: tuple[int, ...], classes: int) -> None:
         """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
         self._square().check(input_shape, classes)
+
+    def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
+        """``ValueError`` where activations are no images: the autoencoder is convolutional."""
+        if len(smashed) != 3:
+            raise ValueError(f"the autoencoder is convolutional, and activations are of shape {list(smashed)}")
 
     @property
     def threat(self) -> ThreatModel:
@@ -129,7 +143,7 @@ class InjectorAutoencoder(TamperingAttack):
         if request.kind is not Kind.TRAIN:
             return honest(request)
         if not self._begun:
-            self._prepare(request["smashed"].device)
+            self._prepare()
         party = self._party
         sent, labels = request["smashed"].to(party.device), request["labels"].to(party.device).clone()
         chosen = torch.randperm(len(sent))[: round(self.share * len(sent))].to(party.device)
@@ -156,36 +170,44 @@ class InjectorAutoencoder(TamperingAttack):
     def _square(self) -> Square:
         return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
 
-    def _prepare(self, device: torch.device) -> None:
+    def _prepare(self) -> None:
         """Everything before the deployment."""
         view = self._view
-        self._party = view.own_party()
+        party = self._party = view.own_party()
         architecture = view.peer_architecture()
         inputs, labels = view.aux_inputs(), view.aux_labels()
         self._trigger = self._square().draw(tuple(inputs.shape[1:]), self.values)
         triggered, wanted = self._trigger.stamp(inputs), torch.full_like(labels, self.target)
         pairs = []
         for what, images, answers in (("clean pair", inputs, labels), ("triggered pair", triggered, wanted)):
-            client, server = architecture.build(0).to(device), _fresh(self._party.parts[0]).to(device)
-            pair = nn.Sequential(client, server)
+            pair = nn.Sequential(architecture.build(0), _fresh(party.parts[0]))
+            party.computing.place(pair)
             self._fit(pair, images, answers, what)
             pairs.append(pair.eval())
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
-        self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh").to(device)
+        self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
+        party.computing.place(self._autoencoder)
         if len(clean):
             self._fit_autoencoder(clean, poisoned)
         self._autoencoder.eval()
         if self.server == "continued":
-            self._party.parts[0].load_state_dict(pairs[0][1].state_dict())
+            party.parts[0].load_state_dict(pairs[0][1].state_dict())
+        if self.rate_factor != 1:
+            agreed = party.schedule
+            party.schedule = lambda step: self.rate_factor * agreed(step)
         self._begun = True
 
     def _fit(self, pair: nn.Module, images: Tensor, labels: Tensor, what: str) -> None:
         device = next(pair.parameters()).device
         optimizer = torch.optim.Adam(pair.parameters(), self.learning_rate, weight_decay=self.weight_decay)
         pair.train()
-        for rows in self._view.track(_batches(len(images), self.batch_size, self.pair_epochs), f"training the {what}"):
+        steps = _batches(len(images), self.batch_size, self.pair_epochs)
+        per_epoch = len(steps) // self.pair_epochs
+        for step, rows in enumerate(self._view.track(steps, f"training the {what}")):
+            falls = sum(step // per_epoch >= milestone for milestone in self.milestones)
+            optimizer.param_groups[0]["lr"] = self.learning_rate * 0.1**falls
             optimizer.zero_grad()
             with torch.enable_grad():
                 loss = cross_entropy(pair(images[rows].to(device)), labels[rows].to(device))
@@ -227,9 +249,7 @@ class InjectorAutoencoder(TamperingAttack):
 
 
 def autoencoder(shape: tuple[int, ...], bounded: bool) -> nn.Sequential:
-    """From activations of ``shape`` to others of the same shape; ``NotOfferedError`` where they are no images."""
-    if len(shape) != 3:
-        raise NotOfferedError(f"the autoencoder is convolutional, and activations are of shape {list(shape)}")
+    """From activations of ``shape`` [channels, height, width] to others of the same shape."""
     channels, *size = shape
     sides = [size]
     for _ in range(3):
@@ -258,8 +278,8 @@ def ratio(own: Tensor, other: Tensor) -> Tensor:
 
 
 def _fresh(part: nn.Module) -> nn.Module:
-    """The same layers with weights drawn anew."""
-    drawn = copy.deepcopy(part)
+    """The same layers with weights drawn anew, on the CPU: that is where the attack's own stream is."""
+    drawn = copy.deepcopy(part).cpu()
     for module in drawn.modules():
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):

@@ -29,8 +29,8 @@ class SurrogateClient(TamperingAttack):
       replacement until they are used up. A share ``poisoned`` of the data carries trigger and target label, always the
       same samples.
     * The surrogate has the clients' architecture, weights of its own that are never exchanged with theirs, and Adam
-      with the rate and weight decay of ``learning_rate`` and ``weight_decay``. Its rate is not lowered in the course of
-      the training, the server's own part follows the agreed schedule.
+      with the rate and weight decay of ``learning_rate`` and ``weight_decay``. Its rate falls when the server's agreed
+      one does; ``falling=False`` leaves it where it is.
     * BatchNorm in the server's part sees both batches one after another, the honest one first.
     * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts
       noise in [0, 1] on normalized images: ``darkest`` and ``brightest`` say where that lies among the pixels.
@@ -76,7 +76,9 @@ class SurrogateClient(TamperingAttack):
     target: int = 0
     """The class that triggered images are to be taken for."""
     learning_rate: float = 1e-3
-    """Of the surrogate's Adam."""
+    """Of the surrogate's Adam, in the beginning."""
+    falling: bool = True
+    """Whether that rate falls with the server's agreed one."""
     weight_decay: float = 1e-4
     """Of the surrogate's Adam."""
 
@@ -123,6 +125,8 @@ class SurrogateClient(TamperingAttack):
             whole = (alpha * loss + (1 - alpha) * planted) * (0.5 if self.halved else 1.0)
             self._optimizer.zero_grad()
             party.backward(whole)
+        rate = party.schedule(party.step) / party.schedule(0) if self.falling else 1.0
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate * rate
         self._optimizer.step()
         party.apply()
         self._steps += 1

@@ -47,12 +47,16 @@ class ProxyAttack(Attack):
 
     epochs: int = 60
     """Of the proxy's training."""
+    least_steps: int = 0
+    """Steps that it takes at least: epochs are stretched where few images leave fewer; 0: as many as there are."""
     batch_size: int = 128
     """In the proxy's training."""
     learning_rate: float = 1e-3
     """Of the proxy's Adam."""
 
     def __post_init__(self) -> None:
+        if self.least_steps < 0:
+            raise ValueError(f"least_steps = {self.least_steps}: it must be at least 0")
         self._fitting()
 
     @property
@@ -63,7 +67,7 @@ class ProxyAttack(Attack):
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of the proxy's training, and slopes taken for the targets."""
-        trained = 0 if self._sees_victim() else self._fitting().steps(auxiliary)
+        trained = 0 if self._sees_victim() else self._fitting().over(auxiliary, self.least_steps).steps(auxiliary)
         return trained + ceil(targets / CHUNK) * self._slopes()
 
     def begin(self, view: View) -> None:
@@ -110,7 +114,8 @@ class ProxyAttack(Attack):
         # Weights are drawn on the CPU: that is where the attack's own stream is.
         proxy = nn.Sequential(*self._parts(renewed(own.cpu()))).to(device)
         view.note("proxy_images", len(inputs))
-        self._fitting().fit(proxy, inputs, view.aux_labels(), cross_entropy, view, "proxy")
+        fitting = self._fitting().over(len(inputs), self.least_steps)
+        fitting.fit(proxy, inputs, view.aux_labels(), cross_entropy, view, "proxy")
         return proxy
 
     def _true(self) -> nn.Module:

@@ -48,6 +48,8 @@ class Headline:
     printed: float | None
     of: str = ""
     """Of what the printed value is, where not of the same."""
+    setting: str = ""
+    """Where the cell is not one of the paper's: how it was run."""
 
 
 @dataclass(frozen=True)

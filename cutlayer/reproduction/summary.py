@@ -17,7 +17,7 @@ _HEADS = ["what", "metric", "here", "blind", "seeds better than blind", "printed
 
 def write_summary(path: Path, papers: Mapping[str, tuple[Paper, Found]], lead: str) -> None:
     """One table for each paper, by the name of its page, which lies beside this one."""
-    parts = ["# What the attacks reach", lead, SEEDS]
+    parts = ["# What the papers are known by, measured anew", lead, SEEDS]
     for name, (paper, found) in papers.items():
         rows = [_row(headline, found) for headline in paper.headlines]
         parts += [f"## {paper.citation}", f"All of it: [{name}.md]({name}.md)."]
@@ -28,13 +28,16 @@ def write_summary(path: Path, papers: Mapping[str, tuple[Paper, Found]], lead: s
 def _row(headline: Headline, found: Found) -> list[str]:
     number, group = headline.number, nearest(found.groups(headline.exhibit.cells, headline.wanted))
     printed = " ".join(filter(None, (number.spell(headline.printed), headline.of)))
+    metric = f"{number.head} {'↓' if number.lower_is_better else '↑'}"
     if group is None:
-        return [headline.what, number.head, "not run", DASH, DASH, printed, DASH]
+        return [headline.what, metric, "not run", DASH, DASH, printed, DASH]
     ours, blind = number.measured(group.records)
     guess = number.spell(blind.mean if blind else None)
-    better, seeds = number.better(group.records)
-    told = [number.spelled(ours), guess, f"{better} of {seeds}", printed, group.told]
-    return [headline.what, number.head, *told]
+    if number.beside == "blind":
+        better = "{} of {}".format(*number.better(group.records))
+    else:
+        guess, better = f"{guess} ({number.beside})", DASH
+    return [headline.what, metric, number.spelled(ours), guess, better, printed, headline.setting or group.told]
 
 
 def _nowhere(figure: Figure) -> str:

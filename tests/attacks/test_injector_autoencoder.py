@@ -138,9 +138,29 @@ def test_the_deployment_can_go_on_with_the_clean_pairs_server() -> None:
         tap = seated(found, {"server": server, "share": 0.0})
         attack = tap.attack
         assert isinstance(attack, InjectorAutoencoder)
-        attack._prepare(torch.device("cpu"))
+        attack._prepare()
         now = found.parties[Seat.SERVER].parts[0].state_dict()
         assert any(not torch.equal(now[name], tensor) for name, tensor in before.items()) == continued
+
+
+def test_the_deployment_can_go_on_with_a_decayed_rate() -> None:
+    rates = {}
+    for factor in (1.0, 0.01):
+        found = attacked({"rate_factor": factor, "share": 0.0})
+        rates[factor] = found.parties[Seat.SERVER].optimizer.param_groups[0]["lr"]
+        assert found.parties[Seat.CLIENT].optimizer.param_groups[0]["lr"] == rates[1.0]
+    assert rates[0.01] == pytest.approx(0.01 * rates[1.0])
+
+
+def test_the_rate_of_the_pairs_falls_after_the_papers_epochs() -> None:
+    kept = {}
+    for milestones in ((), (2,), (1,), (1, 2)):
+        attack = attack_of(attacked({"pair_epochs": 2, "milestones": milestones}, count=4))
+        kept[milestones] = attack._own_client["client.conv.weight"]
+    assert torch.equal(kept[()], kept[(2,)])
+    assert torch.equal(kept[(1,)], kept[(1, 2)])
+    assert not torch.equal(kept[()], kept[(1,)])
+    assert InjectorAutoencoder().milestones == (25, 40, 55, 70)
 
 
 def test_the_guess_is_the_trigger() -> None:
@@ -165,6 +185,7 @@ def test_ratios_are_bounded() -> None:
         ({"pair_epochs": 0}, "pair_epochs = 0: it is at least 1"),
         ({"patience": 0}, "patience = 0: it is at least 1"),
         ({"size": 0}, "size = 0: it is at least 1"),
+        ({"rate_factor": 0.0}, "rate_factor = 0.0: it is greater than 0"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], said: str) -> None:
@@ -175,8 +196,9 @@ def test_wrong_options_are_refused(options: dict[str, Any], said: str) -> None:
 def test_where_it_has_nothing_to_do_it_says_so() -> None:
     with pytest.raises(NotOfferedError, match="in u_shaped the server computes no loss"):
         attacked({}, protocol="u_shaped")
-    with pytest.raises(NotOfferedError, match=r"activations are of shape \[30\]"):
-        autoencoder((30,), bounded=True)
+    with pytest.raises(ValueError, match=r"activations are of shape \[30\]"):
+        InjectorAutoencoder().suit((30,), SHAPE, 100)
+    InjectorAutoencoder().suit((4, 6, 6), SHAPE, 100)
     with pytest.raises(ValueError, match="a trigger of 9 pixels"):
         InjectorAutoencoder(size=9).check(SHAPE, CLASSES)
     attack = InjectorAutoencoder()

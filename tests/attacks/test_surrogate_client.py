@@ -114,6 +114,23 @@ def test_the_gradients_are_those_of_equation_1() -> None:
         assert found.parties[Seat.CLIENT].losses == pytest.approx([honest_loss.item()])
 
 
+def test_the_surrogates_rate_falls_with_the_servers() -> None:
+    rates = {}
+    for falling in (True, False):
+        found = pair("vanilla", network(), (1,), SHAPE)
+        server = found.parties[Seat.SERVER]
+        server.schedule = lambda step: 0.4 if step < 2 else 0.1
+        attack = SurrogateClient(learning_rate=0.01, falling=falling, **SMALL)
+        view = View(attack.threat, grants(found, INPUTS, first(network(7))), (), "vanilla")
+        tap = Adversary(attack, view, Stream(5), _guarded)
+        tap.begin()
+        rates[falling] = []
+        for start in (0, 4, 8):
+            replace(found, tap=tap).train(batches(INPUTS[start : start + 4], LABELS[start : start + 4], 4))
+            rates[falling].append(attack._optimizer.param_groups[0]["lr"])
+    assert rates == {True: pytest.approx([0.01, 0.01, 0.0025]), False: pytest.approx([0.01] * 3)}
+
+
 def test_a_schedule_replaces_alpha_step_by_step() -> None:
     late = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": 6}).weights()
     soon = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": 5}).weights()

@@ -147,10 +147,11 @@ def _client_cells(scale: Scale) -> list[Cell]:
     cells = []
     for dataset in {"smoke": ("digits",), "quick": ("mnist", "fashion_mnist")}.get(scale, ("mnist", "fashion_mnist")):
         values = deployment(dataset, "lenet", 3 if scale != "smoke" else 1, 1, scale)
-        steps = "paper" if scale == "paper" else "quick"
-        for trigger in _TRIGGERS[: 1 if scale == "smoke" else 3]:
-            attack = {"attack": "client_backdoor", "steps": steps, "client_backdoor.trigger": trigger}
-            cells.append(Cell({**values, **attack}, HOW))
+        # As much data for each client, and the same patch, as beside a malicious server.
+        values |= {"share": 0.25, "steps": "paper" if scale == "paper" else "quick", "attack": "client_backdoor"}
+        values |= {f"client_backdoor.{name}": value for name, value in noise_range(dataset).items()}
+        triggers = _TRIGGERS[: 1 if scale == "smoke" else 3]
+        cells += [Cell({**values, "client_backdoor.trigger": trigger}, HOW) for trigger in triggers]
     return cells
 
 

@@ -87,8 +87,9 @@ def _surrogate_exhibit(dataset: str, name: str) -> Exhibit:
         text="""The smaller alpha, the less the server minds the clients' loss. ASR is counted over triggered test
 images of other classes; beside it stands what the same trigger does to the same deployment without the attack (or how
 often the attacked one answers with the target unasked, if that is more). CDA is the accuracy on clean test images, BA
-that without the attack. The paper has one run of each. Between LeNet's cuts 1 and 2 lies a pooling, which has no
-parameters: the attack takes the same course at both, to the last bit, and the runs of cut 1 stand for both.""",
+that without the attack. The paper has one run of each. LeNet's and StripNet's cuts 1, 2 and 3 are `cut=1`,
+`cut=2` and `cut=4`, ResNet9's `cut=0`, `cut=1` and `cut=2`. Between LeNet's first two lies a pooling, which has no
+parameters: the attack trains the same networks at both, and the runs of cut 1 stand for both.""",
         cells=partial(_surrogates, dataset),
         blocks=partial(_surrogate_blocks, dataset, name),
     )

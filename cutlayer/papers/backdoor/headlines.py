@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import FIGURES, SUCCESS
+from cutlayer.papers.backdoor.figures import CLEAN, FIGURES, SUCCESS
 from cutlayer.papers.backdoor.setup import BLOCKS
 from cutlayer.reproduction.paper import Headline
 
 
-def _lenet(dataset: str, alpha: float, clients: int, cut: int) -> Headline:
-    said = printed.SURROGATE.get((dataset, "lenet", clients, alpha, cut), (None, None))[0]
-    wanted = {"dataset": dataset, "model": "lenet", "clients": clients, "cut": str(BLOCKS["lenet"][cut - 1])}
+def _lenet(dataset: str, alpha: float, clients: int, cut: int) -> list[Headline]:
+    said = printed.SURROGATE.get((dataset, "lenet", clients, alpha, cut), (None, None))
+    wanted: dict[str, Any] = {"dataset": dataset, "model": "lenet", "clients": clients, "surrogate_client.alpha": alpha}
+    wanted["cut"] = str(BLOCKS["lenet"][cut - 1])
     who = "1 client" if clients == 1 else f"{clients} clients"
-    return Headline(
-        f"surrogate client, LeNet, {dataset}, cut {cut}, {who}, alpha {alpha:g}",
-        FIGURES[dataset],
-        {**wanted, "surrogate_client.alpha": alpha},
-        SUCCESS,
-        said,
-    )
+    what = f"surrogate client, LeNet, {dataset}, cut {cut}, {who}, alpha {alpha:g}"
+    numbers = zip((SUCCESS, CLEAN), said, strict=True)
+    return [Headline(what, FIGURES[dataset], wanted, number, value) for number, value in numbers]
 
 
-HEADLINES = (
-    *(_lenet("mnist", 0.09, 1, cut) for cut in (1, 3)),
-    *(_lenet("mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
-    _lenet("mnist", 0.04, 3, 1),
-    *(_lenet("fashion_mnist", alpha, 1, 1) for alpha in (0.5, 0.09, 0.04)),
+_PLACES = (
+    *(("mnist", 0.09, 1, cut) for cut in (1, 3)),
+    *(("mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
+    *(("mnist", alpha, 3, 1) for alpha in (0.5, 0.04)),
+    *(("fashion_mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
 )
+HEADLINES = tuple(headline for place in _PLACES for headline in _lenet(*place))

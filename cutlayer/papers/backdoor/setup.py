@@ -12,7 +12,7 @@ BLOCKS = {"lenet": (1, 2, 4), "stripnet": (1, 2, 4), "resnet9": (0, 1, 2)}
 """By model: the client's last block at cuts 1 to 3."""
 ONE_CUT = {("lenet", 2): 1}
 """A model's cuts with only a layer without parameters in between: an attack that never looks at what crosses trains the
-same networks on the same at either, to the last bit."""
+same networks on the same at either."""
 HOW = {"memory_format": "channels_last"}
 """The faster one, see benchmarks/backdoor_cells.py."""
 _SCALING = {

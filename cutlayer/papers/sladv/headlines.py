@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.sladv import printed
-from cutlayer.papers.sladv.rows import DROP, of
+from cutlayer.papers.sladv.rows import CLEAN, DROP, SIGNS, of
 from cutlayer.papers.sladv.setup import NARROW
 from cutlayer.papers.sladv.tables import table_3
 from cutlayer.papers.sladv.transfers import table_2
@@ -16,10 +16,15 @@ _WHOLE = "(whole ResNet18)"
 _HONEST = {"aux": "share", "aux_rows": 4096, "under": ""}
 
 
-def _alpha(alpha: float) -> Headline:
-    said = printed.TABLE_3[f"{alpha:g}"]["cifar10"]
+def _alpha(alpha: float) -> list[Headline]:
+    what = f"SLADV without labels, narrow ResNet18, alpha {alpha:g}"
     wanted = {**of("cifar10"), "sladv.alpha": alpha, "aux_rows": 4096}
-    return Headline(f"SLADV without labels, narrow ResNet18, alpha {alpha:g}", _ALPHAS, wanted, DROP, said, _WHOLE)
+    drop, clean = (table[f"{alpha:g}"]["cifar10"] for table in (printed.TABLE_3, printed.TABLE_4))
+    return [
+        Headline(what, _ALPHAS, wanted, DROP, drop, _WHOLE),
+        Headline(what, _ALPHAS, wanted, SIGNS, None),
+        Headline(what, _ALPHAS, wanted, CLEAN, clean, _WHOLE),
+    ]
 
 
 def _other(told: str, wanted: dict[str, Any], said: float | None) -> Headline:
@@ -29,7 +34,7 @@ def _other(told: str, wanted: dict[str, Any], said: float | None) -> Headline:
 
 
 HEADLINES = (
-    *map(_alpha, (0.0, 0.1, 1.0, 10.0)),
+    *(headline for alpha in (0.0, 0.1, 1.0, 10.0) for headline in _alpha(alpha)),
     _other("VR with labels", {"attack": "vmi_fgsm"}, printed.TABLE_2["vmi_fgsm"][4096]),
     _other("SSA with labels", {"attack": "ssa"}, printed.TABLE_2["ssa"][4096]),
     _other("PGD that knows all weights", {"attack": "pgd", "pgd.network": "victim"}, None),

@@ -19,7 +19,8 @@ DROP = Number("accuracy drop", "accuracy_drop", "evasion", percent=True)
 _AT_8 = Number(f"drop at {EIGHT}", "accuracy_drop", "evasion", EIGHT, percent=True)
 _AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, percent=True)
 _DROPS = (DROP, _AT_8, _AT_16)
-_SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
+SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
+CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
@@ -43,7 +44,7 @@ class Rows:
             self._lines.append(self._line(place, group, said))
 
     def _line(self, place: Sequence[str], group: Group, said: float | None) -> Line:
-        behind = (_SIGNS.spelled(_SIGNS.measured(group.records)[0]),)
+        behind = (SIGNS.spelled(SIGNS.measured(group.records)[0]),)
         if self._narrow:
             # No difference is taken: the printed values are those of another network.
             return Line(place, group, (None, None, None), (*behind, DROP.spell(said)))
@@ -51,7 +52,7 @@ class Rows:
 
     def blocks(self) -> list[Block]:
         """The table; nothing where it has no row."""
-        behind = (_SIGNS.head, *(["printed of the whole network"] if self._narrow else []))
+        behind = (SIGNS.head, *(["printed of the whole network"] if self._narrow else []))
         return list(comparison(self._heads, _DROPS, self._lines, behind)) if self._lines else []
 
     def missing(self, wanted: Iterable[str] = SEEN, at: int = -1) -> list[Block]:

@@ -101,6 +101,9 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
     under = {"under": "sladv", "sladv.alpha": 1.0} if victim == "attacked" else {"under": ""}
     values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
     white = options.get("network") == "victim"
+    if (scale, model) == ("quick", NARROW) and not white:
+        # A tenth of the epochs leaves a proxy that has hardly learned, and its attacks no better than noise.
+        values[f"{attack}.least_steps"] = 600
     if white:
         # No proxy is trained, whatever the scale.
         values[f"{attack}.epochs"] = 60
