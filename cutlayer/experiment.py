@@ -106,6 +106,10 @@ class Experiment(BaseModel):
     )
     transfer: str = Field("", description="a dataset to take a backdoored network over to: its last layer is retrained")
     transfer_epochs: int = Field(5, ge=1, description="epochs of that")
+    transfer_mode: Literal["evaluation", "training"] = Field(
+        "evaluation",
+        description="of layers frozen then; in training, dropout draws and BatchNorm's statistics follow the new data",
+    )
     optimizer: Literal["adam", "sgd"] = Field("adam")
     learning_rate: float = Field(1e-3, gt=0)
     amsgrad: bool = Field(True, description="adam only")

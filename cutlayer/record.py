@@ -165,6 +165,10 @@ class Residence(_Part):
     """By client part: ||C(x with trigger) - C(x)|| / ||C(x)|| at the first cut, mean over test inputs."""
     similarity: float | None = None
     """Mean cosine of the attacked client's and the adversary's own outputs on triggered inputs."""
+    similarity_clean: float | None = None
+    """The same of the client that was trained without the attack ..."""
+    similarity_untrained: float | None = None
+    """... and of an untrained one: outputs of a ReLU are alike in any case."""
     inputs: int = 0
     """Test inputs it was measured on."""
 

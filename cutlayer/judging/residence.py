@@ -47,13 +47,21 @@ def residence(
         found = effect(trigger, lambda change, whole=whole: _through(whole, change(inputs)), labels)  # type: ignore[misc]
         stitched.append(Stitched(client=client, server=server, attack_success=found.success, accuracy=found.accuracy))
     energy: dict[str, float] = {}
-    similarity = None
+    similarity: dict[str, float] = {}
     if scene.protocol.owners[0] is Seat.CLIENT:
         firsts = {**{name: held[0] for name, held in parts.items()}, "untrained": _parts(untrained, scene)[0]}
         energy = {name: _energy(first, trigger, inputs) for name, first in firsts.items()}
         if own:
-            similarity = _similarity(firsts["attacked"], firsts["adversary"], trigger.stamp(inputs))
-    return Residence(stitched=tuple(stitched), energy=energy, similarity=similarity, inputs=len(rows))
+            adversary, triggered = firsts.pop("adversary"), trigger.stamp(inputs)
+            similarity = {name: _similarity(first, adversary, triggered) for name, first in firsts.items()}
+    return Residence(
+        stitched=tuple(stitched),
+        energy=energy,
+        similarity=similarity.get("attacked"),
+        similarity_clean=similarity.get("clean"),
+        similarity_untrained=similarity.get("untrained"),
+        inputs=len(rows),
+    )
 
 
 def _parts(model: nn.Sequential, scene: Scene) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from cutlayer.judging.backdoor import effect
 from cutlayer.protocol import task_loss
 from cutlayer.record import Transfer
 from cutlayer.scene import Scene
-from cutlayer.stream import generator
+from cutlayer.stream import derive, drawing, generator
 from cutlayer.trigger import Trigger
 
 _CHUNK = 1000
@@ -35,8 +35,8 @@ def check_transfer(own: Dataset, other: Dataset) -> None:
 def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Scene) -> Transfer:
     """What ``trigger`` does to the ``attacked`` and the ``clean`` one of ``models`` after the transfer.
 
-    Frozen layers are in evaluation mode, so that their outputs are computed once. The last layer goes on from the
-    weights it has, by the deployment's optimizer at its first learning rate, for ``transfer_epochs`` epochs.
+    The last layer goes on from the weights it has, by the deployment's optimizer at its first learning rate, for
+    ``transfer_epochs`` epochs.
     """
     other, experiment = scene.transfer, scene.experiment
     assert other is not None
@@ -49,6 +49,7 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
             experiment.transfer_epochs,
             experiment.batch_size,
             experiment.seed,
+            experiment.transfer_mode == "training",
         )
         found[name] = effect(trigger, partial(_answers, fitted, other.test), other.test.labels)
     return Transfer(
@@ -67,27 +68,43 @@ def fit_last(
     epochs: int,
     batch_size: int,
     seed: int,
+    training: bool = False,
 ) -> nn.Sequential:
-    """A copy of ``model`` whose last layer with weights is trained on ``data``; it must give the network's outputs."""
-    fitted = copy.deepcopy(model).eval()
+    """A copy of ``model`` whose last layer with weights is trained on ``data``; it must give the network's outputs.
+
+    The others keep their weights; where they are in ``training`` mode, dropout draws and BatchNorm's statistics move.
+    """
+    fitted = copy.deepcopy(model).eval().requires_grad_(False)
     last = [module for module in fitted.modules() if any(True for _ in module.parameters(recurse=False))][-1]
-    seen: list[Tensor] = []
-    hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    with torch.no_grad():
-        for rows in torch.split(torch.arange(len(data)), _CHUNK):
-            outputs = fitted(data.take(rows))
-    hook.remove()
-    features = torch.cat(seen)
-    if not torch.equal(last(seen[-1]), outputs):
-        raise ExperimentError("transfer: the network's last layer with weights does not give its outputs")
+    features = _features(fitted, last, data)
+    last.requires_grad_(True)
+    fitted.train(training)
     steps = optimizer(last.parameters())
     for epoch in range(epochs):
         order = torch.randperm(len(data), generator=generator(seed, "transfer", epoch))
-        for rows in torch.split(order, batch_sizes(len(data), batch_size)):
+        for number, rows in enumerate(torch.split(order, batch_sizes(len(data), batch_size))):
             steps.zero_grad()
-            task_loss(last(features[rows]), data.labels[rows]).backward()  # type: ignore[no-untyped-call]
+            if training:
+                with drawing(derive(seed, "transfer", epoch, number)):
+                    outputs = fitted(data.take(rows))
+            else:
+                outputs = last(features[rows])
+            task_loss(outputs, data.labels[rows]).backward()  # type: ignore[no-untyped-call]
             steps.step()
-    return fitted
+    return fitted.eval()
+
+
+@torch.no_grad()
+def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
+    """What the last layer is given in evaluation mode, for all of ``data``."""
+    seen: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    for rows in torch.split(torch.arange(len(data)), _CHUNK):
+        outputs = model(data.take(rows))
+    hook.remove()
+    if not torch.equal(last(seen[-1]), outputs):
+        raise ExperimentError("transfer: the network's last layer with weights does not give its outputs")
+    return torch.cat(seen)
 
 
 @torch.no_grad()

@@ -95,6 +95,8 @@ def test_the_adversarys_own_client_is_put_in_its_place() -> None:
     found = lives(network(False, True), network(False, False), gain=torch.tensor(-1.0))
     assert success(found, "adversary", "attacked") == 0
     assert found.similarity == pytest.approx(-1)
+    assert found.similarity_clean == pytest.approx(-1)
+    assert -1 < (found.similarity_untrained or 0) < -0.9  # it never hears the trigger
     plain = lives(network(False, True), network(False, False))
     assert plain.similarity is None
     assert all(row.client != "adversary" for row in plain.stitched)
@@ -118,6 +120,25 @@ def test_only_the_last_layer_moves_in_a_transfer() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     right = (fitted(data.take(torch.arange(44))).argmax(1) == data.labels).float().mean()
     assert right > 0.9
+
+
+def test_in_training_mode_statistics_follow_the_new_data_and_weights_stay() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4))
+    )
+    data = made_dataset().train
+    fitted, again, other = (
+        fit_last(model, data, lambda weights: torch.optim.Adam(weights, 0.05), 2, 8, seed, training=True)
+        for seed in (1, 1, 2)
+    )
+    before, now = model.state_dict(), fitted.state_dict()
+    moved = {name for name, tensor in now.items() if not torch.equal(tensor, before[name])}
+    statistics = {"2.running_mean", "2.running_var", "2.num_batches_tracked"}
+    assert moved == {"5.weight", "5.bias", *statistics}
+    assert not fitted.training
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in now.items())
+    assert not torch.equal(now["5.weight"], other.state_dict()["5.weight"])
 
 
 def poisoned_scene(**values: Any) -> Scene:
