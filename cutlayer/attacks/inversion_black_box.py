@@ -57,7 +57,7 @@ class InversionBlackBox(Attack):
         "paper": {},
         # So few steps at the published rate leave the decoder unfinished.
         "quick": {"queries": 5000, "epochs": 20, "halve_every": 4, "learning_rate": 0.01, "least_steps": 1000},
-        "rehearsal": {"queries": 200, "epochs": 1},
+        "rehearsal": {"queries": 200, "epochs": 1, "least_steps": 0},
     }
 
     source: Literal["auxiliary", "noise"] = "auxiliary"

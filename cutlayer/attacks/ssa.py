@@ -31,7 +31,7 @@ class SSA(ProxyAttack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **ProxyAttack.presets,
         "quick": {"epochs": 6, "spectra": 5},
-        "rehearsal": {"epochs": 1, "iterations": 2, "spectra": 3},
+        "rehearsal": {"epochs": 1, "least_steps": 0, "iterations": 2, "spectra": 3},
     }
 
     iterations: int = 10

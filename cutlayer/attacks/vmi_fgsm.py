@@ -32,7 +32,7 @@ class VMIFGSM(ProxyAttack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **ProxyAttack.presets,
         "quick": {"epochs": 6, "neighbors": 5},
-        "rehearsal": {"epochs": 1, "iterations": 2, "neighbors": 3},
+        "rehearsal": {"epochs": 1, "least_steps": 0, "iterations": 2, "neighbors": 3},
     }
 
     iterations: int = 10

@@ -42,7 +42,7 @@ class ProxyAttack(Attack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": {"epochs": 6},
-        "rehearsal": {"epochs": 1},
+        "rehearsal": {"epochs": 1, "least_steps": 0},
     }
 
     epochs: int = 60

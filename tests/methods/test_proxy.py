@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from cutlayer.attack import Attack
 from cutlayer.attacks.fgsm import FGSM
+from cutlayer.attacks.inversion_black_box import InversionBlackBox
+from cutlayer.attacks.pgd import PGD
+from cutlayer.attacks.ssa import SSA
 from cutlayer.attacks.vmi_fgsm import VMIFGSM
 from cutlayer.budget import Budget
 from cutlayer.threat import Architecture, Knows, View
@@ -34,6 +38,12 @@ def test_steps_are_counted() -> None:
     assert FGSM(epochs=3, batch_size=10).work(600, 25) == 3 * 3 + 3
     assert FGSM(epochs=3, batch_size=10, least_steps=20).work(600, 25) == 9 * 3 + 3
     assert VMIFGSM(epochs=3, batch_size=10, iterations=4, neighbors=5).work(600, 25) == 3 * 3 + 3 * 4 * 6
+
+
+@pytest.mark.parametrize("kind", [FGSM, PGD, SSA, VMIFGSM, InversionBlackBox])
+def test_a_rehearsal_takes_no_least_number_of_steps(kind: type[Attack]) -> None:
+    rehearsed = kind(**{"least_steps": 1000, **kind.presets["rehearsal"]})
+    assert rehearsed.work(1, 25) < 20
 
 
 def test_a_proxy_has_the_deployment_s_form_and_none_of_its_statistics() -> None:

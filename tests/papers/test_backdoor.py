@@ -9,12 +9,13 @@ import pytest
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.papers.backdoor import PAPER
-from cutlayer.papers.backdoor.appendix import TABLE_3
+from cutlayer.papers.backdoor.appendix import FIGURE_9, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_7, FIGURES
+from cutlayer.papers.backdoor.printed import apart
 from cutlayer.papers.backdoor.setup import deployment, noise_range
 from cutlayer.record import AttackRun, Record, Score, Transfer, write_atomically
 from cutlayer.record import Cell as Place
-from cutlayer.reproduction.block import Table, Text
+from cutlayer.reproduction.block import Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment, find
 from cutlayer.reproduction.paper import Exhibit
@@ -62,7 +63,25 @@ def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> Non
     assert not FIGURES["fashion_mnist"].blocks(find([tmp_path]))
     baseline = FIGURE_7.blocks(find([tmp_path]))[0]
     assert isinstance(baseline, Table)
-    assert baseline.rows == [["mnist", "lenet", "12", "99.0 %", "99.0 % to 99.0 %", "98.7 % to 99.2 %"]]
+    assert baseline.rows == [["mnist", "lenet", "12", "3", "99.0 %", "99.0 % to 99.0 %", "98.7 % to 99.2 %"]]
+
+
+def test_accuracies_without_an_attack_count_each_deployment_once_and_no_other_data(tmp_path: Path) -> None:
+    for alpha in (0.5, 0.04):
+        wanted = {"model": "stripnet", "cut": "1", "surrogate_client.alpha": alpha}
+        leave(tmp_path / f"{alpha}", cell_of(FIGURES["fashion_mnist"], "quick", **wanted), 1, 0.4)
+    leave(tmp_path / "classes", cell_of(FIGURE_9, "quick", classes=5), 2, 0.4)
+    (table,) = FIGURE_7.blocks(find([tmp_path]))
+    assert isinstance(table, Table)
+    assert [row[:4] for row in table.rows] == [["fashion_mnist", "stripnet", "6", "1"]]
+    figure, variants = FIGURE_9.blocks(find([tmp_path]))[:2]
+    assert isinstance(figure, Figure)
+    assert isinstance(variants, Table)
+    assert [row[0] for row in variants.rows] == ["Fashion-MNIST, first 5 classes"]
+
+
+def test_what_one_printed_run_says() -> None:
+    assert apart("mnist") == pytest.approx(0.954 - 0.522)
 
 
 def test_lenets_first_two_cuts_are_one_attack(tmp_path: Path) -> None:

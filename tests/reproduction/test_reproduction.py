@@ -112,7 +112,7 @@ def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_p
     assert isinstance(figure, Figure)
     assert isinstance(table, Table)
     clone = ["90.0 % (90.0 %, 90.0 %)", "10.0 %"]
-    assert table.rows == [["1", "as published", "50", "2", "2.00", "0.400 (0.300, 0.500)", "0.058", *"----", *clone]]
+    assert table.rows == [["1", "published order", "50", "2", "2.00", "0.400 (0.300, 0.500)", "0.058", *"----", *clone]]
     assert [(row["setting"], row["MSE"]) for row in table_of(tmp_path)] == [("order=joint", "0.050")]
     best = nearest(found.groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert best is not None

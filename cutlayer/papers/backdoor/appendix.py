@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS
+from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS, add_point, drawn
 from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, HOW, deployment, noise_range, server_cell
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, comparison
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
-from cutlayer.reproduction.statistic import interval
+from cutlayer.reproduction.statistic import Interval, interval
 
 _VARIANTS: dict[str, dict[str, Any]] = {
     "EMNIST, letters A to J": {"dataset": "emnist_letters", "emnist_letters.letters": "a-j"},
@@ -41,16 +41,21 @@ def _figure_9_cells(scale: Scale) -> list[Cell]:
 
 
 def _figure_9(found: Found) -> list[Block]:
-    lines = []
+    lines, panels = [], dict[str, dict[str, list[tuple[float, Interval]]]]()
     for name, variant in _VARIANTS.items():
         for alpha in ALPHAS:
             for count in CLIENTS:
                 wanted = {**variant, "clients": count, "surrogate_client.alpha": alpha}
-                lines += [
-                    Line((name, f"{alpha:g}", str(count)), group, (None, None))
-                    for group in found.groups(FIGURE_9.cells, wanted)
-                ]
-    return list(comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines)) if lines else []
+                for group in found.groups(FIGURE_9.cells, wanted):
+                    lines.append(Line((name, f"{alpha:g}", str(count)), group, (None, None)))
+                    add_point(panels.setdefault(f"{name}, alpha {alpha:g}", {}), count, group)
+    if not lines:
+        return []
+    caption = "Attack success, clean accuracy and accuracy without the attack by number of clients, StripNet at cut 1."
+    return [
+        drawn("figure-9", caption, panels),
+        *comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines),
+    ]
 
 
 FIGURE_9 = Exhibit(

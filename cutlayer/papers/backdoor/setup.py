@@ -51,6 +51,7 @@ def deployment(dataset: str, model: str, clients: int, cut: int, scale: Scale) -
         "input_mean": mean,
         "input_std": std,
         "train_rows": None,
+        "classes": None,
     }
     if scale == "smoke":
         values |= {"train_rows": 600, "test_rows": 100, "validation_rows": 50}
