@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
+
+from cutlayer.mistake import nearest
 
 
 class LinkError(ValueError):
@@ -49,9 +50,9 @@ def parse(text: str) -> Link:
         return NAMED[text]
     *speeds, latency = text.split("/")
     if not speeds:
-        near = difflib.get_close_matches(text, NAMED, n=1)
-        meant = f", did you mean {near[0]!r}?" if near else ""
-        raise LinkError(f"no link has this name{meant}; one of {', '.join(NAMED)}, or one such as {_FORM}")
+        raise LinkError(
+            f"no link has this name{nearest(text, NAMED)}; one of {', '.join(NAMED)}, or one such as {_FORM}"
+        )
     if len(speeds) > 2:
         raise LinkError(f"{len(speeds) + 1} parts are too many; a link reads {_FORM}")
     bits = [_quantity(speed, _BITS, "a bandwidth") for speed in speeds]

@@ -11,9 +11,9 @@ from pydantic_core import ErrorDetails
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """``, did you mean 'x'?`` where a known name is close to ``name``, else nothing."""
+    """`` (did you mean 'x'?)`` where a known name is close to ``name``, else nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:

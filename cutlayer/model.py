@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from cutlayer.mistake import nearest
 
 
 class CutError(ValueError):
@@ -28,9 +29,7 @@ def cut_index(model: nn.Sequential, cut: int | str) -> int:
     try:
         index = names.index(text) if text in names else int(text)
     except ValueError:
-        near = difflib.get_close_matches(text, names, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else ""
-        raise CutError(f"no block {text!r} to cut after{hint}; blocks: {', '.join(names)}") from None
+        raise CutError(f"no block {text!r} to cut after{nearest(text, names)}; blocks: {', '.join(names)}") from None
     # The last block cannot be cut after: nothing would follow.
     if not -len(names) <= index < len(names) - 1 or index == -1:
         raise CutError(
@@ -76,8 +75,7 @@ def sequence(module: nn.Module, order: Sequence[str | tuple[str, nn.Module]], ex
     submodules = dict(module.named_modules())
     for entry in order:
         if isinstance(entry, str) and entry not in submodules:
-            near = difflib.get_close_matches(entry, submodules, n=1)
-            raise CutError(f"no submodule {entry!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise CutError(f"no submodule {entry!r}{nearest(entry, submodules)}")
         name, block = (entry, submodules[entry]) if isinstance(entry, str) else entry
         named[name.replace(".", "_")] = block
     chain = nn.Sequential(named)

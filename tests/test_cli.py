@@ -136,7 +136,7 @@ def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("audit", "sede=3"), "unknown key 'sede', did you mean 'seed'?"),
+        (("audit", "sede=3"), "unknown key 'sede' (did you mean 'seed'?)"),
         (("audit", "steps=qick"), "did you mean 'quick'?"),
         (("audit", "none.toml"), "none.toml: there is no such file"),
         (("audit", "a.toml", "b.toml"), "'b.toml' is neither key=value nor the one experiment file (FILE.toml)"),
@@ -147,7 +147,7 @@ def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
         (("audit", "attack=unsplit", "unsplit.rounds=0"), "rounds = 0: it takes at least 1"),
         (("audit", "plugins=nowhere"), "plugins = 'nowhere' is not a folder"),
         (("audit", "weights=none", MODEL), "weights = 'none': there is no such file"),
-        (("explain", "unsplitt"), "no attack or defense 'unsplitt', did you mean 'unsplit'?"),
+        (("explain", "unsplitt"), "no attack or defense 'unsplitt' (did you mean 'unsplit'?)"),
         (("list", "--plugins", "nowhere"), "plugins = 'nowhere' is not a folder"),
         (("report", "nowhere"), "nowhere is not a run folder: it has no cells/"),
         (("export", "seed=1"), "Missing option '--to'."),

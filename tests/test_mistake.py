@@ -31,10 +31,10 @@ class Oven(BaseModel):
         ({}, "heat is missing: in degrees"),
         ({"heat": "hot"}, "heat = 'hot': must be a valid number, unable to parse string as a number (in degrees)"),
         ({"heat": 301}, "heat = 301: burns down the house"),
-        ({"heat": 1, "mode": "gril"}, "mode = 'gril': must be 'grill' or 'bake', did you mean 'grill'?"),
+        ({"heat": 1, "mode": "gril"}, "mode = 'gril': must be 'grill' or 'bake' (did you mean 'grill'?)"),
         ({"heat": 1, "trays": 3}, "trays = 3: must be a list, in brackets (where they are, in cm)"),
         ({"heat": 1, "trays": [1, None]}, "trays = None: must be a valid number (where they are, in cm)"),
-        ({"heat": 1, "trais": 3}, "unknown key 'trais', did you mean 'trays'?; keys: heat, mode, trays"),
+        ({"heat": 1, "trais": 3}, "unknown key 'trais' (did you mean 'trays'?); keys: heat, mode, trays"),
     ],
 )
 def test_the_value_the_reason_and_the_choices(values: dict[str, Any], says: str) -> None:

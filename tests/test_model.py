@@ -42,7 +42,7 @@ def test_a_cut_that_leaves_a_party_nothing_is_refused(cut):
 
 
 def test_an_unknown_block_is_refused_with_the_nearest_name():
-    with pytest.raises(CutError, match=r"no block 'boddy' to cut after, did you mean 'body'.*conv, norm, relu"):
+    with pytest.raises(CutError, match=r"no block 'boddy' to cut after \(did you mean 'body'.*conv, norm, relu"):
         cut_index(network(), "boddy")
     with pytest.raises(CutError, match=r"no block '1\.5' to cut after; blocks"):
         cut_index(network(), "1.5")
@@ -127,7 +127,7 @@ def test_adapting_leaves_the_module_as_it_was(training):
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        (("features", "dorp", "head"), "no submodule 'dorp', did you mean 'drop'"),
+        (("features", "dorp", "head"), r"no submodule 'dorp' \(did you mean 'drop'"),
         (("features", "drop", "head"), "do not fit one after another"),
         (("features.0", ("flatten", nn.Flatten()), "head"), "do not compute what the module computes"),
         (("features", ("flatten", nn.Flatten())), "do not compute what the module computes"),

@@ -90,7 +90,7 @@ def test_a_block_that_stands_twice_is_cut_as_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("def built(): pass\n", r"no function 'build', did you mean 'built'\?"),
+        ("def built(): pass\n", r"no function 'build' \(did you mean 'built'\?\)"),
         ("build = 3\n", "no function 'build'"),
         ("def build(): return nn.Linear(64, 4)\n", "is Linear, not a Sequential of at least two blocks"),
         (f"{MAKES}(nn.Linear(64, 4))\n", "not a Sequential of at least two blocks"),

@@ -70,9 +70,9 @@ def test_a_plugin_is_imported_once(plugins):
 
 
 def test_an_unknown_plugin_is_refused_with_the_nearest_name(plugins):
-    with pytest.raises(PluginError, match=r"unknown protocol 'vanila', did you mean 'vanilla'\?; one of .*u_shaped"):
+    with pytest.raises(PluginError, match=r"unknown protocol 'vanila' \(did you mean 'vanilla'\?\); one of .*u_shaped"):
         registry.module("protocols", "vanila")
-    with pytest.raises(PluginError, match=r"unknown defense 'mufle', did you mean 'muffle'\?"):
+    with pytest.raises(PluginError, match=r"unknown defense 'mufle' \(did you mean 'muffle'\?\)"):
         registry.module("defenses", "mufle", plugins)
     with pytest.raises(PluginError, match=r"unknown model 'xyzzy'; one of"):
         registry.module("models", "xyzzy")
@@ -162,7 +162,7 @@ def test_values_get_the_annotated_types():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"rat": 1}, r"unknown option here\.rat, did you mean 'rate'\?; one of rate, steps, mode"),
+        ({"rat": 1}, r"unknown option here\.rat \(did you mean 'rate'\?\); one of rate, steps, mode"),
         ({"seed": 1}, r"unknown option here\.seed"),
         ({"made": 1}, r"unknown option here\.made"),
         ({"_hidden": 1}, r"unknown option here\._hidden"),

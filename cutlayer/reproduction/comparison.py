@@ -38,10 +38,17 @@ class Number:
             return DASH
         return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
 
+    def signed(self, difference: float | None) -> str:
+        """A difference of two values, of shares in percentage points."""
+        if difference is None:
+            return DASH
+        return f"{100 * difference:+.1f} pp" if self.percent else f"{difference:+.3f}"
+
     def spelled(self, found: Interval | None) -> str:
         """Over several seeds as in the table."""
-        # An interval wider than all shares there are says less than the values do.
-        return spelled(found, self.spell, 1.0 if self.percent else math.inf)
+        # A wide interval, which may reach beyond what the number can be, says less than the values do.
+        widest = 0.5 if self.percent else 2 * abs(found.mean) if found else math.inf
+        return spelled(found, self.spell, widest)
 
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
         """Ours and the blind guess's, over the records; without the seeds where it decides nothing, though elsewhere
@@ -89,16 +96,18 @@ def comparison(
     shown = [any(line.printed[column] is not None for line in lines) for column in range(len(numbers))]
     columns = [*heads, "setting", "seeds"]
     for number, beside in zip(numbers, shown, strict=True):
-        columns += [number.head, number.beside, *(["printed", "difference"] if beside else [])]
+        behind_it = [f"{number.head} printed", "difference"] if beside else []
+        columns += [number.head, *behind_it, number.beside]
     rows, said = [], _Said(heads)
     for line in lines:
         row = [*line.place, line.group.told, str(len(line.group.runs))]
         for number, printed, beside in zip(numbers, line.printed, shown, strict=True):
             ours, blind = number.measured(line.group.records)
-            row += [number.spelled(ours), number.spell(blind.mean if blind else None)]
+            row.append(number.spelled(ours))
             if beside:
                 difference = None if ours is None or printed is None else ours.mean - printed
-                row += [number.spell(printed), _signed(difference, number)]
+                row += [number.spell(printed), number.signed(difference)]
+            row.append(number.spell(blind.mean if blind else None))
             said.look(line, number, ours, blind, printed)
         rows.append([*row, *line.behind])
     return [Table([*columns, *behind], rows), *said.texts()]
@@ -110,11 +119,7 @@ def spelled(found: Interval | None, spell: Callable[[float | None], str], widest
         return DASH
     if found.half is not None and 2 * found.half <= widest:
         return f"{spell(found.mean)} ± {spell(found.half)}"
-    return spell(found.mean) + (f" ({', '.join(map(spell, found.values))})" if len(found.values) > 1 else "")
-
-
-def _signed(value: float | None, number: Number) -> str:
-    return DASH if value is None else ("+" if value >= 0 else "-") + number.spell(abs(value))
+    return spell(found.mean) + (f" (seeds: {'; '.join(map(spell, found.values))})" if len(found.values) > 1 else "")
 
 
 class _Said:

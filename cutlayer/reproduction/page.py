@@ -24,7 +24,8 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 
 
 SEEDS = """Values are means over the seeds with their 95 % interval (Student's t). Where there are fewer than three
-seeds, or the interval of a share is wider than 100 %, the seeds' values stand in brackets instead."""
+seeds, or the interval is wider than 50 percentage points (pp) of a share, or than twice another number, the values of
+all seeds stand in brackets instead."""
 
 
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:

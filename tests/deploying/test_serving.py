@@ -257,7 +257,7 @@ def test_a_codec_of_one_side_alone_is_refused(tmp_path):
         Deployment(plan_of(), tmp_path, settings={"defense": "gaussian_noise"}).place("server")
     with pytest.raises(ExperimentError, match=r"no wire codec, .*; one of half_precision, int8_quantization"):
         plan_of(codec="gaussian_noise")
-    with pytest.raises(ExperimentError, match=r"none of that name, did you mean 'half_precision'\?; one of"):
+    with pytest.raises(ExperimentError, match=r"none of that name \(did you mean 'half_precision'\?\); one of"):
         plan_of(codec="half_precison")
     one, other = plan_of(), plan_of(codec="half_precision")
     assert "codec is" in differences(one.agreed(), other.agreed(), "c0")

@@ -54,8 +54,8 @@ def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> Non
     (row,) = table.rows
     assert row[:5] == ["mnist", "lenet", "0.09", "3", "1"]
     assert "epochs=12" in row[5]
-    assert row[6:11] == ["3", "42.0 % ± 2.5 %", "1.0 %", "0.8 %", "+41.2 %"]
-    assert row[11:] == ["98.0 % ± 0.0 %", "99.0 %", "98.8 %", "-0.8 %"]
+    assert row[6:11] == ["3", "42.0 % ± 2.5 %", "0.8 %", "+41.2 pp", "1.0 %"]
+    assert row[11:] == ["98.0 % ± 0.0 %", "98.8 %", "-0.8 pp", "99.0 %"]
     said = [block.text for block in blocks if isinstance(block, Text)]
     assert any(text.startswith("ASR") and "ours is better for the attacker than printed" in text for text in said)
     # The accuracy without the attack is no guess that an accuracy could fail to beat.

@@ -92,10 +92,10 @@ def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -
     write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
     text = (tmp_path / "page.md").read_text()
     first = text.partition("## Table 2")[0]
-    assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 2.0 % | 34.8 % | -4.8 % | 5.0 % |" in first
-    assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | 2.0 % | - | - | 5.0 % |" in first
+    assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 34.8 % | -4.8 pp | 2.0 % | 5.0 % |" in first
+    assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | - | - | 2.0 % | 5.0 % |" in first
     assert "Not run: svhn, cifar10, cifar100." in first
-    assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | 78.0 % | +2.0% |" in text
+    assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | 78.0 % | +2.0 pp |" in text
     assert "| 1 | tiny_imagenet | as published | 1 | 0.200 |" in text
 
 

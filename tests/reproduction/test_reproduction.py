@@ -68,15 +68,15 @@ def test_seeds_are_taken_together_and_settings_apart(tmp_path: Path) -> None:
     leave(tmp_path, 1, 0.3, depth=2)
     leave(tmp_path, 9, 0.9, epochs=3)  # of another victim: no cell of the table
     rows = table_of(tmp_path)
-    told = [(row["depth"], row["setting"], row["seeds"], row["MSE"], row["printed"]) for row in rows]
+    told = [(row["depth"], row["setting"], row["seeds"], row["MSE"], row["MSE printed"]) for row in rows]
     assert told == [
-        ("1", "as published", "2", "0.060 (0.050, 0.070)", "0.054"),
+        ("1", "as published", "2", "0.060 (seeds: 0.050; 0.070)", "0.054"),
         ("2", "as published", "1", "0.300", "0.056"),
         ("1", "rounds=50, order=joint, 0.05 of the steps", "1", "0.200", "0.054"),
     ]
     assert [row["difference"] for row in rows] == ["+0.006", "+0.244", "+0.146"]
     assert rows[0]["blind"] == "0.058"
-    assert rows[0]["accuracy with the clone"] == "90.0 % (90.0 %, 90.0 %)"
+    assert rows[0]["accuracy with the clone"] == "90.0 % (seeds: 90.0 %; 90.0 %)"
     assert rows[0]["seconds an image"] == "2"
 
 
@@ -111,8 +111,10 @@ def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_p
     figure, table = SPEED.blocks(found)
     assert isinstance(figure, Figure)
     assert isinstance(table, Table)
-    clone = ["90.0 % (90.0 %, 90.0 %)", "10.0 %"]
-    assert table.rows == [["1", "published order", "50", "2", "2.00", "0.400 (0.300, 0.500)", "0.058", *"----", *clone]]
+    clone = ["90.0 % (seeds: 90.0 %; 90.0 %)", "10.0 %"]
+    assert table.rows == [
+        ["1", "published order", "50", "2", "2.00", "0.400 (seeds: 0.300; 0.500)", "0.058", *"----", *clone]
+    ]
     assert [(row["setting"], row["MSE"]) for row in table_of(tmp_path)] == [("order=joint", "0.050")]
     best = nearest(found.groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert best is not None
@@ -173,7 +175,7 @@ def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Pa
     (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
     table, *texts = comparison(("depth",), (MSE,), [Line(("1",), group, (None,))])
     assert isinstance(table, Table)
-    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (0.200, 0.400)"
+    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (seeds: 0.200; 0.400)"
     assert [t.text for t in texts if isinstance(t, Text)] == [
         "MSE: 1 seed, where nothing can be decided, left out, at depth 1."
     ]
@@ -258,9 +260,9 @@ def test_overrides_choose_cells_or_change_how_they_run() -> None:
 
 
 def test_a_wrong_name_is_one_line_that_helps() -> None:
-    with pytest.raises(ExperimentError, match=r"there is no table 22, did you mean 'table 2'\?; one of table 1, "):
+    with pytest.raises(ExperimentError, match=r"there is no table 22 \(did you mean 'table 2'\?\); one of table 1, "):
         chosen(PAPER, ["table 22"])
-    with pytest.raises(ExperimentError, match=r"unknown paper 'unslpit', did you mean 'unsplit'\?; one of "):
+    with pytest.raises(ExperimentError, match=r"unknown paper 'unslpit' \(did you mean 'unsplit'\?\); one of "):
         paper("unslpit")
 
 

@@ -29,10 +29,15 @@ def test_quartiles_are_of_the_values() -> None:
     assert (found.mean, found.low, found.high, found.count) == (2.0, 1.0, 3.0, 5)
 
 
-def test_an_interval_wider_than_all_shares_gives_way_to_the_values() -> None:
+def test_a_wide_interval_gives_way_to_the_values() -> None:
     share = Number("accuracy", "accuracy", percent=True)
     assert share.spelled(interval([0.97, 0.98, 0.96])) == "97.0 % ± 2.5 %"
-    assert share.spelled(interval([0.98, 0.2, 0.3])) == "49.3 % (20.0 %, 30.0 %, 98.0 %)"
-    assert Number("PSNR", "psnr").spelled(interval([10.0, 30.0, 20.0])) == "20.000 ± 24.841"
+    assert share.spelled(interval([0.98, 0.2, 0.3])) == "49.3 % (seeds: 20.0 %; 30.0 %; 98.0 %)"
+    # It would reach below 0.
+    assert share.spelled(interval([0.35, 0.21, 0.03])) == "19.7 % (seeds: 3.0 %; 21.0 %; 35.0 %)"
+    assert Number("SSIM", "ssim").spelled(interval([0.1, 0.9, 0.95])) == "0.650 (seeds: 0.100; 0.900; 0.950)"
+    assert share.signed(-0.2994) == "-29.9 pp"
+    assert Number("SSIM", "ssim").signed(0.05) == "+0.050"
+    assert Number("PSNR", "psnr").spelled(interval([15.0, 25.0, 20.0])) == "20.000 ± 12.421"
     assert share.spelled(interval([0.5])) == "50.0 %"
     assert share.spelled(None) == "-"

@@ -65,7 +65,7 @@ def test_a_row_counts_the_seeds_that_are_better_than_blind_where_anything_can_be
     assert rows(tmp_path, one)[2].endswith("| ASR ↑ | not run | - | - | 99.6 % | - |")
     leave(tmp_path, one, [(0.5, 0.1, True), (0.7, 0.1, True), (0.1, 0.2, True), (0.9, 0.1, False)])
     row = rows(tmp_path, one)[2]
-    assert "| ASR ↑ | 43.3 % (10.0 %, 50.0 %, 70.0 %) | 13.3 % | 2 of 3 | 99.6 % |" in row
+    assert "| ASR ↑ | 43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) | 13.3 % | 2 of 3 | 99.6 % |" in row
 
 
 def test_lower_is_better_where_the_number_says_so() -> None:

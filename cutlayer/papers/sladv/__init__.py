@@ -34,8 +34,9 @@ all of its attacks are judged on the first 2,000 test images. Values printed bes
 At alpha = 0 the shadow watches the whole training, so that each column has a victim of its own, all equal to the last
 bit.
 
-L_sim compares images that have nothing to do with one another. Over such pairs the best shadow is a constant, and that
-is where the training takes it, and with alpha the clients' layers: read *theory* before the tables.""",
+The similarity loss L_sim compares unrelated images, so that it is least for a shadow with constant output. How far the
+training goes there, and takes the clients' layers along for alpha > 0, is measured under *theory*. Clients take turns
+of one step, their optimizers' state is handed on with the weights (momentum .9), and images are not augmented.""",
     exhibits=(*_exhibits(WHOLE), READINGS, *_exhibits(NARROW)),
     headlines=HEADLINES,
 )

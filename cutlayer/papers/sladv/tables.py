@@ -9,7 +9,6 @@ from cutlayer.papers.sladv.rows import ALPHAS, DROP, SEEN, Cells, Rows, columns,
 from cutlayer.papers.sladv.setup import ALL_COLUMNS, BLOCKS, FAR, LAST, MULTI, NARROW, WHOLE, sladv
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import DASH
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
@@ -74,8 +73,8 @@ def table_3(model: str) -> Exhibit:
         "table 3",
         "Alpha, the weight of the similarity",
         """At alpha = 0 the server tampers with nothing: what drops then is due to its own part of the network alone.
-What of a drop random signs alone reach is due to the first stage, which has then opened the deployment to any noise;
-the rest is due to the second.""",
+The part of a drop that random signs alone also cause comes from the first stage, which has then opened the deployment
+to any noise; the rest comes from the second.""",
         model,
         alpha_cells,
         _alphas,
@@ -92,7 +91,7 @@ def _cost(model: str, cells: Cells, found: Found) -> list[Block]:
                 ours = interval(record.utility for record in group.records)
                 told = [DROP.spelled(ours), DROP.spell(said)]
                 if model == WHOLE:
-                    told.append(DASH if said is None or ours is None else f"{ours.mean - said:+.1%}")
+                    told.append(DROP.signed(None if said is None or ours is None else ours.mean - said))
                 rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *told])
     behind = ["printed", "difference"] if model == WHOLE else ["printed of the whole network"]
     return [Table(["alpha", "own images", "setting", "seeds", "clean accuracy", *behind], rows)] if rows else []
