@@ -236,7 +236,7 @@ def explain(
     """Explain an attack or a defense: threat model, paper and options in plain words."""
     from cutlayer.commands.explain import explanation
 
-    Console().print(explanation(attack, plugins))
+    Console().print(explanation(attack, plugins), crop=False)
 
 
 @app.command()

@@ -110,17 +110,17 @@ class Experiment(BaseModel):
         "evaluation",
         description="of layers frozen then; in training, dropout draws and BatchNorm's statistics follow the new data",
     )
-    optimizer: Literal["adam", "sgd"] = Field("adam")
-    learning_rate: float = Field(1e-3, gt=0)
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="of every party")
+    learning_rate: float = Field(1e-3, gt=0, description="of every party, in the beginning")
     amsgrad: bool = Field(True, description="adam only")
     epsilon: float = Field(1e-8, gt=0, description="adam only")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="what part of each weight is added to its gradient")
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="epochs after which the learning rate is multiplied by decay"
     )
-    decay: float = Field(0.1, gt=0, le=1)
-    device: Literal["auto", "cpu", "cuda"] = Field("auto")
+    decay: float = Field(0.1, gt=0, le=1, description="what the learning rate is multiplied by at milestones")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where all parties compute; auto: cuda if any")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",

@@ -147,6 +147,7 @@ def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
         (("audit", "attack=unsplit", "unsplit.rounds=0"), "rounds = 0: it takes at least 1"),
         (("audit", "plugins=nowhere"), "plugins = 'nowhere' is not a folder"),
         (("audit", "weights=none", MODEL), "weights = 'none': there is no such file"),
+        (("explain", "vanilla"), "vanilla is a protocol: Inputs and first layers at the client"),
         (("explain", "unsplitt"), "no attack or defense 'unsplitt' (did you mean 'unsplit'?)"),
         (("list", "--plugins", "nowhere"), "plugins = 'nowhere' is not a folder"),
         (("report", "nowhere"), "nowhere is not a run folder: it has no cells/"),
@@ -184,17 +185,14 @@ def test_list_shows_every_plugin_and_key(call: Any, tmp_path: Path) -> None:
         assert key in out
 
 
-def test_explain_says_what_inherited_options_mean(call: Any) -> None:
-    assert "Of the proxy's Adam." in call("explain", "fgsm")[1]
-
-
 def test_explain_says_who_knows_what(call: Any) -> None:
     code, out, _ = call("explain", "unsplit")
     assert code == 0
     for words in ("UnSplit", "WPES 2022", "seat: server", "needs to know: peer_architecture", "rounds", "1000"):
         assert words in out
     assert "only watches" in out
-    assert "sigma" in call("explain", "gaussian_noise")[1]
+    assert "smashed,grad" in call("explain", "gaussian_noise")[1]
+    assert "Of the proxy's Adam." in call("explain", "fgsm")[1]  # which it inherits
 
 
 def test_no_command_is_help_and_version_is_the_version(call: Any) -> None:

@@ -6,6 +6,7 @@ import io
 
 from rich.console import Console, Group
 
+from cutlayer.commands.explain import explanation
 from cutlayer.commands.prose import prose, spelled
 
 DOC = """One sentence
@@ -43,6 +44,14 @@ def test_paragraphs_and_items_fill_the_width() -> None:
         "",
     ]
     assert shown(30)[4:7] == ["• An item that is written in", "  two lines with `code` in it.", "• Another."]
+
+
+def test_a_command_to_copy_is_whole() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    console.print(explanation("inversion_query_free", None), crop=False)
+    assert isinstance(console.file, io.StringIO)
+    whole = "    cutlayer audit attack=inversion_query_free offers=aux_inputs,aux_labels,peer_architecture"
+    assert whole in console.file.getvalue().splitlines()
 
 
 def test_code_has_a_color() -> None:

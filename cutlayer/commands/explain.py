@@ -54,6 +54,11 @@ def explanation(name: str, plugins: Path | None) -> Group:
         if name in registry.names(folder, plugins):
             kind = registry.cls(folder, name, parent, plugins)
             return Group(*_explained(name, kind, plugins), *_options(kind))
+    for folder in registry.FOLDERS:
+        if name in registry.names(folder, plugins):
+            # The others say all there is to say in the line that `cutlayer list` has of them.
+            said = f"{name} is a {folder.removesuffix('s')}: {registry.summary(folder, name, plugins)}"
+            raise ExperimentError(f"{said} Attacks and defenses are explained")
     known = [*registry.names("attacks", plugins), *registry.names("defenses", plugins)]
     raise ExperimentError(f"no attack or defense {name!r}{nearest(name, known)}; one of {', '.join(known)}")
 
@@ -80,10 +85,13 @@ def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | P
             "needs to know": ", ".join(sorted(threat.knows)) or "nothing beyond the wire",
             "conduct": _conduct(threat),
             "runs by default": f"in {kind.setting.protocol}, {kind.setting.when} the training",
-            "to try it": shlex.join(["cutlayer", "audit", *suggested(name, kind, plugins)]),
         }
         for what, said in lines.items():
             yield Text.assemble((f"{what}: ", "bold"), said)
+        # On a line of its own, whole: to be copied.
+        yield Text("to try it:", style="bold")
+        command = shlex.join(["cutlayer", "audit", *suggested(name, kind, plugins)])
+        yield Text(f"    {command}", no_wrap=True, overflow="ignore")
         yield Text()
     yield from prose(inspect.getdoc(kind) or "")
 
@@ -110,7 +118,8 @@ def _options(kind: type) -> Iterator[Table]:
 
 def _default(field: Field[Any]) -> str:
     if field.default is not MISSING:
-        return str(field.default)
+        value = field.default
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return str(field.default_factory()) if field.default_factory is not MISSING else ""
 
 

@@ -14,7 +14,7 @@ from cutlayer.reproduction.block import Block, Figure, Text
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 
-_NONE = Text("No pictures here: they lie in the folders of runs, not beside committed records.")
+_NONE = Text("Pictures lie in the folders of runs, not beside committed records: the page of such a run shows them.")
 
 
 def _shown(found: Found, exhibit: Exhibit, name: str, wanted: dict[str, Any]) -> list[Block]:
