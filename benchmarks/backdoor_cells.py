@@ -6,7 +6,8 @@ core, with the attack at the server's seat. Both train LeNet or StripNet on nois
 (plain, ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it
 than two processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000
 samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was tried, on all
-cores, too; *stacked* are three plain loops with alphas of their own, whose networks are computed as one.
+cores, too; *stacked* are three plain loops with alphas of their own, whose networks are computed as one. With a GPU
+everything runs there, one session at a time.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Knows, Seat, View
 
 SHAPE, CLASSES, BATCH, ALPHA = (1, 28, 28), 10, 128, 0.09
-HOW = Computing(channels_last=True)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+HOW = Computing(DEVICE, "bfloat16" if DEVICE == "cuda" else "", channels_last=True)
 """As `cutlayer reproduce backdoor` has it."""
 STEPS_IN_A_CELL = 90 * -(-25000 // BATCH)
-CORES = os.cpu_count() or 1
+CORES = (os.cpu_count() or 1) if DEVICE == "cpu" else 1
 VARIANTS = ("plain", "channels_last", "bf16", "bf16, channels_last")
 ALPHAS = (0.5, 0.09, 0.04)
 """Of the cells that are stacked."""
@@ -50,7 +52,7 @@ ALPHAS = (0.5, 0.09, 0.04)
 def network(model: str) -> nn.Sequential:
     """With random weights."""
     built: nn.Sequential = importlib.import_module(f"cutlayer.models.{model}").build(SHAPE, CLASSES)
-    return built
+    return built.to(DEVICE)
 
 
 def cut_of(model: str) -> int:
@@ -61,7 +63,7 @@ def cut_of(model: str) -> int:
 
 def samples() -> tuple[Tensor, Tensor]:
     """A batch of noise."""
-    return torch.rand(BATCH, *SHAPE), torch.randint(CLASSES, (BATCH,))
+    return torch.rand(BATCH, *SHAPE, device=DEVICE), torch.randint(CLASSES, (BATCH,), device=DEVICE)
 
 
 def plain(model: str, variant: str = "plain") -> Callable[[], None]:
@@ -76,7 +78,7 @@ def plain(model: str, variant: str = "plain") -> Callable[[], None]:
     def step() -> None:
         for optimizer in optimizers:
             optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in variant):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled="bf16" in variant):
             honest = server(client(inputs.contiguous(memory_format=form)))
             planted = server(surrogate(own.contiguous(memory_format=form)))
         loss = ALPHA * cross_entropy(honest, labels) + (1 - ALPHA) * cross_entropy(planted, wanted)
@@ -95,7 +97,7 @@ def stacked(model: str) -> Callable[[], None]:
     client, server, surrogate = (_side_by_side(modules) for modules in columns)
     optimizers = [torch.optim.Adam(state.values(), 1e-3, weight_decay=1e-4) for _, state in (client, server, surrogate)]
     (inputs, labels), (own, wanted) = samples(), samples()
-    alphas = torch.tensor(ALPHAS)
+    alphas = torch.tensor(ALPHAS, device=DEVICE)
 
     def step() -> None:
         for optimizer in optimizers:
@@ -135,8 +137,8 @@ def ours(model: str) -> Callable[[], None]:
         Knows.OWN_PARTY: lambda: server,
         Knows.LABELS: lambda: None,
         Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda part: split(network(model), [cut])[0], (SHAPE,), CLASSES),
-        Knows.AUX_INPUTS: lambda: own.repeat(8, 1, 1, 1),
-        Knows.AUX_LABELS: lambda: wanted.repeat(8),
+        Knows.AUX_INPUTS: lambda: own.cpu().repeat(8, 1, 1, 1),
+        Knows.AUX_LABELS: lambda: wanted.cpu().repeat(8),
     }
     attack = SurrogateClient(alpha=ALPHA)
     adversary = Adversary(attack, View(attack.threat, grants, (), "vanilla"), Stream(1))
@@ -152,6 +154,8 @@ def seconds(step: Callable[[], None], steps: int) -> float:
     start = time.perf_counter()
     for _ in range(steps):
         step()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
     return (time.perf_counter() - start) / steps
 
 
@@ -194,6 +198,8 @@ def main() -> None:
         for variant in VARIANTS[1:]:
             gains = [seconds(plain(model), steps) / seconds(plain(model, variant), steps) for _ in range(asked.repeats)]
             told(f"the plain loop in {variant}", gains)
+        fast = "bf16, channels_last"
+        told(f"its time against that of {fast}", [o / seconds(plain(model, fast), steps) for _, o in pairs])
         if not list(network(model).buffers()):
             slow = [seconds(plain(model), steps) for _ in range(asked.repeats)]
             told("stacked", [len(ALPHAS) * one / seconds(stacked(model), steps) for one in slow])
