@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cutlayer.experiment import Experiment, ExperimentError
@@ -47,12 +47,20 @@ def experiments(
                     used |= values.keys()
                     experiment = as_experiment({**values, "seed": seed, "name": name})
                     found.setdefault(experiment.fingerprint(), experiment)
-    if not found and any(exhibit.cells(scale) for exhibit in exhibits):
-        raise ExperimentError(f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}")
+    cells = [cell for exhibit in exhibits for cell in exhibit.cells(scale)]
+    if cells and not found:
+        said = f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}"
+        raise ExperimentError(f"{said}; there are {_choices(cells, given)}")
     unused = sorted(key for key in given if found and key not in used)
     if unused:
         raise ExperimentError(f"{', '.join(unused)}: no cell of {', '.join(e.name for e in exhibits)} uses it")
     return list(found.values())
+
+
+def _choices(cells: Sequence[Cell], keys: Iterable[str]) -> str:
+    """The values that the cells have for those of the keys that choose among them."""
+    found = {key: sorted({str(cell.values[key]) for cell in cells if key in cell.values}) for key in keys}
+    return ", ".join(f"{key}={','.join(values)}" for key, values in found.items() if values)
 
 
 def _with(cell: Cell, given: Mapping[str, Any]) -> dict[str, Any] | None:
