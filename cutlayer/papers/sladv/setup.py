@@ -35,6 +35,7 @@ ALL_COLUMNS = (*COLUMNS, FAR)
 STANDIN = "lenet"
 """The network of the scale ``smoke``, on the embedded digits."""
 EIGHT, SIXTEEN = "8/255", "16/255"
+_SAMPLED = {"vmi_fgsm": ("neighbors",), "ssa": ("spectra",)}
 _OFFERS = ["natural_inputs", "aux_inputs"]
 
 
@@ -91,8 +92,9 @@ def sladv(
     named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", "distance": "image", **options}
     values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
     values |= {f"sladv.{name}": value for name, value in named.items()}
+    short = (scale, model) == ("quick", NARROW)
     adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}
-    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, model, 10000)})
+    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, 2000 if short else 10000)})
 
 
 def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WHOLE, **options: Any) -> Cell:
@@ -102,8 +104,9 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
     values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
     white = options.get("network") == "victim"
     if (scale, model) == ("quick", NARROW) and not white:
-        # A tenth of the epochs leaves a proxy that has hardly learned, and its attacks no better than noise.
+        # A tenth of the epochs leaves a proxy that has hardly learned, and few places or spectra a noisy slope.
         values[f"{attack}.least_steps"] = 600
+        values |= {f"{attack}.{name}": 20 for name in _SAMPLED.get(attack, ())}
     if white:
         # No proxy is trained, whatever the scale.
         values[f"{attack}.epochs"] = 60
@@ -112,12 +115,10 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
     if scale == "smoke" and not white:
         short = {f"{attack}.epochs": 1}
     count = 512 if scale == "quick" else 10000
-    return Cell(values, {"offers": offers, **short, **_how(scale, model, count, beside=white or scale != "quick")})
+    return Cell(values, {"offers": offers, **short, **_how(scale, count, beside=white or scale != "quick")})
 
 
-def _how(scale: Scale, model: str, targets: int, beside: bool = True) -> dict[str, Any]:
-    if (scale, model) == ("quick", NARROW):
-        targets = 2000
+def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
     # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
     how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
     how |= {"memory_format": "channels_last"}  # the faster one
