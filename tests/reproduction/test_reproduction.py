@@ -250,7 +250,7 @@ def test_overrides_choose_cells_or_change_how_they_run() -> None:
     whole = experiments("unsplit", [table], "paper", 1, [])
     assert {(e.steps, *e.options.values()) for e in whole} == {("paper",)}
     with pytest.raises(
-        ExperimentError, match="no cell of table 2 has dataset=svhn; there are dataset=cifar10,fashion_mnist,mnist$"
+        ExperimentError, match=r"no cell of table 2 has dataset=svhn; there are dataset=cifar10,fashion_mnist,mnist$"
     ):
         experiments("unsplit", [table], "quick", 1, ["dataset=svhn"])
     with pytest.raises(ExperimentError, match=r"unsplt\.order: no cell of table 2 uses it"):
