@@ -215,7 +215,7 @@ def _bases(found: Found, dataset: str, model: str) -> dict[int, list[float]]:
 FIGURE_7 = Exhibit(
     name="figure 7",
     title="Accuracy without an attack",
-    text="Of the deployments that figures 3 to 6 are compared with, each once, over all clients and seeds; cuts change nothing.",
+    text="Of the deployments that figures 3 to 6 are compared with, each once, over all clients and seeds.",
     cells=lambda scale: (),
     blocks=_baseline_blocks,
 )
