@@ -12,8 +12,9 @@ from cutlayer.papers.backdoor import PAPER
 from cutlayer.papers.backdoor.appendix import FIGURE_9, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_7, FIGURES
 from cutlayer.papers.backdoor.printed import apart
+from cutlayer.papers.backdoor.residence import RESIDENCE
 from cutlayer.papers.backdoor.setup import deployment, noise_range
-from cutlayer.record import AttackRun, Record, Score, Transfer, write_atomically
+from cutlayer.record import AttackRun, Record, Residence, Score, Stitched, Transfer, write_atomically
 from cutlayer.record import Cell as Place
 from cutlayer.reproduction.block import Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
@@ -100,6 +101,20 @@ def test_the_runs_of_one_cut_stand_for_both(tmp_path: Path) -> None:
         leave(tmp_path, cell_of(FIGURES["mnist"], "quick", **wanted, cut=cut), 1, success)
     table = next(block for block in FIGURES["mnist"].blocks(find([tmp_path])) if isinstance(block, Table))
     assert [(row[3], row[7]) for row in table.rows] == [("1", "40.0 %"), ("2", "40.0 %"), ("3", "10.0 %")]
+
+
+def test_where_a_backdoor_lives_is_a_mean_over_the_seeds(tmp_path: Path) -> None:
+    wanted = {"model": "lenet", "clients": 1, "cut": "4", "surrogate_client.alpha": 0.09}
+    for seed, success in ((1, 0.9), (2, 0.7)):
+        stitched = Stitched(client="clean", server="attacked", attack_success=success, accuracy=0.5)
+        lives = Residence(stitched=(stitched,), energy={"attacked": 0.4}, similarity=success)
+        leave(tmp_path, cell_of(FIGURES["mnist"], "quick", **wanted), seed, 0.4, residence=lives)
+    (table,) = RESIDENCE.blocks(find([tmp_path]))
+    assert isinstance(table, Table)
+    (row,) = table.rows
+    assert row[:6] == ["mnist", "lenet", "0.09", "3", "1", "2"]
+    assert row[6:] == ["-", "80.0 % (50.0 %)", "-", "-", "0.40", "-", "-", "0.80", "-"]
+    assert len(row) == len(table.heads)
 
 
 def test_a_transfer_stands_in_table_3(tmp_path: Path) -> None:

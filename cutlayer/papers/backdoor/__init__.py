@@ -5,6 +5,7 @@ from __future__ import annotations
 from cutlayer.papers.backdoor.appendix import FIGURE_9, MALICIOUS_CLIENT, SMALL, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
 from cutlayer.papers.backdoor.headlines import HEADLINES
+from cutlayer.papers.backdoor.residence import RESIDENCE
 from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
@@ -18,6 +19,6 @@ At the scale *quick* 12 epochs (LeNet) or 6 (StripNet) stand for the paper's 90,
 same shares of them. *Printed* are the paper's values, and those of its authors' result files where it draws them. The
 trigger's noise lies in [0, 1] of normalized images, as published; of CIFAR-10's three ranges the green one stands for
 all. Fashion-MNIST of five classes has 30,000 rows, of which 10,000 are kept for validation.""",
-    exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, MALICIOUS_CLIENT),
+    exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, RESIDENCE, MALICIOUS_CLIENT),
     headlines=HEADLINES,
 )

@@ -1,0 +1,70 @@
+"""Section 6 and appendix D: where the backdoor lives, from the records of figures 3 to 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cutlayer.papers.backdoor.figures import FIGURES, SUCCESS
+from cutlayer.papers.backdoor.setup import BLOCKS
+from cutlayer.record import Residence
+from cutlayer.reproduction.block import Block, Table
+from cutlayer.reproduction.comparison import DASH
+from cutlayer.reproduction.found import Found, nearest
+from cutlayer.reproduction.paper import Exhibit
+from cutlayer.reproduction.statistic import interval
+
+_PAIRS = {
+    "attacked client and server": ("attacked", "attacked"),
+    "clean client, attacked server": ("clean", "attacked"),
+    "attacked client, clean server": ("attacked", "clean"),
+    "the surrogate, attacked server": ("adversary", "attacked"),
+}
+_ENERGY = ("attacked", "clean", "untrained")
+
+
+def _blocks(found: Found) -> list[Block]:
+    rows: list[list[str]] = []
+    for dataset, exhibit in FIGURES.items():
+        for cell in (cell for scale in ("paper", "quick") for cell in exhibit.cells(scale)):
+            group = nearest(found.groups(exhibit.cells, cell.values))
+            lives = [record.residence for record in group.records if record.residence] if group else []
+            place = _place(dataset, cell.values)
+            if group and lives and place not in [row[:5] for row in rows]:
+                rows.append([*place, str(len(lives)), *_told(lives)])
+    heads = [*_PAIRS, *(f"energy, {who} client" for who in _ENERGY), "cosine, attacked client", "... clean client"]
+    return [Table(["dataset", "model", "alpha", "cut", "clients", "seeds", *heads], rows)] if rows else []
+
+
+def _place(dataset: str, values: Mapping[str, Any]) -> list[str]:
+    model = str(values["model"])
+    cut = BLOCKS[model].index(int(values["cut"])) + 1
+    return [dataset, model, f"{values['surrogate_client.alpha']:g}", str(cut), str(values["clients"])]
+
+
+def _told(lives: Sequence[Residence]) -> list[str]:
+    told = []
+    for pair in _PAIRS.values():
+        stitched = [s for life in lives for s in life.stitched if (s.client, s.server) == pair]
+        success, accuracy = (interval(getattr(s, name) for s in stitched) for name in ("attack_success", "accuracy"))
+        told.append(f"{SUCCESS.spell(success.mean)} ({SUCCESS.spell(accuracy.mean)})" if success and accuracy else DASH)
+    told += [_ratio([life.energy.get(who) for life in lives]) for who in _ENERGY]
+    return [*told, _ratio([life.similarity for life in lives]), _ratio([life.similarity_clean for life in lives])]
+
+
+def _ratio(values: Sequence[float | None]) -> str:
+    found = interval(values)
+    return f"{found.mean:.2f}" if found else DASH
+
+
+RESIDENCE = Exhibit(
+    name="section 6",
+    title="Where the backdoor lives",
+    text="""ASR, and in brackets the accuracy, of networks put together from parts of the attacked deployment and of
+the same one trained without the attack, on 2,000 test images; parts of two trainings need not fit each other, and where
+the accuracy is near chance, so is all that the ASR says. *Energy* is how far the trigger moves what a client sends,
+relative to what it sends; *cosine* how alike a client's outputs on triggered images are to the surrogate's. Means over
+the seeds.""",
+    cells=lambda scale: (),
+    blocks=_blocks,
+)
