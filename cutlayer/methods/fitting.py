@@ -44,7 +44,8 @@ class Fitting:
 
     def over(self, rows: int, least: int) -> Fitting:
         """As long for ``rows`` samples that they take ``least`` steps: epochs and halving stretched alike."""
-        longer = max(1, math.ceil(least / self.steps(rows)))
+        steps = self.steps(rows)
+        longer = max(1, math.ceil(least / steps)) if steps else 1
         return replace(self, epochs=longer * self.epochs, halve_every=longer * self.halve_every)
 
     def fit(self, network: nn.Module, inputs: Tensor, wanted: Tensor, loss: Loss, view: View, what: str) -> None:

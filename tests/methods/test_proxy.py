@@ -37,6 +37,7 @@ def test_parts_stand_in_the_protocol_s_order(protocol: str, order: list[str]) ->
 def test_steps_are_counted() -> None:
     assert FGSM(epochs=3, batch_size=10).work(600, 25) == 3 * 3 + 3
     assert FGSM(epochs=3, batch_size=10, least_steps=20).work(600, 25) == 9 * 3 + 3
+    assert FGSM(least_steps=20).work(600, 0) == 3
     assert VMIFGSM(epochs=3, batch_size=10, iterations=4, neighbors=5).work(600, 25) == 3 * 3 + 3 * 4 * 6
 
 
