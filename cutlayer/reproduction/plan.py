@@ -47,8 +47,7 @@ def experiments(
                     used |= values.keys()
                     experiment = as_experiment({**values, "seed": seed, "name": name})
                     found.setdefault(experiment.fingerprint(), experiment)
-    cells = [cell for exhibit in exhibits for cell in exhibit.cells(scale)]
-    if cells and not found:
+    if not found and (cells := [cell for exhibit in exhibits for cell in exhibit.cells(scale)]):
         said = f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}"
         raise ExperimentError(f"{said}; there are {_choices(cells, given)}")
     unused = sorted(key for key in given if found and key not in used)
