@@ -59,14 +59,15 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
     """Run what is missing and write the page; where it is, and whether no cell failed or was refused."""
     source = paper(request.paper)
     exhibits = chosen(source, request.exhibits)
-    seeds = request.seeds or SEEDS[request.scale]
-    asked = experiments(request.paper, exhibits, request.scale, seeds, request.overrides)
+    most = request.seeds or SEEDS[request.scale]
+    asked = experiments(request.paper, exhibits, request.scale, most, request.overrides)
+    seeds = ", ".join(str(seed) for seed in sorted({experiment.seed for experiment in asked}))
     # What a user's own plug-in prints must not mix with the path on standard output.
     with contextlib.redirect_stdout(sys.stderr):
         cells, absent, refused = _settled(asked, console)
         run = run_folder(cells) if cells else Path("runs") / request.paper
         page = run / "reproduction.html"
-        told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds 1 to {seeds}"
+        told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds {seeds}"
         console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
         done, problems = 0, [*absent, *refused]
         try:

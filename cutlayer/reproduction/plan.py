@@ -30,24 +30,27 @@ def experiments(
 ) -> list[Experiment]:
     """Every cell of the exhibits with every seed, each once, in the run folder ``name``.
 
-    An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``); any
-    other one changes how all of them are run.
+    An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``), as
+    ``seed=3`` does among the seeds; any other one changes how all of them are run.
     """
     given = dict(override(text) for text in overrides)
-    for key in ("seed", "name"):
-        if key in given:
-            raise ExperimentError(f"{key} = {given[key]!r}: a reproduction sets it; seeds are chosen by --seeds")
+    if "name" in given:
+        raise ExperimentError(f"name = {given['name']!r}: a reproduction sets it")
+    cells = [
+        Cell({**cell.values, "seed": seed}, cell.how)
+        for seed in range(1, seeds + 1)
+        for exhibit in exhibits
+        for cell in exhibit.cells(scale)
+    ]
     found: dict[str, Experiment] = {}
     used: set[str] = set()
-    for seed in range(1, seeds + 1):
-        for exhibit in exhibits:
-            for cell in exhibit.cells(scale):
-                values = _with(cell, given)
-                if values is not None:
-                    used |= values.keys()
-                    experiment = as_experiment({**values, "seed": seed, "name": name})
-                    found.setdefault(experiment.fingerprint(), experiment)
-    if not found and (cells := [cell for exhibit in exhibits for cell in exhibit.cells(scale)]):
+    for cell in cells:
+        values = _with(cell, given)
+        if values is not None:
+            used |= values.keys()
+            experiment = as_experiment({**values, "name": name})
+            found.setdefault(experiment.fingerprint(), experiment)
+    if cells and not found:
         said = f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}"
         raise ExperimentError(f"{said}; there are {_choices(cells, given)}")
     unused = sorted(key for key in given if found and key not in used)

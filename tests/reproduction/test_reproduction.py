@@ -257,8 +257,11 @@ def test_overrides_choose_cells_or_change_how_they_run() -> None:
         experiments("unsplit", [table], "quick", 1, ["unsplt.order=joint"])
     noise = ["defense=gaussian_noise", "gaussian_noise.sigma=0.5", "dataset=mnist"]
     assert {e.options["gaussian_noise"]["sigma"] for e in experiments("unsplit", [table], "quick", 1, noise)} == {0.5}
-    with pytest.raises(ExperimentError, match="seeds are chosen by --seeds"):
-        experiments("unsplit", [table], "quick", 1, ["seed=4"])
+    assert {e.seed for e in experiments("unsplit", [table], "quick", 3, ["seed=2,3", "cut=1"])} == {2, 3}
+    with pytest.raises(ExperimentError, match=r"no cell of table 2 has seed=4; there are seed=1,2$"):
+        experiments("unsplit", [table], "quick", 2, ["seed=4"])
+    with pytest.raises(ExperimentError, match="name = 'x': a reproduction sets it"):
+        experiments("unsplit", [table], "quick", 1, ["name=x"])
 
 
 def test_a_wrong_name_is_one_line_that_helps() -> None:
