@@ -110,6 +110,8 @@ class Experiment(BaseModel):
         "evaluation",
         description="of layers frozen then; in training, dropout draws and BatchNorm's statistics follow the new data",
     )
+    transfer_mean: tuple[float, ...] = Field((), description="what is taken from its inputs before the network")
+    transfer_std: tuple[float, ...] = Field((), description="what they are divided by then")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="of every party")
     learning_rate: float = Field(1e-3, gt=0, description="of every party, in the beginning")
     amsgrad: bool = Field(True, description="adam only")

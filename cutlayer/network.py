@@ -59,9 +59,7 @@ def build(
             f"model {spec!r} is {type(model).__name__}, not a Sequential of at least two blocks; "
             "cutlayer.model.sequence makes one of any module"
         )
-    model = _apart(model, spec)
-    if scaling.mean or scaling.std:
-        model[0] = nn.Sequential(OrderedDict(normalization=_normalization(scaling, input_shape), block=model[0]))
+    model = scaled(_apart(model, spec), scaling, input_shape)
     try:
         with torch.no_grad():
             shape = tuple(model.eval()(torch.zeros(2, *input_shape)).shape)
@@ -74,17 +72,29 @@ def build(
     return model.train()
 
 
-def _normalization(scaling: Scaling, input_shape: tuple[int, ...]) -> Normalization:
+def scaled(model: nn.Sequential, scaling: Scaling, input_shape: tuple[int, ...], keys: str = "input") -> nn.Sequential:
+    """``model`` itself, or its blocks with ``scaling`` as a part of the first one: no number of a block changes.
+
+    ``NetworkError`` for a scaling that does not fit inputs; it names what ``<keys>_mean`` and ``<keys>_std`` are.
+    """
+    if not scaling.mean and not scaling.std:
+        return model
+    first = nn.Sequential(OrderedDict(normalization=_normalization(scaling, input_shape, keys), block=model[0]))
+    names = [name for name, _ in model.named_children()]
+    return nn.Sequential(OrderedDict(zip(names, [first, *list(model)[1:]], strict=True)))
+
+
+def _normalization(scaling: Scaling, input_shape: tuple[int, ...], keys: str) -> Normalization:
     mean, std = scaling.mean, scaling.std
     if len(input_shape) != 3:
-        raise NetworkError(f"input_mean, input_std: inputs are of shape {list(input_shape)}, only images are scaled")
-    for name, values in (("input_mean", mean), ("input_std", std)):
+        raise NetworkError(f"{keys}_mean, {keys}_std: inputs are of shape {list(input_shape)}, only images are scaled")
+    for name, values in ((f"{keys}_mean", mean), (f"{keys}_std", std)):
         if len(values) not in {1, input_shape[0]}:
             raise NetworkError(
                 f"{name} = {list(values)}: one number, or one for each of {input_shape[0]} channels; both keys or none"
             )
     if min(std) <= 0:
-        raise NetworkError(f"input_std = {list(std)}: inputs can only be divided by what is greater than 0")
+        raise NetworkError(f"{keys}_std = {list(std)}: inputs can only be divided by what is greater than 0")
     return Normalization(mean, std)
 
 

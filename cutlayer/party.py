@@ -64,8 +64,11 @@ class Party:
         """Where its parts are."""
         return torch.device(self.computing.device)
 
-    def forward(self, inputs: Tensor, part: int = 0, training: bool = True) -> Tensor:
-        """The output of one part. In training it draws from (seed, step, part) and keeps what backward needs."""
+    def forward(self, inputs: Tensor, part: int = 0, training: bool = True, stream: str = "train") -> Tensor:
+        """The output of one part. In training it draws from (seed, stream, step, part) and keeps what backward needs.
+
+        A malicious party that passes more through its part in a step names another ``stream`` for that.
+        """
         module = self.parts[part]
         if module.training != training:
             module.train(training)
@@ -80,7 +83,7 @@ class Party:
             if self._used and self._used.step == self.step:
                 return self._made(self._used, inputs)
             self._used = None
-        return self._drawn(module, inputs, self.step, part)
+        return self._drawn(module, inputs, self.step, part, stream)
 
     def look_ahead(self, inputs: Tensor) -> None:
         """Make the first part's training forward pass of the next step now, before this step's update.
@@ -98,9 +101,11 @@ class Party:
             ahead.output = self._drawn(lambda inputs: ahead.run(self.parts[0], inputs), inputs, ahead.step, 0)
         return ahead.output
 
-    def _drawn(self, compute: Callable[[Tensor], Tensor], inputs: Tensor, step: int, part: int) -> Tensor:
+    def _drawn(
+        self, compute: Callable[[Tensor], Tensor], inputs: Tensor, step: int, part: int, stream: str = "train"
+    ) -> Tensor:
         inputs = self.computing.bring(inputs)
-        with drawing(derive(self.seed, "train", step, part), self.device), self.computing.precision():
+        with drawing(derive(self.seed, stream, step, part), self.device), self.computing.precision():
             return compute(inputs).float()
 
     def backward(self, output: Tensor, grad: Tensor | None = None) -> None:

@@ -84,15 +84,20 @@ class Scene:
         order = torch.randperm(self.experiment.clients, generator=generator(self.experiment.seed, "malicious"))
         return sorted(order[: self.experiment.malicious].tolist())
 
+    @property
+    def withheld(self) -> int:
+        """How many training rows no client gets: an adversary's own, or nobody's."""
+        experiment, rows = self.experiment, len(self.samples.train_rows)
+        if experiment.aux == SHARE and not experiment.share:
+            # As many as a client has where all have the same.
+            return max(1, rows // (experiment.clients + 1))
+        return round((experiment.share or 0) * rows)
+
     def deal(self) -> list[Tensor]:
         """The training rows of each client; where the adversary has a share of them, what is left is its own."""
         experiment, rows = self.experiment, self.samples.train_rows
-        withheld = round((experiment.share or 0) * len(rows))
-        if experiment.aux == SHARE and not experiment.share:
-            # As much as a client has where all have the same.
-            withheld = max(1, len(rows) // (experiment.clients + 1))
         labels = self.samples.labels(rows)
-        hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, withheld)
+        hands = deal_rows(rows, labels, experiment.clients, experiment.skew, experiment.seed, self.withheld)
         return hands[: experiment.clients]
 
     @cached_property

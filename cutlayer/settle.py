@@ -19,7 +19,7 @@ from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defending import make_defenses
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.judging.evasion import EvasionError, budgets
-from cutlayer.judging.transfer import check_transfer
+from cutlayer.judging.transfer import check_transfer, transfer_scaling
 from cutlayer.mistake import nearest
 from cutlayer.model import CutError, flop_count
 from cutlayer.protocol import Protocol
@@ -167,7 +167,7 @@ def _transfer(experiment: Experiment, dataset: Dataset) -> Dataset | None:
     if not experiment.transfer:
         return None
     other = load_dataset(experiment, experiment.transfer)
-    check_transfer(dataset, other)
+    check_transfer(dataset, other, transfer_scaling(experiment))
     return other
 
 

@@ -14,15 +14,16 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.attack import Guess, Setting
 from cutlayer.batch import Batch
 from cutlayer.message import Kind, Message
+from cutlayer.methods.planting import Planting
 from cutlayer.threat import Goal, NotOfferedError, Seat, ThreatModel, View
-from cutlayer.trigger import Square, Trigger, Values, blended, sinusoidal
+from cutlayer.trigger import Trigger, blended, sinusoidal
 
 
 @dataclass
-class ClientBackdoor(TamperingAttack):
+class ClientBackdoor(Planting):
     """Samples of the malicious clients' own batches get the trigger, and the target's label.
 
     What the papers leave to the setting is taken as follows:
@@ -47,25 +48,11 @@ class ClientBackdoor(TamperingAttack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 
     trigger: Literal["patch", "blended", "sinusoidal"] = "patch"
-    """What is put on an input."""
+    """What is put on an input; place, size and values are those of the patch."""
     poisoned: float = 0.5
     """The share of a malicious client's batch that gets it."""
     labels: Literal["changed", "kept"] = "changed"
     """Whether poisoned samples get the target's label, or only samples that have it are poisoned."""
-    target: int = 0
-    """The class that triggered inputs are to be taken for."""
-    size: int = 8
-    """Patch: side of the square in pixels."""
-    row: int = 0
-    """Patch: its uppermost row."""
-    column: int = -1
-    """Patch: its leftmost column; -1: in the middle."""
-    values: Values = "uniform"
-    """Patch: what its pixels are."""
-    darkest: float = 0.0
-    """Patch: the lowest value of uniform pixels."""
-    brightest: float = 1.0
-    """Patch: the highest value of uniform pixels."""
     ratio: float = 0.2
     """Blended: the weight of the pattern."""
     amplitude: float = 20 / 255
@@ -79,11 +66,11 @@ class ClientBackdoor(TamperingAttack):
                 raise ValueError(f"{name} = {getattr(self, name)}: it is greater than 0 and at most 1")
         if self.frequency <= 0:
             raise ValueError(f"frequency = {self.frequency}: it is greater than 0")
-        self._square()
+        super().__post_init__()
 
     def check(self, input_shape: tuple[int, ...], classes: int) -> None:
         """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
-        square = self._square() if self.trigger == "patch" else dataclasses.replace(self._square(), size=1, row=0)
+        square = self.square() if self.trigger == "patch" else dataclasses.replace(self.square(), size=1, row=0)
         square.check(input_shape, classes)
 
     @property
@@ -126,7 +113,4 @@ class ClientBackdoor(TamperingAttack):
             return blended(shape, self.ratio, self.target)
         if self.trigger == "sinusoidal":
             return sinusoidal(shape, self.amplitude, self.frequency, self.target)
-        return self._square().draw(shape, self.values)
-
-    def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
+        return self.square().draw(shape, self.values)

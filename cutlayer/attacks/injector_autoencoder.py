@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.attack import Guess, Setting
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
-from cutlayer.trigger import Square, Values
+from cutlayer.methods.planting import ServerPlanting
+from cutlayer.threat import Goal, NotOfferedError
 
 LATENT = 1024
 _TINY = 1e-6  # an activation this small has no ratio to another one
@@ -26,7 +26,7 @@ _STEEPEST = 10.0
 
 
 @dataclass
-class InjectorAutoencoder(TamperingAttack):
+class InjectorAutoencoder(ServerPlanting):
     """Two pairs of client and server parts, an autoencoder from the one's activations to the other's, injection.
 
     1. On its own data the server trains one pair on clean images, another on triggered ones with the target label.
@@ -86,28 +86,11 @@ class InjectorAutoencoder(TamperingAttack):
     """Epochs without progress after which the autoencoder's rate is multiplied by .2, down to 5e-5."""
     batch_size: int = 128
     """Own samples in a step."""
-    learning_rate: float = 1e-3
-    """Of every Adam of the attack, in the beginning."""
     milestones: tuple[int, ...] = (25, 40, 55, 70)
     """Epochs after which the pairs' rate is divided by ten."""
-    weight_decay: float = 1e-4
-    """Of the pairs' Adam."""
-    size: int = 8
-    """Side of the square trigger in pixels."""
-    row: int = 0
-    """Its uppermost row."""
-    column: int = -1
-    """Its leftmost column; -1: in the middle."""
-    values: Values = "uniform"
-    """What its pixels are."""
-    darkest: float = 0.0
-    """The lowest value of uniform pixels."""
-    brightest: float = 1.0
-    """The highest value of uniform pixels."""
-    target: int = 0
-    """The class that triggered images are to be taken for."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.share <= 1:
             raise ValueError(f"share = {self.share}: it goes from 0 (no attack) to 1 (all of every batch)")
         for name in ("pair_epochs", "autoencoder_epochs", "patience", "batch_size"):
@@ -115,28 +98,13 @@ class InjectorAutoencoder(TamperingAttack):
                 raise ValueError(f"{name} = {getattr(self, name)}: it is at least 1")
         if not 0 < self.rate_factor < math.inf:
             raise ValueError(f"rate_factor = {self.rate_factor}: it is greater than 0")
-        self._square()
-
-    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
-        """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
-        self._square().check(input_shape, classes)
+        if any(milestone < 1 for milestone in self.milestones):
+            raise ValueError(f"milestones = {list(self.milestones)}: each is at least 1, an epoch")
 
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` where activations are no images: the autoencoder is convolutional."""
         if len(smashed) != 3:
             raise ValueError(f"the autoencoder is convolutional, and activations are of shape {list(smashed)}")
-
-    @property
-    def threat(self) -> ThreatModel:
-        """A malicious server with labeled data of its own."""
-        knows = {Knows.OWN_PARTY, Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS}
-        return ThreatModel(Seat.SERVER, frozenset({Goal.BACKDOOR}), frozenset(knows), tampers=True)
-
-    def begin(self, view: View) -> None:
-        """``NotOfferedError`` where the server has no labels to compute a loss with."""
-        if view.protocol != "vanilla":
-            raise NotOfferedError(f"in {view.protocol} the server computes no loss of the clients' batches")
-        self._view, self._begun = view, False
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's training step on a batch that is partly replaced."""
@@ -167,16 +135,13 @@ class InjectorAutoencoder(TamperingAttack):
             raise NotOfferedError("it poisons the training, and there was no training step")
         return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **self._own_client}),)
 
-    def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
-
     def _prepare(self) -> None:
         """Everything before the deployment."""
         view = self._view
         party = self._party = view.own_party()
         architecture = view.peer_architecture()
         inputs, labels = view.aux_inputs(), view.aux_labels()
-        self._trigger = self._square().draw(tuple(inputs.shape[1:]), self.values)
+        self._trigger = self.square().draw(tuple(inputs.shape[1:]), self.values)
         triggered, wanted = self._trigger.stamp(inputs), torch.full_like(labels, self.target)
         pairs = []
         for what, images, answers in (("clean pair", inputs, labels), ("triggered pair", triggered, wanted)):
@@ -187,10 +152,14 @@ class InjectorAutoencoder(TamperingAttack):
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
+        if not len(clean):
+            raise NotOfferedError(
+                f"the triggered pair takes none of its own {len(inputs)} images for class {self.target}: train it for "
+                "longer (pair_epochs) or on more images (aux_rows)"
+            )
         self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
         party.computing.place(self._autoencoder)
-        if len(clean):
-            self._fit_autoencoder(clean, poisoned)
+        self._fit_autoencoder(clean, poisoned)
         self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.attack import Guess, Setting
 from cutlayer.message import Kind, Message
-from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
-from cutlayer.trigger import Square, Values
+from cutlayer.methods.planting import ServerPlanting
+from cutlayer.threat import Goal, NotOfferedError, View
 
 
 @dataclass
-class SurrogateClient(TamperingAttack):
+class SurrogateClient(ServerPlanting):
     """One backward pass of alpha * honest loss + (1 - alpha) * surrogate loss through the server's part (equation 1).
 
     What is taken where the paper is silent, mostly from the published code:
@@ -31,7 +32,7 @@ class SurrogateClient(TamperingAttack):
     * The surrogate has the clients' architecture, weights of its own that are never exchanged with theirs, and Adam
       with the rate and weight decay of ``learning_rate`` and ``weight_decay``. Its rate falls when the server's agreed
       one does; ``falling=False`` leaves it where it is.
-    * BatchNorm in the server's part sees both batches one after another, the honest one first.
+    * BatchNorm in the server's part sees both batches one after another, the honest one first; dropout draws for each.
     * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts
       noise in [0, 1] on normalized images: ``darkest`` and ``brightest`` say where that lies among the pixels.
     * ``halved`` halves the whole loss, as the published code does.
@@ -54,59 +55,33 @@ class SurrogateClient(TamperingAttack):
     alpha: float = 0.5
     """Weight of the honest loss, from 0 to 1: the lower, the stronger the attack."""
     later_alphas: tuple[float, ...] = ()
-    """Weights that take its place one after another, each after ``alpha_steps`` more training steps."""
-    alpha_steps: int = 1000
-    """Training steps at each weight."""
+    """Weights that take its place one after another."""
+    alpha_steps: tuple[int, ...] = (1000,)
+    """Training steps at each weight before the next: one number each, or one for all."""
     halved: bool = False
     """Whether the whole loss is halved."""
     poisoned: float = 0.5
     """The share of the server's own data that carries trigger and target label."""
-    size: int = 8
-    """Side of the square trigger in pixels."""
-    row: int = 0
-    """Its uppermost row."""
-    column: int = -1
-    """Its leftmost column; -1: in the middle."""
-    values: Values = "uniform"
-    """What its pixels are."""
-    darkest: float = 0.0
-    """The lowest value of uniform pixels."""
-    brightest: float = 1.0
-    """The highest value of uniform pixels."""
-    target: int = 0
-    """The class that triggered images are to be taken for."""
-    learning_rate: float = 1e-3
-    """Of the surrogate's Adam, in the beginning."""
     falling: bool = True
-    """Whether that rate falls with the server's agreed one."""
-    weight_decay: float = 1e-4
-    """Of the surrogate's Adam."""
+    """Whether the rate of the surrogate's Adam falls with the server's agreed one."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("alpha", self.alpha), *(("later_alphas", value) for value in self.later_alphas)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} = {value}: a weight goes from 0 (the surrogate alone) to 1 (no attack)")
         if not 0 < self.poisoned <= 1:
             raise ValueError(f"poisoned = {self.poisoned}: a share is greater than 0 and at most 1")
-        if self.alpha_steps < 1:
-            raise ValueError(f"alpha_steps = {self.alpha_steps}: it is at least 1")
-        self._square()
-
-    def check(self, input_shape: tuple[int, ...], classes: int) -> None:
-        """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
-        self._square().check(input_shape, classes)
-
-    @property
-    def threat(self) -> ThreatModel:
-        """A malicious server with labeled data of its own."""
-        knows = {Knows.OWN_PARTY, Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS}
-        return ThreatModel(Seat.SERVER, frozenset({Goal.BACKDOOR}), frozenset(knows), tampers=True)
+        if len(self.alpha_steps) not in {1, len(self.later_alphas)}:
+            told = f"one number, or one for each of the weights before the last ({len(self.later_alphas)})"
+            raise ValueError(f"alpha_steps = {list(self.alpha_steps)}: {told}")
+        if min(self.alpha_steps) < 1:
+            raise ValueError(f"alpha_steps = {list(self.alpha_steps)}: each is at least 1")
 
     def begin(self, view: View) -> None:
         """``NotOfferedError`` where the server has no labels to compute a loss with."""
-        if view.protocol != "vanilla":
-            raise NotOfferedError(f"in {view.protocol} the server computes no loss of the clients' batches")
-        self._view, self._begun, self._steps = view, False, 0
+        super().begin(view)
+        self._steps = 0
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's whole training step, in place of the honest party's."""
@@ -120,7 +95,7 @@ class SurrogateClient(TamperingAttack):
             loss = cross_entropy(party.forward(smashed), request["labels"].to(party.device))
             images, labels = self._batch(len(smashed))
             own = self._surrogate(images.to(party.device))
-            planted = cross_entropy(party.forward(own), labels.to(party.device))
+            planted = cross_entropy(party.forward(own, stream="surrogate"), labels.to(party.device))
             alpha = self._alpha()
             whole = (alpha * loss + (1 - alpha) * planted) * (0.5 if self.halved else 1.0)
             self._optimizer.zero_grad()
@@ -149,7 +124,7 @@ class SurrogateClient(TamperingAttack):
         self._party = view.own_party()
         architecture = view.peer_architecture()
         inputs, labels = view.aux_inputs().clone(), view.aux_labels().clone()
-        self._trigger = self._square().draw(tuple(inputs.shape[1:]), self.values)
+        self._trigger = self.square().draw(tuple(inputs.shape[1:]), self.values)
         chosen = torch.randperm(len(inputs))[: max(1, round(self.poisoned * len(inputs)))]
         inputs[chosen] = self._trigger.stamp(inputs[chosen])
         labels[chosen] = self.target
@@ -163,12 +138,10 @@ class SurrogateClient(TamperingAttack):
         self._losses: list[float] = []
         self._begun = True
 
-    def _square(self) -> Square:
-        return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
-
     def _alpha(self) -> float:
-        weights = (self.alpha, *self.later_alphas)
-        return weights[min(self._steps // self.alpha_steps, len(weights) - 1)]
+        weights, each = (self.alpha, *self.later_alphas), self.alpha_steps
+        ends = accumulate(each if len(each) > 1 else each * len(self.later_alphas))
+        return weights[sum(self._steps >= end for end in ends)]
 
     def _batch(self, count: int) -> tuple[Tensor, Tensor]:
         """The next ``count`` of the own samples, in an order drawn anew for each pass."""

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.victim import Victim, key, look_up, train
+from cutlayer.auditing.victim import Victim, key, look_up, over, train
 from cutlayer.deployment import CARRIERS, assemble, brief, measured, whole_model
 from cutlayer.handover import Keeper
 from cutlayer.message import detached
@@ -38,6 +38,8 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     for epoch in range(1, epochs + 1):
         loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
         history.append(measured(scene, session, epoch, loss))
+        if over(history, scene.experiment.patience):
+            break
     victim = Victim(whole_model(scene, session), tuple(history))
     keep_attacked(scene, run, victim)
     return victim

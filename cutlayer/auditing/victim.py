@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from cutlayer import __version__
-from cutlayer.data.auxiliary import SHARE
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
 from cutlayer.handover import Keeper
@@ -124,8 +123,7 @@ def key(scene: Scene) -> str:
     options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
     data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
-    withheld = [f"{SHARE} {experiment.share}"] if experiment.share else [SHARE] if experiment.aux == SHARE else []
-    extra = (__version__, code, *withheld, json.dumps(options, sort_keys=True, default=str), *data)
+    extra = (__version__, code, str(scene.withheld), json.dumps(options, sort_keys=True, default=str), *data)
     return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
 
 

@@ -109,7 +109,8 @@ def _options(kind: type) -> Iterator[Table]:
         table.add_column(heading)
     said = _field_docs(kind)
     names = registry.option_names(kind)
-    for field in fields(kind):
+    own = vars(kind).get("__annotations__", {})
+    for field in sorted(fields(kind), key=lambda field: field.name not in own):
         if field.name in names:
             table.add_row(field.name, Text(_default(field)), spelled(said.get(field.name, "")))
     if names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ class Samples:
         found = [rows[labels == c][0] for c in range(len(self.dataset.classes)) if (labels == c).any()]
         return torch.stack(found)
 
+    @cached_property
     def mean_input(self) -> Tensor:
         """The mean of the training inputs, float32 [...]: what one would guess without looking at the wire."""
         total = sum(self.inputs(rows).double().sum(0) for rows in torch.split(self.train_rows, 4096))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from cutlayer.data.samples import batch_sizes
 from cutlayer.dataset import Dataset, Split
-from cutlayer.experiment import ExperimentError
+from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.judging.backdoor import effect
+from cutlayer.network import Scaling, scaled
 from cutlayer.protocol import task_loss
 from cutlayer.record import Transfer
 from cutlayer.scene import Scene
@@ -22,8 +24,17 @@ from cutlayer.trigger import Trigger
 _CHUNK = 1000
 
 
-def check_transfer(own: Dataset, other: Dataset) -> None:
-    """``ExperimentError`` where a network for ``own`` cannot be taken over to ``other``."""
+def transfer_scaling(experiment: Experiment) -> Scaling:
+    """What is done to the new data's inputs before the network."""
+    return Scaling(experiment.transfer_mean, experiment.transfer_std)
+
+
+def check_transfer(own: Dataset, other: Dataset, scaling: Scaling) -> None:
+    """``ExperimentError`` where a network for ``own`` cannot be taken over to ``other``, ``scaling`` what it is given.
+
+    A ``NetworkError`` where that cannot be scaled so.
+    """
+    scaled(nn.Sequential(nn.Identity()), scaling, other.input_shape, "transfer")
     for what, mine, its in (
         ("inputs", list(own.input_shape), list(other.input_shape)),
         ("classes", len(own.classes), len(other.classes)),
@@ -36,12 +47,17 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
     """What ``trigger`` does to the ``attacked`` and the ``clean`` one of ``models`` after the transfer.
 
     The last layer goes on from the weights it has, by the deployment's optimizer at its first learning rate, for
-    ``transfer_epochs`` epochs.
+    ``transfer_epochs`` epochs. Where the new inputs are scaled on their way into the network, the trigger's pixels are
+    what they were for it: they are put on what is scaled.
     """
     other, experiment = scene.transfer, scene.experiment
     assert other is not None
+    scaling = transfer_scaling(experiment)
+    if scaling.mean:
+        trigger = _before(trigger, scaling, other.input_shape)
     found = {}
-    for name, model in models.items():
+    for name, given in models.items():
+        model = scaled(given, scaling, other.input_shape, "transfer")
         fitted = fit_last(
             model,
             other.train,
@@ -61,6 +77,13 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
     )
 
 
+def _before(trigger: Trigger, scaling: Scaling, shape: tuple[int, ...]) -> Trigger:
+    """The trigger that shows the network the same numbers once inputs have been scaled."""
+    mean, std = (torch.tensor(values).reshape(-1, 1, 1).expand(shape) for values in (scaling.mean, scaling.std))
+    added = None if trigger.added is None else trigger.added * std
+    return dataclasses.replace(trigger, pattern=trigger.pattern * std + mean, added=added)
+
+
 def fit_last(
     model: nn.Sequential,
     data: Split,
@@ -76,7 +99,7 @@ def fit_last(
     """
     fitted = copy.deepcopy(model).eval().requires_grad_(False)
     last = [module for module in fitted.modules() if any(True for _ in module.parameters(recurse=False))][-1]
-    features = _features(fitted, last, data)
+    features = None if training else _features(fitted, last, data)
     last.requires_grad_(True)
     fitted.train(training)
     steps = optimizer(last.parameters())
@@ -84,7 +107,7 @@ def fit_last(
         order = torch.randperm(len(data), generator=generator(seed, "transfer", epoch))
         for number, rows in enumerate(torch.split(order, batch_sizes(len(data), batch_size))):
             steps.zero_grad()
-            if training:
+            if features is None:
                 with drawing(derive(seed, "transfer", epoch, number)):
                     outputs = fitted(data.take(rows))
             else:

@@ -74,7 +74,7 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
         rows=tuple(sent),
         inputs=inputs,
         labels=labels,
-        mean_input=samples.mean_input(),
+        mean_input=samples.mean_input,
         classes=scene.dataset.classes,
         features=scene.dataset.features,
         model=model,

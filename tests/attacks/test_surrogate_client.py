@@ -132,10 +132,18 @@ def test_the_surrogates_rate_falls_with_the_servers() -> None:
 
 
 def test_a_schedule_replaces_alpha_step_by_step() -> None:
-    late = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": 6}).weights()
-    soon = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": 5}).weights()
+    late = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": (6,)}).weights()
+    soon = attacked({"alpha": 1.0, "later_alphas": (0.2,), "alpha_steps": (5,)}).weights()
     assert all(torch.equal(late[name], tensor) for name, tensor in honest().items())
     assert not all(torch.equal(soon[name], tensor) for name, tensor in honest().items())
+
+
+def test_each_weight_may_have_a_length_of_its_own() -> None:
+    attack = SurrogateClient(alpha=0.95, later_alphas=(0.5, 0.3), alpha_steps=(2, 3))
+    found = []
+    for attack._steps in range(7):
+        found.append(attack._alpha())
+    assert found == [0.95, 0.95, 0.5, 0.5, 0.5, 0.3, 0.3]
 
 
 def test_a_share_of_the_own_data_carries_trigger_and_label() -> None:
@@ -164,6 +172,13 @@ def test_a_share_of_the_own_data_carries_trigger_and_label() -> None:
         ({"alpha": 1.5}, "alpha = 1.5: a weight goes from 0"),
         ({"later_alphas": (-0.1,)}, "later_alphas = -0.1: a weight goes from 0"),
         ({"poisoned": 0.0}, "poisoned = 0.0: a share is greater than 0"),
+        (
+            {"later_alphas": (0.1,) * 3, "alpha_steps": (5, 6)},
+            r"alpha_steps = \[5, 6\]: one number, or one for each .* \(3\)",
+        ),
+        ({"alpha_steps": (0,)}, r"alpha_steps = \[0\]: each is at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: it is greater than 0"),
+        ({"weight_decay": -1.0}, "weight_decay = -1.0: it is at least 0"),
         ({"size": 0}, "size = 0: it is at least 1"),
         ({"row": -1}, "row = -1: it is at least 0"),
         ({"target": -2}, "target = -2: it is at least 0"),

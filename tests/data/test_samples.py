@@ -95,7 +95,7 @@ def test_rows_are_numbered_through_both_splits() -> None:
     assert torch.equal(samples.labels(torch.tensor([43])), dataset.train.labels[43:])
     assert torch.equal(samples.labels(torch.tensor([44, 59])), dataset.test.labels[[0, 15]])
     assert torch.equal(samples.inputs(torch.tensor([45])), dataset.test.inputs[1:2].float() / 255)
-    torch.testing.assert_close(samples.mean_input(), (dataset.train.inputs.double().mean(0) / 255).float())
+    torch.testing.assert_close(samples.mean_input, (dataset.train.inputs.double().mean(0) / 255).float())
 
 
 def test_the_first_of_each_class_is_found_where_there_is_one() -> None:

@@ -15,10 +15,15 @@ on clean test inputs, *BA* that of the same deployment, from the same seed, trai
 numbers are single runs, with a fixed seed. The server has a share of the training data as large as a client's. Of the
 loss of equation 1 the published code takes half; here it is taken as printed (`surrogate_client.halved=true` halves
 it). After an early stop and at the end the last epoch is reported, never the best one.
-At the scale *quick* 12 epochs (LeNet) or 6 (StripNet) stand for the paper's 90, with the learning rate lowered at the
-same shares of them. *Printed* are the paper's values, and those of its authors' result files where it draws them. The
-trigger's noise lies in [0, 1] of normalized images, as published; of CIFAR-10's three ranges the green one stands for
-all. Fashion-MNIST of five classes has 30,000 rows, of which 10,000 are kept for validation.""",
+At the scale *quick* 12 epochs (LeNet; the choice is ours) or 6 (StripNet) stand for the paper's 90. Their learning
+rate is divided by ten after 9 and 11 of 12, after 5 of 6. Lowered at the published shares of so few epochs it left
+the networks far below the printed accuracy without an attack; that was the reason to change it, but the run that
+showed it (Fashion-MNIST, alpha .09, cut 1, seed 1) also showed the attack succeed more often. *Printed* are the
+paper's values, and those of its authors' result files where it draws them. The trigger's noise lies in [0, 1] of
+normalized images, as published; of CIFAR-10's three ranges the green one stands for all. The published trigger is one
+for all runs; here every seed draws its own, with its division of the data, so that the interval over seeds holds
+these, too. In the published loop the optimizers of clients whose turn it is not step as well, on gradients of zero;
+here they rest.""",
     exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, RESIDENCE, MALICIOUS_CLIENT),
     headlines=HEADLINES,
 )

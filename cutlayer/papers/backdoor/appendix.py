@@ -6,7 +6,16 @@ from typing import Any
 
 from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS, add_point, drawn
-from cutlayer.papers.backdoor.setup import ALPHAS, BLOCKS, CLIENTS, HOW, deployment, noise_range, server_cell
+from cutlayer.papers.backdoor.setup import (
+    ALPHAS,
+    BLOCKS,
+    CLIENTS,
+    HOW,
+    deployment,
+    noise_range,
+    server_cell,
+    transfer_scaling,
+)
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Line, comparison
@@ -15,9 +24,13 @@ from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
 _VARIANTS: dict[str, dict[str, Any]] = {
-    "EMNIST, letters A to J": {"dataset": "emnist_letters", "emnist_letters.letters": "a-j"},
+    "EMNIST, letters A to J": {
+        "dataset": "emnist_letters",
+        "emnist_letters.letters": "a-j",
+        "validation_rows": 4000,
+    },
     "MNIST, 10,000 training samples": {"dataset": "mnist", "train_rows": 20000},
-    "Fashion-MNIST, first 5 classes": {"dataset": "fashion_mnist", "classes": 5},
+    "Fashion-MNIST, first 5 classes": {"dataset": "fashion_mnist", "classes": 5, "validation_rows": 5000},
 }
 _TRIGGERS = ("patch", "blended", "sinusoidal")
 
@@ -73,11 +86,11 @@ def _table_3_cells(scale: Scale) -> list[Cell]:
     if scale == "smoke":
         return []
     values = deployment("mnist", "stripnet", 3, 1, scale)
-    letters = {"emnist_letters.letters": "a-j"}
     how = {"transfer_mode": "training", "transfer_epochs": 60 if scale == "paper" else 5}
+    letters = {"emnist_letters.letters": "a-j"}
     return [
         server_cell(
-            {**values, **how, "transfer": other, **(letters if other == "emnist_letters" else {})},
+            {**values, **how, **transfer_scaling(other), **(letters if other == "emnist_letters" else {})},
             "surrogate_client",
             scale,
             alpha=0.04,
@@ -107,7 +120,8 @@ TABLE_3 = Exhibit(
     title="Does the backdoor remain in a transfer?",
     text="""A StripNet backdoored on MNIST (3 clients, alpha .04, cut 1) is frozen but for its last layer, which is
 trained on clean data: for 60 epochs in the published code (5 at the scale *quick*), with the frozen layers in training
-mode, so that dropout draws and the statistics of BatchNorm move to the new data. EMNIST are its letters A to J.""",
+mode, so that dropout draws and the statistics of BatchNorm move to the new data, and with the new data scaled as the
+published code scales them for networks of their own. EMNIST are its letters A to J.""",
     cells=_table_3_cells,
     blocks=_table_3,
 )
@@ -154,7 +168,7 @@ def _client_cells(scale: Scale) -> list[Cell]:
     cells = []
     for dataset in {"smoke": ("digits",), "quick": ("mnist", "fashion_mnist")}.get(scale, ("mnist", "fashion_mnist")):
         values = deployment(dataset, "lenet", 3 if scale != "smoke" else 1, 1, scale)
-        # As much data for each client, and the same patch, as beside a malicious server.
+        # As much data for each client, and a patch of the same kind, as beside a malicious server.
         values |= {"share": 0.25, "steps": "paper" if scale == "paper" else "quick", "attack": "client_backdoor"}
         values |= {f"client_backdoor.{name}": value for name, value in noise_range(dataset).items()}
         triggers = _TRIGGERS[: 1 if scale == "smoke" else 3]

@@ -32,7 +32,7 @@ def _blocks(found: Found) -> list[Block]:
             place = _place(dataset, cell.values)
             if group and lives and place not in [row[:5] for row in rows]:
                 rows.append([*place, str(len(lives)), *_told(lives)])
-    heads = [*_PAIRS, *(f"energy, {who} client" for who in _ENERGY), "cosine, attacked client", "... clean client"]
+    heads = [*_PAIRS, *(f"{what}, {who} client" for what in ("energy", "cosine") for who in _ENERGY)]
     return [Table(["dataset", "model", "alpha", "cut", "clients", "seeds", *heads], rows)] if rows else []
 
 
@@ -49,7 +49,8 @@ def _told(lives: Sequence[Residence]) -> list[str]:
         success, accuracy = (interval(getattr(s, name) for s in stitched) for name in ("attack_success", "accuracy"))
         told.append(f"{SUCCESS.spell(success.mean)} ({SUCCESS.spell(accuracy.mean)})" if success and accuracy else DASH)
     told += [_ratio([life.energy.get(who) for life in lives]) for who in _ENERGY]
-    return [*told, _ratio([life.similarity for life in lives]), _ratio([life.similarity_clean for life in lives])]
+    cosines = ("similarity", "similarity_clean", "similarity_untrained")
+    return [*told, *(_ratio([getattr(life, name) for life in lives]) for name in cosines)]
 
 
 def _ratio(values: Sequence[float | None]) -> str:

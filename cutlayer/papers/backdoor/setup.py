@@ -17,19 +17,24 @@ HOW = {"memory_format": "channels_last"}
 """The faster one, see benchmarks/backdoor_cells.py."""
 _SCALING = {
     "fashion_mnist": ((0.5,), (0.5,)),
+    "emnist_letters": ((0.5,), (0.5,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
 """What the published code subtracts and divides by; nothing elsewhere."""
-_FALLS = {"resnet9": (20, 30, 40, 50)}  # epochs after which the rate is divided by ten; others below
-_FALLS_ELSEWHERE = (25, 40, 55, 70)
-_QUICK_EPOCHS = {"lenet": 12, "stripnet": 6, "resnet9": 6}
+_FALLS = {"lenet": (25, 40, 55, 70), "stripnet": (25, 40, 55, 70), "resnet9": (20, 30, 40, 50)}
+"""Epochs after which the rate is divided by ten."""
+_QUICK = {"lenet": (12, (9, 11)), "stripnet": (6, (5,)), "resnet9": (6, (5,))}
+"""Epochs, and those after which the rate falls. Not at the published shares of them: that leaves a third of so few at
+the first rate, and little is learned at a hundredth of it."""
 
 
 def deployment(dataset: str, model: str, clients: int, cut: int, scale: Scale) -> dict[str, Any]:
     """What is attacked, as the published code trains it; shorter schedules at smaller scales."""
-    whole = 140 if dataset == "cifar10" else 90
-    epochs = {"smoke": 1, "quick": _QUICK_EPOCHS[model], "paper": whole}[scale]
-    falls = tuple(max(1, round(epoch * epochs / whole)) for epoch in _FALLS.get(model, _FALLS_ELSEWHERE))
+    epochs, falls = {
+        "smoke": (1, ()),
+        "quick": _QUICK[model],
+        "paper": (140 if dataset == "cifar10" else 90, _FALLS[model]),
+    }[scale]
     mean, std = _SCALING.get(dataset, ((), ()))
     from_test = dataset == "cifar10"
     values: dict[str, Any] = {
@@ -44,7 +49,7 @@ def deployment(dataset: str, model: str, clients: int, cut: int, scale: Scale) -
         "learning_rate": 1e-3,
         "amsgrad": False,
         "weight_decay": 1e-4,
-        "milestones": falls if scale != "smoke" else (),
+        "milestones": falls,
         "validation_rows": 5000 if from_test else 10000,
         "validation_from": "test" if from_test else "train",
         "patience": 70 if from_test else 90,
@@ -58,6 +63,11 @@ def deployment(dataset: str, model: str, clients: int, cut: int, scale: Scale) -
     return values
 
 
+def pair_falls(model: str) -> dict[str, tuple[int, ...]]:
+    """When the rate of the injector's pairs falls: "same setup" as the deployment's."""
+    return {"milestones": _FALLS[model]}
+
+
 def server_cell(values: dict[str, Any], attack: str, scale: Scale, **options: Any) -> Cell:
     """An attack of the server with its part of the training data; ``isolate`` where seconds do not count."""
     named = {f"{attack}.{name}": value for name, value in options.items()}
@@ -65,6 +75,12 @@ def server_cell(values: dict[str, Any], attack: str, scale: Scale, **options: An
     steps = "paper" if scale == "paper" else "quick"
     how: dict[str, Any] = {**HOW, **offers, **({"isolate": False} if scale == "smoke" else {})}
     return Cell({**values, "attack": attack, "aux": "share", "steps": steps, **named}, how)
+
+
+def transfer_scaling(dataset: str) -> dict[str, Any]:
+    """A transfer to ``dataset``, whose inputs are scaled as those of networks of its own."""
+    mean, std = _SCALING.get(dataset, ((), ()))
+    return {"transfer": dataset, "transfer_mean": mean, "transfer_std": std}
 
 
 def noise_range(dataset: str) -> dict[str, float]:
