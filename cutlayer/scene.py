@@ -22,7 +22,7 @@ from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
 from cutlayer.stream import derive, generator
-from cutlayer.threat import Seat
+from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Agreement
 
 
@@ -72,9 +72,13 @@ class Scene:
                 found.append(f"{key} = {asked}: there are only {there}, all are taken")
         return found
 
-    def natural_inputs(self) -> Tensor:
-        """The targets, to be perturbed: float32 [n, ...] in [0, 1]."""
-        return self.samples.inputs(self.target_rows)
+    @property
+    def natural(self) -> Mapping[Knows, Callable[[], Tensor]]:
+        """The targets, to be perturbed, and their labels."""
+        return {
+            Knows.NATURAL_INPUTS: lambda: self.samples.inputs(self.target_rows),
+            Knows.NATURAL_LABELS: lambda: self.samples.labels(self.target_rows),
+        }
 
     @property
     def malicious(self) -> list[int]:

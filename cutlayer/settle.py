@@ -57,8 +57,9 @@ def _check_judged(scene: Scene) -> None:
             f"aux = 'test': {judged} is judged on the test split, samples that its adversary would have trained on; "
             "share, train or another dataset of these classes"
         )
-    if Goal.INPUTS in threat.goals and Knows.NATURAL_INPUTS in threat.knows:
-        raise ExperimentError(f"{experiment.attack} declares natural_inputs, which are what it is to guess")
+    for goal, what in ((Goal.INPUTS, Knows.NATURAL_INPUTS), (Goal.LABELS, Knows.NATURAL_LABELS)):
+        if goal in threat.goals and what in threat.knows:
+            raise ExperimentError(f"{experiment.attack} declares {what}, which are what it is to guess")
 
 
 def _judged(attack: Attack) -> str:

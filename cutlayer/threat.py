@@ -58,6 +58,8 @@ class Knows(StrEnum):
     """The labels of those other inputs."""
     NATURAL_INPUTS = "natural_inputs"
     """Inputs to perturb."""
+    NATURAL_LABELS = "natural_labels"
+    """The labels of those inputs to perturb."""
     SCHEDULE = "schedule"
     """The learning rate at each step."""
     CLASS_PRIOR = "class_prior"
@@ -185,6 +187,11 @@ class View:
         """Inputs to perturb, those of the targets in their order: float32 [n, ...] in [0, 1]."""
         inputs: Tensor = self.grant(Knows.NATURAL_INPUTS)
         return inputs
+
+    def natural_labels(self) -> Tensor:
+        """The labels of ``natural_inputs``, int64 [n]."""
+        labels: Tensor = self.grant(Knows.NATURAL_LABELS)
+        return labels
 
     def schedule(self) -> Callable[[int], float]:
         """The learning rate by step."""

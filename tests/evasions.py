@@ -64,6 +64,7 @@ def view_of(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, **more:
         Knows.AUX_INPUTS: lambda: aux,
         Knows.AUX_LABELS: lambda: labels_of(aux),
         Knows.NATURAL_INPUTS: lambda: inputs,
+        Knows.NATURAL_LABELS: lambda: labels_of(inputs),
         **more,
     }
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(inputs))]

@@ -29,6 +29,7 @@ METHODS = {
     Knows.AUX_INPUTS: "aux_inputs",
     Knows.AUX_LABELS: "aux_labels",
     Knows.NATURAL_INPUTS: "natural_inputs",
+    Knows.NATURAL_LABELS: "natural_labels",
     Knows.SCHEDULE: "schedule",
     Knows.CLASS_PRIOR: "class_prior",
 }

@@ -152,14 +152,10 @@ class InjectorAutoencoder(ServerPlanting):
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
-        if not len(clean):
-            raise NotOfferedError(
-                f"the triggered pair takes none of its own {len(inputs)} images for class {self.target}: train it for "
-                "longer (pair_epochs) or on more images (aux_rows)"
-            )
         self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
         party.computing.place(self._autoencoder)
-        self._fit_autoencoder(clean, poisoned)
+        if len(clean):
+            self._fit_autoencoder(clean, poisoned)
         self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())

@@ -19,16 +19,16 @@ from cutlayer.methods.proxy import ProxyAttack
 class PGD(ProxyAttack):
     """Steps along the sign of the gradient of the cross-entropy, each brought back into the budget.
 
-    The label is the network's own prediction for the natural input, not the true one. The paper takes 7 steps of a
-    quarter of the budget for CIFAR-10, and 20 to evaluate; 10 are what is usual.
+    The paper takes 7 steps of a quarter of the budget for CIFAR-10, and 20 to evaluate; 10 are what is usual. On the
+    deployment itself the labels are the true ones: away from its own wrong answers lie right ones.
     """
 
     paper: ClassVar[str] = "Madry et al.: Towards Deep Learning Models Resistant to Adversarial Attacks (ICLR 2018)"
     plain: ClassVar[str] = (
         "A curious server knows the layers of the clients' parts and has labeled data of the same kind. It trains a "
         "network like the deployment's, and changes natural inputs until that network takes them for something else. "
-        "With network=victim it knows the clients' weights instead and perturbs on the deployment itself: the upper "
-        "bound of what an attack at this budget can do."
+        "With network=victim it knows the clients' weights and the inputs' labels instead and perturbs on the "
+        "deployment itself: what an attack at this budget can do at best, as far as sign steps find it."
     )
 
     network: Literal["proxy", "victim"] = "proxy"

@@ -28,7 +28,7 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     if victim := look_up(scene, folder):
         return victim
     torch.set_num_threads(scene.experiment.threads)
-    keeper, outside = Keeper("trusted_party"), Outside(scene.auxiliary, scene.natural_inputs)
+    keeper, outside = Keeper("trusted_party"), Outside(scene.auxiliary, scene.natural)
     host = seat_server(
         brief(scene, attack=True), outside, progress, carrier=CARRIERS[scene.experiment.carrier], keeper=keeper
     )

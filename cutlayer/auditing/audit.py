@@ -67,7 +67,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     """
     torch.set_num_threads(scene.experiment.threads)
     start, record = time.perf_counter(), outline(scene)
-    outside = Outside(scene.auxiliary, scene.natural_inputs)
+    outside = Outside(scene.auxiliary, scene.natural)
     try:
         host, occupant = _seated(scene, outside, progress, process)
         try:

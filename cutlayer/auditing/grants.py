@@ -19,9 +19,11 @@ class Outside:
 
     session: Session
 
-    def __init__(self, auxiliary: Auxiliary | None = None, natural: Callable[[], Tensor] | None = None) -> None:
+    def __init__(
+        self, auxiliary: Auxiliary | None = None, natural: Mapping[Knows, Callable[[], Tensor]] | None = None
+    ) -> None:
         self._auxiliary = auxiliary
-        self._natural = natural
+        self._natural = natural or {}
 
     def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Copies of what the client whose turn it is knows, and of the adversary's own data."""
@@ -29,8 +31,8 @@ class Outside:
             if self._auxiliary is None:
                 raise NotOfferedError(f"the experiment has no data for {what}")
             return {"value": self._auxiliary.inputs() if what is Knows.AUX_INPUTS else self._auxiliary.labels()}
-        if what is Knows.NATURAL_INPUTS and self._natural:
-            return {"value": self._natural()}
+        if what in self._natural:
+            return {"value": self._natural[what]()}
         client = self.session.clients[self.session.last or 0]
         if what is Knows.PEER_WEIGHTS:
             return client.weights()

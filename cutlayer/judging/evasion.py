@@ -53,6 +53,8 @@ class EvasionTruth:
     answers: Answers
     honest: Answers | None
     """The deployment trained without the attack; None where no attack was there while it trained."""
+    tampered: bool
+    """Whether the attack that is judged was there then, and not another one."""
     budgets: Mapping[str, Budget]
     """By name, as a guess has it."""
     parts: Sequence[nn.Module]

@@ -223,23 +223,33 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
         raise GuessError("there is no deployment to try adversarial inputs on")
     found, likeness = evade(guess, claimed, truth.evasion), compare_layers(guess, truth.evasion)
     name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
-    # What noise does without any attack: a training that opens the deployment to any noise is part of the attack.
-    blind = honest.natural - honest.signs
+    # What noise does to the attacked deployment needs no adversarial inputs, what it does to the one trained without
+    # the attack no tampering.
+    noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
+    blind = max(noise, unattacked)
+    commonest = _commonest(truth.evasion.labels)
     # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
-    decides = not name and own.natural - max(blind, _commonest(truth.evasion.labels)) >= _ROOM
+    decides, opened = (not name and own.natural - max(b, commonest) >= _ROOM for b in (blind, unattacked))
     beside = {
-        "random_signs_drop": (own.natural - own.signs, blind),
         "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
         "adversarial_accuracy": (found.adversarial, honest.signs),
         "natural_accuracy": (own.natural, honest.natural),
         "loss_correlation": (found.correlation, found.noise_correlation),
     }
+    if (predicted := guess.tensors.get("predicted")) is not None and predicted.shape == truth.evasion.labels.shape:
+        beside["proxy_accuracy"] = ((predicted == truth.evasion.labels).double().mean().item(), commonest)
+        beside["proxy_agreement"] = ((predicted == truth.evasion.before).double().mean().item(), commonest)
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
     drop, best = own.natural - found.adversarial, own.natural
     scores = (
         score(goal, "accuracy_drop", drop, blind, best, thresholds, name, decides),
+        # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
+        score(
+            *(goal, "random_signs_drop", noise, unattacked),
+            *(best if truth.evasion.tampered else None, thresholds, name, opened and truth.evasion.tampered),
+        ),
         *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
     )
     return Judgement(scores, *_evasion_pictures(found, truth, truth.evasion)) if not name else Judgement(scores)

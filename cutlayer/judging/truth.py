@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from cutlayer.attack import TamperingAttack
 from cutlayer.deployment import answers, answers_to, assemble, honest_host, replica, whole_parts
 from cutlayer.handover import Keeper
 from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
@@ -65,6 +66,7 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
         evasion = EvasionTruth(
             answers=partial(answers_to, session, server, scene.target_rows),
             honest=beside.answers if beside else None,
+            tampered=isinstance(scene.attack, TamperingAttack),
             budgets=reaches,
             parts=model.parts,
             natural=inputs,

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 _TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
 _TRUE = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS)
 
+_LEAST = 10  # own images
+
 
 @dataclass
 class ProxyAttack(Attack):
@@ -29,7 +31,8 @@ class ProxyAttack(Attack):
 
     Neither Fan et al. nor the attacks' papers say how a proxy is trained on a few thousand images: here with Adam, from
     fresh weights, at a rate that is halved twice. The label whose probability is to fall is the proxy's own prediction
-    for the natural input, so that the attack needs no true labels of what it perturbs.
+    for the natural input, so that the attack needs no true labels of what it perturbs. A poor proxy is often wrong
+    there, and moving away from a wrong label is little use: with the true ones such attacks reach more.
     """
 
     plain: ClassVar[str] = (
@@ -54,6 +57,9 @@ class ProxyAttack(Attack):
     learning_rate: float = 1e-3
     """Of the proxy's Adam."""
 
+    labels: Literal["auto", "predicted", "true"] = "auto"
+    """Whose probability is to fall; auto: predicted by a proxy, true on the deployment itself, as an upper bound."""
+
     def __post_init__(self) -> None:
         if self.least_steps < 0:
             raise ValueError(f"least_steps = {self.least_steps}: it must be at least 0")
@@ -62,8 +68,13 @@ class ProxyAttack(Attack):
     @property
     def threat(self) -> ThreatModel:
         """A curious server with labeled data of its own; it tampers with nothing."""
-        knows = frozenset(_TRUE if self._sees_victim() else _TRAINED)
-        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), knows)
+        knows = {*(_TRUE if self._sees_victim() else _TRAINED), *([Knows.NATURAL_LABELS] if self._told() else [])}
+        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), frozenset(knows))
+
+    def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
+        """``ValueError`` for too few images to train a proxy on."""
+        if not self._sees_victim() and auxiliary < _LEAST:
+            raise ValueError(f"{auxiliary} images of its own are too few to train a proxy on: at least {_LEAST}")
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of the proxy's training, and slopes taken for the targets."""
@@ -81,20 +92,21 @@ class ProxyAttack(Attack):
         """Adversarial inputs at every budget of the experiment."""
         view = self._view
         proxy = (self._true() if self._sees_victim() else self._trained()).eval().requires_grad_(False)
-        natural, device = view.natural_inputs(), device_of(proxy)
+        parts, device = torch.split(view.natural_inputs(), CHUNK), device_of(proxy)
+        predicted = [proxy(part.to(device)).argmax(1) for part in parts]
+        labels = torch.split(view.natural_labels(), CHUNK) if self._told() else predicted
+        own = {} if self._sees_victim() else {"predicted": torch.cat(predicted).cpu()}
         guesses = []
         for budget in view.budgets:
-            changed = []
-            for part in view.track(torch.split(natural, CHUNK), "perturbing inputs"):
-                inputs = part.to(device)
-                labels = proxy(inputs).argmax(1)
-                changed.append(self.perturb(proxy, inputs, labels, budget).cpu())
-            guesses.append(Guess(Goal.EVASION, {"inputs": torch.cat(changed)}, tuple(view.targets), name=budget.name))
+            batches = view.track(tuple(zip(parts, labels, strict=True)), "perturbing inputs")
+            changed = [self.perturb(proxy, part.to(device), of.to(device), budget).cpu() for part, of in batches]
+            tensors = {"inputs": torch.cat(changed), **({} if budget.name else own)}
+            guesses.append(Guess(Goal.EVASION, tensors, tuple(view.targets), name=budget.name))
         return guesses
 
     @abstractmethod
     def perturb(self, proxy: nn.Module, natural: Tensor, labels: Tensor, budget: Budget) -> Tensor:
-        """``natural`` [n, ...], which ``proxy`` takes for ``labels`` [n], changed within ``budget`` and [0, 1]."""
+        """``natural`` [n, ...], of ``labels`` [n], changed within ``budget`` and [0, 1] until they look like others."""
 
     def _slopes(self) -> int:
         """How many slopes ``perturb`` takes."""
@@ -103,6 +115,10 @@ class ProxyAttack(Attack):
     def _sees_victim(self) -> bool:
         """Whether it perturbs on the deployment itself."""
         return False
+
+    def _told(self) -> bool:
+        """Whether it knows the true labels of what it perturbs."""
+        return self.labels == "true" or (self.labels == "auto" and self._sees_victim())
 
     def _fitting(self) -> Fitting:
         return Fitting(self.epochs, self.batch_size, self.learning_rate, 1e-8, max(1, ceil(self.epochs / 3)))

@@ -43,7 +43,7 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outco
     start, record = time.perf_counter(), outline(scene)
     try:
         segments = _segments(scene, recording)
-        outside = Outside(scene.auxiliary, scene.natural_inputs)
+        outside = Outside(scene.auxiliary, scene.natural)
         told = _told(brief(scene, attack=True), recording, segments)
         host = _host(scene, told, outside, progress)
         try:

@@ -27,6 +27,7 @@ _KNOWS = {
     "aux_inputs": "other inputs of the same kind",
     "aux_labels": "the labels of those other inputs",
     "natural_inputs": "natural inputs to perturb",
+    "natural_labels": "the labels of those inputs to perturb",
     "schedule": "the learning rate at each step",
     "class_prior": "how often each class occurs",
 }
@@ -35,6 +36,7 @@ _DATA = {
     "aux_inputs": "other inputs of the same kind",
     "aux_labels": "their labels",
     "natural_inputs": "inputs to perturb",
+    "natural_labels": "their labels",
     "peer_queries": "queries to the other party",
 }
 _METRICS = {"ssim": "SSIM", "mse": "MSE", "psnr": "PSNR"}
@@ -167,7 +169,9 @@ def compared(row: Row) -> str:
         gain = f"advantage {advantage(row.advantage)}{seeds}"
         return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
-        noise = "without the attack random noise of the same budget causes"
+        noise = "random signs of the same budget cause"
+        if row.metric == "random_signs_drop":
+            noise = "without the attack they cause"
         if row.beats_blind is False:
             return f"{what} {value}, no more than {noise} ({blind}{seeds})"
         return f"{what} {value} where {noise} {blind} (advantage {advantage(row.advantage)}{seeds})"

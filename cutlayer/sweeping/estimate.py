@@ -117,7 +117,7 @@ def attack_pace(scene: Scene) -> Pace:
         attack=rehearsed,
         auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
     )
-    outside, keeper = Outside(scene.auxiliary, scene.natural_inputs), Keeper("trusted_party")
+    outside, keeper = Outside(scene.auxiliary, scene.natural), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
         told = replace(told, options=options)

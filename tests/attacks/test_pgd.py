@@ -12,7 +12,7 @@ from torch import nn
 from cutlayer.attacks.pgd import PGD
 from cutlayer.budget import Budget
 from cutlayer.threat import Knows
-from tests.evasions import best, inferred, linear, natural, parts
+from tests.evasions import best, inferred, labels_of, linear, natural, parts
 
 BUDGET = Budget((0.1, 0.2))
 
@@ -30,15 +30,31 @@ def test_from_any_start_it_reaches_the_optimum_of_a_linear_network() -> None:
 
 def test_on_the_victim_it_takes_the_deployment_s_own_weights() -> None:
     attack = PGD(network="victim")
-    assert attack.threat.knows == {Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS}
+    told = {Knows.NATURAL_INPUTS, Knows.NATURAL_LABELS}
+    assert attack.threat.knows == {Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, *told}
+    assert PGD(network="victim", labels="predicted").threat.knows == attack.threat.knows - {Knows.NATURAL_LABELS}
     inputs = natural(20)
     (guess,), view = inferred(attack, (BUDGET,), inputs)
     deployed = nn.Sequential(*parts(7)).eval()
     attack._view = view
     torch.testing.assert_close(attack._true().eval()(inputs), deployed(inputs))
-    before, after = (deployed(x).softmax(1).max(1).values for x in (inputs, guess.tensors["inputs"]))
-    label = deployed(inputs).argmax(1, keepdim=True)
-    assert (deployed(guess.tensors["inputs"]).softmax(1).gather(1, label).squeeze() < before).all(), after
+    label = labels_of(inputs)[:, None]
+    before, after = (deployed(x).softmax(1).gather(1, label) for x in (inputs, guess.tensors["inputs"]))
+    assert (after < before).all()
+    assert "predicted" not in guess.tensors
+
+
+def test_with_the_true_labels_a_proxy_moves_away_from_them() -> None:
+    inputs = natural(20)
+    by_label = {}
+    for labels in ("predicted", "true"):
+        (guess,), _ = inferred(PGD(labels=labels, epochs=1), (BUDGET,), inputs)  # type: ignore[arg-type]
+        by_label[labels] = guess.tensors
+    wrong = by_label["true"]["predicted"] != labels_of(inputs)
+    assert torch.equal(by_label["true"]["predicted"], by_label["predicted"]["predicted"])
+    assert 0 < wrong.sum() < len(wrong)
+    same = (by_label["true"]["inputs"] == by_label["predicted"]["inputs"]).flatten(1).all(1)
+    assert torch.equal(same, ~wrong)
 
 
 @pytest.mark.parametrize("size", [1 / 16, 1 / 4])

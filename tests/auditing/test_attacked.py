@@ -96,7 +96,7 @@ def test_victims_are_told_apart_by_what_trained_them() -> None:
     assert deployed_key(plain) == key(plain)
     assert deployed_key(under) == attacked_key(scene_of("sladv"))
     others: list[dict[str, Any]] = [
-        {"options": {"sladv": {"alpha": 3.0}}}, {"aux_rows": 5}, {"seed": 2}, {"aux": "test"},
+        {"options": {"sladv": {"alpha": 3.0}}}, {"aux_rows": 15}, {"seed": 2}, {"aux": "test"},
         {"aux": "test", "targets": 11}, {"epochs": 2}, {"cut": "2"},
     ]  # fmt: skip
     keys = [deployed_key(scene_of("fgsm", under="sladv", **values)) for values in others]

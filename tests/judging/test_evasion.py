@@ -14,7 +14,7 @@ from cutlayer.budget import Budget
 from cutlayer.judging.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
 from cutlayer.judging.judge import GuessError, Truth, judge
 from cutlayer.methods.perturbation import PROBED, probe
-from cutlayer.record import LEAK, Thresholds
+from cutlayer.record import LEAK, NONE, Thresholds
 from cutlayer.threat import Goal
 from tests.evasions import best, linear, natural
 from tests.guesses import rows_of
@@ -27,7 +27,13 @@ BUDGETS = {"": Budget((0.2,)), "8/255": Budget((8 / 255,), "8/255")}
 
 
 def evasion_truth(**also: Any) -> EvasionTruth:
-    given = {"answers": NETWORK, "honest": None, "parts": (NETWORK[:1], NETWORK[1:]), "natural": INPUTS}
+    given = {
+        "answers": NETWORK,
+        "honest": None,
+        "tampered": False,
+        "parts": (NETWORK[:1], NETWORK[1:]),
+        "natural": INPUTS,
+    }
     return EvasionTruth(**{**given, "budgets": BUDGETS, "labels": LABELS, **also})
 
 
@@ -72,21 +78,23 @@ def test_the_blind_value_is_noise_of_the_same_budget() -> None:
     assert found["uniform_noise_drop"].blind == found["uniform_noise_drop"].value
 
 
-def test_a_training_that_opens_the_deployment_to_any_noise_is_part_of_the_attack() -> None:
-    """No adversarial input is needed there, so that noise on the same deployment would call it harmless."""
+@pytest.mark.parametrize("tampered", [True, False])
+def test_a_training_that_opens_the_deployment_to_any_noise_is_judged_by_that(tampered: bool) -> None:
+    """Its adversarial inputs do no more than the noise; that the noise does so much is what the training did."""
     noisy = BUDGETS[""].noise(INPUTS, torch.Generator().manual_seed(5), signs=True)
 
     def opened(inputs: Tensor) -> Tensor:
         logits = NETWORK(inputs)
         return logits if torch.equal(inputs, INPUTS) else -logits
 
-    found = scores_of(guess_of(noisy), truth_of(answers=opened, honest=NETWORK))
+    found = scores_of(guess_of(noisy), truth_of(answers=opened, honest=NETWORK, tampered=tampered))
     alone = scores_of(guess_of(noisy), truth_of())["accuracy_drop"]
     score, signs = found["accuracy_drop"], found["random_signs_drop"]
     assert score.value > 0.5
-    assert (score.blind, score.verdict) == (alone.blind, LEAK), "the blind value is that of honest training"
-    assert signs.blind == score.blind
-    assert signs.value == pytest.approx(1 - alone.blind), "noise does as much on its own"
+    assert score.blind == signs.value == pytest.approx(1 - alone.blind), "noise does as much on its own"
+    assert score.verdict == NONE
+    assert signs.blind == alone.blind, "that of honest training"
+    assert (signs.decides, signs.verdict) == ((True, LEAK) if tampered else (False, None))
     assert (found["natural_accuracy"].value, found["natural_accuracy"].blind) == (1, 1)
     weaker = scores_of(guess_of(noisy), truth_of(honest=lambda inputs: -NETWORK(inputs)))
     assert (weaker["natural_accuracy"].value, weaker["natural_accuracy"].blind) == (1, 0)
@@ -111,13 +119,16 @@ def test_a_deployment_no_better_than_naming_one_class_decides_nothing() -> None:
         def answers(inputs: Tensor) -> Tensor:
             return nn.functional.one_hot(told if torch.equal(inputs, INPUTS) else 1 - LABELS, 2).float()
 
-        return {"answers": answers, "honest": NETWORK}
+        return {"answers": answers, "honest": NETWORK, "tampered": True}
 
-    ruined = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(usual)))["accuracy_drop"]
-    assert ruined.value == pytest.approx(often)
-    assert (ruined.decides, ruined.verdict) == (False, None)
-    whole = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(torch.ones_like(usual))))["accuracy_drop"]
-    assert (whole.value, whole.decides, whole.verdict) == (1, True, LEAK)
+    ruined = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(usual)))
+    whole = scores_of(guess_of(INPUTS + 0.1), truth_of(**answering(torch.ones_like(usual))))
+    for metric in ("accuracy_drop", "random_signs_drop"):
+        assert ruined[metric].value == pytest.approx(often)
+        assert (ruined[metric].decides, ruined[metric].verdict) == (False, None)
+    opened = whole["random_signs_drop"]
+    assert (opened.value, opened.decides, opened.verdict) == (1, True, LEAK)
+    assert not whole["accuracy_drop"].decides, "noise takes all that there is"
 
 
 def test_what_the_deployment_says_is_asked_of_the_session_not_of_its_parts() -> None:

@@ -27,7 +27,7 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     assert "Top to bottom: natural, adversarial, the change times 8.25 on gray." in page.text
     assert len(page.images()) == 30
     assert "Budget: 0.3 in normalized units, that is 15.3/255 and 12.8/255 of the pixel range by channel." in page.text
-    assert "accuracy drop 50.0 % where without the attack random noise of the same budget causes 2.0 %" in page.text
+    assert "accuracy drop 50.0 % where random signs of the same budget cause 2.0 %" in page.text
     assert "Random signs of the budget alone cost this deployment 41.0 %, one trained without the attack" in page.text
     assert "accuracies on natural targets are 90.0 % and 95.0 %" in page.text
     assert (page.text.count("narwhal"), page.text.count("rebuilt")) == (9, 0)
@@ -38,5 +38,5 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     record["experiment"]["budget_unit"] = "pixel"
     path.write_text(json.dumps(record))
     text = page_of(tmp_path).text
-    assert "accuracy drop 1.0 %, no more than without the attack random noise of the same budget causes (2.0 %)" in text
+    assert "accuracy drop 1.0 %, no more than random signs of the same budget cause (2.0 %)" in text
     assert "Budget: 15.3/255 and 12.8/255 of the pixel range." in text

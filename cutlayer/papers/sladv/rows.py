@@ -21,6 +21,7 @@ _AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, perce
 _DROPS = (DROP, _AT_8, _AT_16)
 SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
 CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
+_BEHIND = (SIGNS, CLEAN)
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
@@ -44,7 +45,7 @@ class Rows:
             self._lines.append(self._line(place, group, said))
 
     def _line(self, place: Sequence[str], group: Group, said: float | None) -> Line:
-        behind = (SIGNS.spelled(SIGNS.measured(group.records)[0]),)
+        behind = tuple(number.spelled(number.measured(group.records)[0]) for number in _BEHIND)
         if self._narrow:
             # No difference is taken: the printed values are those of another network.
             return Line(place, group, (None, None, None), (*behind, DROP.spell(said)))
@@ -52,7 +53,7 @@ class Rows:
 
     def blocks(self) -> list[Block]:
         """The table; nothing where it has no row."""
-        behind = (SIGNS.head, *(["printed of the whole network"] if self._narrow else []))
+        behind = (*(number.head for number in _BEHIND), *(["printed of the whole network"] if self._narrow else []))
         return list(comparison(self._heads, _DROPS, self._lines, behind)) if self._lines else []
 
     def missing(self, wanted: Iterable[str] = SEEN, at: int = -1) -> list[Block]:

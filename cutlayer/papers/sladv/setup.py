@@ -111,6 +111,7 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
         # No proxy is trained, whatever the scale.
         values[f"{attack}.epochs"] = 60
     offers = [*_OFFERS, "aux_labels", "peer_architecture", *(["peer_weights"] if white else [])]
+    offers += ["natural_labels"] if white or options.get("labels") == "true" else []
     short: Mapping[str, Any] = {}
     if scale == "smoke" and not white:
         short = {f"{attack}.epochs": 1}

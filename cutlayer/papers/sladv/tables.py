@@ -73,8 +73,9 @@ def table_3(model: str) -> Exhibit:
         "table 3",
         "Alpha, the weight of the similarity",
         """At alpha = 0 the server tampers with nothing: what drops then is due to its own part of the network alone.
-The part of a drop that random signs alone also cause comes from the first stage, which has then opened the deployment
-to any noise; the rest comes from the second.""",
+The part of a drop that random signs alone also cause is due to the first stage, the rest to the second. What the first
+does is no steady function of alpha here: the accuracy swings from epoch to epoch (under *gradients*), and every victim
+is met where its training happened to end.""",
         model,
         alpha_cells,
         _alphas,
