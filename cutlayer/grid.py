@@ -8,6 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cutlayer import registry
+from cutlayer.attack import Attack
+from cutlayer.defense import Defense
 from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make
 from cutlayer.mistake import unknown_key
 
@@ -102,7 +105,19 @@ def override(text: str) -> tuple[str, Any]:
 def _check_key(key: str) -> None:
     plugin, dot, option = key.partition(".")
     if not (plugin and option if dot else key in KEYS):
-        raise ExperimentError(unknown_key(key, KEYS))
+        raise ExperimentError(_of_a_plugin(key) or unknown_key(key, KEYS))
+
+
+def _of_a_plugin(key: str) -> str:
+    """What to say of a key that is an option of plug-ins; empty where it is none."""
+    kinds = (("attacks", Attack), ("defenses", Defense))
+    owners = [
+        f"{name}.{key}"
+        for folder, kind in kinds
+        for name in registry.names(folder)
+        if key in registry.option_names(registry.cls(folder, name, kind))
+    ]
+    return f"unknown key {key!r}: an option is given with its plug-in's name, as {', '.join(owners)}" if owners else ""
 
 
 def _scalar(text: str) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cutlayer.mistake import nearest, reason
 
@@ -21,6 +21,7 @@ FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
 """A function that makes a plug-in's object."""
 
+_FINITE = ConfigDict(allow_inf_nan=False)
 _PACKAGE = Path(__file__).parent
 
 
@@ -103,11 +104,11 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
         try:
             hint = hints.get(name, Any)
             # Whoever wrote 7 for a word meant that word: a column of a table may be named so.
-            result[name] = TypeAdapter(hint).validate_python(
+            result[name] = TypeAdapter(hint, config=_FINITE).validate_python(
                 str(value) if hint is str and type(value) is int else value
             )
         except ValidationError as error:
-            why = reason(error, "a list, in brackets; in a grid in double ones, as single ones sweep")
+            why = reason(error, f"a list: {where}.{name}=[[1,2]] on the command line, [1, 2] in a file")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
     return result
 

@@ -22,7 +22,7 @@ from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
 from cutlayer.stream import derive, generator
-from cutlayer.threat import Knows, Seat
+from cutlayer.threat import Goal, Knows, Seat
 from cutlayer.wire import Agreement
 
 
@@ -70,7 +70,24 @@ class Scene:
             asked = getattr(self.experiment, key)
             if asked and asked > there:
                 found.append(f"{key} = {asked}: there are only {there}, all are taken")
-        return found
+        return [*found, *self._idle_keys()]
+
+    def _idle_keys(self) -> list[str]:
+        """What the experiment asks for that this attack has no use for, in words."""
+        experiment, threat = self.experiment, self.attack.threat
+        usual = {name: field.default for name, field in type(experiment).model_fields.items()}
+        idle = {
+            "transfer": (Goal.BACKDOOR not in threat.goals, "plants no backdoor that could be taken over"),
+            "budget": (Goal.EVASION not in threat.goals, "perturbs no inputs"),
+            "pixel_budgets": (Goal.EVASION not in threat.goals, "perturbs no inputs"),
+            "malicious": (threat.seat is not Seat.CLIENT, "sits at the server"),
+        }
+        asked = ((key, getattr(experiment, key), why) for key, (unused, why) in idle.items() if unused)
+        return [
+            f"{key} = {value!r} changes nothing: {experiment.attack} {why}"
+            for key, value, why in asked
+            if value != usual[key]
+        ]
 
     @property
     def natural(self) -> Mapping[Knows, Callable[[], Tensor]]:

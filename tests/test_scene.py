@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,15 @@ def test_it_says_where_there_are_fewer_samples_than_asked_for() -> None:
         "targets = 17: there are only 16, all are taken",
     ]
     assert not scene_of(cut="1", protocol="vanilla").shortfalls
+
+
+@pytest.mark.usefixtures("made")
+def test_it_says_what_is_asked_for_in_vain() -> None:
+    asked = scene_of(cut="1", protocol="vanilla", budget=0.1, pixel_budgets=(8,), malicious=1)
+    assert asked.shortfalls == [
+        "budget = 0.1 changes nothing: spy perturbs no inputs",
+        "pixel_budgets = (8.0,) changes nothing: spy perturbs no inputs",
+    ]
 
 
 @pytest.fixture
@@ -65,6 +75,10 @@ def test_a_file_where_the_runs_folder_would_be_is_one_line_that_helps(tmp_path: 
 def test_a_place_that_cannot_be_written_to_is_told_before_any_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != tmp_path)
-    with pytest.raises(ExperimentError, match=f"{tmp_path} cannot be written to; keys name and out"):
+    def refused(dir: Path) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system", str(dir / "made"))
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refused)
+    said = rf"{tmp_path} cannot be written to \(Read-only file system\); keys name and out"
+    with pytest.raises(ExperimentError, match=said):
         run_folder([scene_of(cut="1", protocol="vanilla", out=tmp_path / "deep", name="run")])

@@ -35,6 +35,7 @@ from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, judge
 from cutlayer.judging.truth import Honest, honest, truth_of
+from cutlayer.judging.undecided import why
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
@@ -46,10 +47,6 @@ from cutlayer.threat import Goal, NotOfferedError, Seat
 from cutlayer.traffic import cost
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
-_UNDECIDED = (
-    "no score decides: nothing was guessed, a guess that never looks at the wire is as good as any, "
-    "or the network is no better than always naming the commonest class"
-)
 
 
 @dataclass(frozen=True)
@@ -261,7 +258,7 @@ def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
     return {
         "scores": scores,
         "verdict": verdict,
-        "reason": _UNDECIDED if verdict == NOT_APPLICABLE else "",
+        "reason": why(scores) if verdict == NOT_APPLICABLE else "",
         "pictures": next((j.pictures for j in judgements if j.pictures), None),
         "confusion": next((j.confusion for j in judgements if j.confusion), None),
         "features": next((j.features for j in judgements if j.features), None),

@@ -21,7 +21,7 @@ def load(data_dir: Path | None = None, *, letters: Literal["all", "a-j"] = "all"
     if letters == "all":
         part = None if data_dir is None else Path(data_dir).expanduser() / "emnist_letters_aj"
         if part is not None and part.is_dir() and not part.with_name("emnist_letters").is_dir():
-            raise DatasetError(f"{part} has the letters A to J only: ask for them with letters=a-j")
+            raise DatasetError(f"{part} has the letters A to J only: ask for them with emnist_letters.letters=a-j")
         return Source("emnist_letters", _HUB_ID, mode="L", transposed=True).load(data_dir)
     if data_dir is None:
         raise DatasetError("letters=a-j needs data_dir=FOLDER with emnist_letters_aj in it: the hub has all letters")

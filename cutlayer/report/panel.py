@@ -135,7 +135,7 @@ class Panel:
         return made
 
     def progress(self) -> list[Chart]:
-        """What each attack tracked while it ran, a chart for each attack and curve."""
+        """What each attack tracked while it ran, a chart for each attack and curve, at points spread evenly over it."""
         lines: dict[tuple[str, str], list[Points]] = {}
         for finding in self.findings:
             attack, told = finding.first.cell.attack, f" ({finding.variant})" if finding.variant else ""
@@ -143,7 +143,7 @@ class Panel:
                 line = _over_rounds([cell.record.attack.curves.get(name, []) for cell in finding.cells])
                 lines.setdefault((attack, name), []).append(Points(f"cut {finding.cut}{told}", line))
         made = [
-            curves(f"{attack}: {name.replace('_', ' ')}", "round", points) for (attack, name), points in lines.items()
+            curves(f"{attack}: {name.replace('_', ' ')}", "point", points) for (attack, name), points in lines.items()
         ]
         return [chart for chart in made if chart]
 

@@ -216,6 +216,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     ran = f"{wording.share(shares.low)}" if shares else ""
     if shares and shares.high > shares.low:
         ran += f" to {wording.share(shares.high)}"
+    aside = ", training not counted" if any(record.threat.tampers for record in finished) else ""
     return [
         ("Dataset", wording.join(_named(finished, "dataset")), f"{pixels} pixels" if pixels else ""),
         ("Model", wording.join(_named(finished, "model")), ""),
@@ -223,7 +224,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Cuts", _cuts(finished), ""),
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
         ("Test accuracy", wording.mean(utility, "accuracy"), "; ".join(filter(None, (bare, span)))),
-        ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones" if ran else ""),
+        ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
         ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
     ]
 

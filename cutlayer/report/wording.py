@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from cutlayer.data.auxiliary import OWN_SPLITS, SHARE
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Thresholds
 from cutlayer.report.finding import Row, Spread
 
@@ -97,11 +98,15 @@ def span(value: Spread | None, name: str = "") -> str:
 
 
 def advantage(value: Spread | float | None) -> str:
-    """An advantage with two decimals; a dash where the metric has none."""
+    """An advantage with two decimals; a dash where the metric has none.
+
+    A positive one is rounded down: none reads like a threshold that it does not reach.
+    """
     plain = value.mean if isinstance(value, Spread) else value
-    return (
-        DASH if plain is None or math.isnan(plain) else f"{plain:.2f}".replace("-0.00", "0.00").replace("-", "\u2212")
-    )
+    if plain is None or math.isnan(plain):
+        return DASH
+    shown = math.floor(100 * plain + 1e-9) / 100 if plain > 0 else plain
+    return f"{shown:.2f}".replace("-0.00", "0.00").replace("-", "\u2212")
 
 
 def share(value: float | None) -> str:
@@ -153,8 +158,10 @@ def knowledge(record: Record) -> str:
 
 def data(record: Record) -> str:
     """What the attack needs to have beside the wire."""
-    used = record.threat.used
-    parts = [f"{count(used[k])} {v}" if k == "peer_queries" and used[k] else v for k, v in _DATA.items() if k in used]
+    used, words, other = record.threat.used, dict(_DATA), record.experiment.get("aux", SHARE)
+    if other not in OWN_SPLITS:
+        words["aux_inputs"] = f"inputs of {other}"
+    parts = [f"{count(used[k])} {v}" if k == "peer_queries" and used[k] else v for k, v in words.items() if k in used]
     return join(parts) if parts else "no data of its own"
 
 

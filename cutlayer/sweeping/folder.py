@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,9 +24,15 @@ def run_folder(cells: Sequence[Scene]) -> Path:
     there = next(place for place in (run, *run.absolute().parents) if place.exists())
     if not there.is_dir():
         raise ExperimentError(f"the run's folder would be {run}, and {there} is a file; keys name and out")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ExperimentError(f"the run's folder would be {run}, and {there} cannot be written to; keys name and out")
-    return run
+    try:
+        # What the system grants is known by trying: root is refused elsewhere than others.
+        with tempfile.TemporaryDirectory(dir=there):
+            return run
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ExperimentError(
+            f"the run's folder would be {run}, and {there} cannot be written to ({reason}); keys name and out"
+        ) from None
 
 
 def cell_folder(scene: Scene, run: Path) -> Path:

@@ -29,7 +29,7 @@ def test_a_to_j_is_upright_already_and_has_its_own_name(write, tmp_path: Path) -
     dataset = emnist_letters.load(data, letters="a-j")
     assert dataset.name == "emnist_letters_aj"
     assert dataset.train.inputs.equal(stored(tmp_path / "emnist_letters_aj"))
-    with pytest.raises(DatasetError, match="A to J only: ask for them with letters=a-j"):
+    with pytest.raises(DatasetError, match=r"A to J only: ask for them with emnist_letters\.letters=a-j"):
         emnist_letters.load(data)
 
 

@@ -1,0 +1,59 @@
+"""Why a cell that ran to its end has no verdict, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cutlayer.record import Score
+from cutlayer.threat import Goal
+
+_ALL = 0.95
+"""A blind value from which nothing is left to do better."""
+
+
+def why(scores: Sequence[Score]) -> str:
+    """The reason for each goal; ``scores`` of which none decides."""
+    if not scores:
+        return "nothing was guessed"
+    by_goal: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        if not score.guess:
+            by_goal.setdefault(score.goal, {})[score.metric] = score
+    told = [_WORDS[goal](found) for goal, found in by_goal.items() if goal in _WORDS]
+    return "; ".join(told) or "no score decides"
+
+
+def _backdoor(found: Mapping[str, Score]) -> str:
+    success, clean = found["attack_success"], found["clean_accuracy"]
+    ruined = _ruined(clean.value, clean.blind, "clean inputs")
+    if success.blind is None or success.blind < _ALL:
+        return ruined
+    return f"{_share(success.blind)} of the inputs are taken for the target anyway, without trigger or attack; {ruined}"
+
+
+def _evasion(found: Mapping[str, Score]) -> str:
+    drop, natural = found["accuracy_drop"], found["natural_accuracy"]
+    left = None if natural.value is None or drop.blind is None else natural.value - drop.blind
+    if left is not None and left < 1 - _ALL:
+        return f"random noise of the budget already takes {_share(drop.blind)} of {_share(natural.value)} accuracy"
+    return _ruined(natural.value, natural.blind, "natural inputs")
+
+
+def _model(found: Mapping[str, Score]) -> str:
+    blind = _share(found["accuracy"].blind)
+    return f"nothing was learned that could be stolen: a blind guess in the part's place is right on {blind}, too"
+
+
+def _ruined(now: float | None, without: float | None, of: str) -> str:
+    """Of a deployment that is hardly better than always naming the commonest class."""
+    said = f"the deployment is right on {_share(now)} of {of}, hardly more than always naming one class"
+    if now is None or without is None or without - now < 1 - _ALL:
+        return f"{said}: train it for longer"
+    return f"{said}, and on {_share(without)} without the attack, which has ruined the training"
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else f"{100 * value:.1f} %"
+
+
+_WORDS = {Goal.BACKDOOR.value: _backdoor, Goal.EVASION.value: _evasion, Goal.MODEL.value: _model}

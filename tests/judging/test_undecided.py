@@ -1,0 +1,45 @@
+"""Why a cell has no verdict, told apart: nothing guessed, a ruined training, a blind guess that leaves no room."""
+
+from __future__ import annotations
+
+import pytest
+
+from cutlayer.judging.undecided import why
+from cutlayer.record import Score
+
+
+def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
+    return [Score(goal=goal, metric=metric, value=value, blind=blind) for metric, (value, blind) in values.items()]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "nothing was guessed"),
+        (
+            scores("backdoor", attack_success=(0.1, 0.2), clean_accuracy=(0.11, 0.92)),
+            "the deployment is right on 11.0 % of clean inputs, hardly more than always naming one class, and on "
+            "92.0 % without the attack, which has ruined the training",
+        ),
+        (
+            scores("backdoor", attack_success=(1.0, 1.0), clean_accuracy=(0.1, 0.12)),
+            "100.0 % of the inputs are taken for the target anyway, without trigger or attack; the deployment is right "
+            "on 10.0 % of clean inputs, hardly more than always naming one class: train it for longer",
+        ),
+        (
+            scores("evasion", accuracy_drop=(0.6, 0.58), natural_accuracy=(0.6, 0.7)),
+            "random noise of the budget already takes 58.0 % of 60.0 % accuracy",
+        ),
+        (
+            scores("evasion", accuracy_drop=(0.1, 0.02), natural_accuracy=(0.13, 0.44)),
+            "the deployment is right on 13.0 % of natural inputs, hardly more than always naming one class, and on "
+            "44.0 % without the attack, which has ruined the training",
+        ),
+        (
+            scores("model", accuracy=(0.1, 0.12)),
+            "nothing was learned that could be stolen: a blind guess in the part's place is right on 12.0 %, too",
+        ),
+    ],
+)
+def test_the_reason_is_the_one_that_holds(found: list[Score], said: str) -> None:
+    assert why(found) == said
