@@ -31,6 +31,18 @@ class Computing:
         innermost = self.channels_last and there.ndim == 4
         return there.contiguous(memory_format=torch.channels_last) if innermost else there
 
+    def received(self, tensor: Tensor) -> Tensor:
+        """``tensor`` of another party, on the device, in the type that it was computed in where that loses nothing.
+
+        As float32, which is what crosses, it would draw all that is added to it into float32, too, and the training
+        would be another one than that of the whole network.
+        """
+        there = self.bring(tensor)
+        if not self.autocast:
+            return there
+        narrow = there.to(getattr(torch, self.autocast))
+        return narrow if torch.equal(narrow.detach().float(), there.detach()) else there
+
     def precision(self) -> contextlib.AbstractContextManager[object]:
         """Within it forward passes are computed in the type."""
         kind = torch.device(self.device).type

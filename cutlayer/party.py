@@ -104,7 +104,8 @@ class Party:
     def _drawn(
         self, compute: Callable[[Tensor], Tensor], inputs: Tensor, step: int, part: int, stream: str = "train"
     ) -> Tensor:
-        inputs = self.computing.bring(inputs)
+        # What is to have a slope comes from another party, or from one's own earlier part.
+        inputs = self.computing.received(inputs) if inputs.requires_grad else self.computing.bring(inputs)
         with drawing(derive(self.seed, stream, step, part), self.device), self.computing.precision():
             return compute(inputs).float()
 

@@ -13,6 +13,7 @@ from cutlayer import registry
 from cutlayer.attack import Adversary, Attack, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
+from cutlayer.computing import Computing
 from cutlayer.model import split
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
@@ -96,6 +97,7 @@ def pair(
     optimize: Optimize = adam,
     schedule: Callable[[int], float] = constant,
     seed: int = 0,
+    computing: Computing | None = None,
 ) -> Pair:
     """A client and a server for protocol ``name``; ``labels`` by row where the client answers."""
     protocol = protocol_named(name)
@@ -106,6 +108,7 @@ def pair(
             optimize(parameter for part in parts for parameter in part.parameters()),
             schedule,
             derive(seed, seat.value),
+            computing or Computing(),
             labels=labels if seat is Seat.CLIENT and protocol.driver is Seat.SERVER else None,
         )
         for seat, parts in protocol.deal(model, cuts).items()
@@ -168,10 +171,11 @@ def unsplit_training(
             group["lr"] = victim.driver.schedule(step)
         value = batch.inputs
         for part, owner, number in zip(parts, owners, numbers, strict=True):
-            with drawing(derive(victim.parties[owner].seed, "train", step, number)):
+            party = victim.parties[owner]
+            with drawing(derive(party.seed, "train", step, number)), party.computing.precision():
                 value = part(value)
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(value, batch.labels)
+        loss = nn.functional.cross_entropy(value.float(), batch.labels)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from cutlayer.auditing.victim import train
+from cutlayer.computing import Computing
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from tests.auditing.test_victim import plain, quiet, same
+from tests.parties import adam, batches, pair, unsplit_training
 from tests.scenes import made, scene_of
+from tests.splitting import SHAPE, data
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
@@ -43,3 +48,38 @@ def test_channels_last_lays_out_memory_and_changes_rounding_alone(tmp_path: Path
 def test_the_memory_format_is_settled_by_the_precision() -> None:
     formats = [scene_of(protocol="vanilla", cut="1", precision=p).experiment.memory_format for p in ("fp32", "bf16")]
     assert formats == ["contiguous", "channels_last"]
+
+
+class _Added(nn.Module):
+    """What it is given, and a convolution of that: float32 stays float32 there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        added: Tensor = inputs + self.convolution(inputs)
+        return added
+
+
+@pytest.mark.parametrize(("name", "cuts"), [("vanilla", (0,)), ("u_shaped", (0, 2)), ("label_only", (0,))])
+def test_split_training_in_bf16_is_that_of_the_whole_network(name: str, cuts: tuple[int, ...]) -> None:
+    """Float32 crosses, yet no number and no type differs on either side: the same weights to the last bit."""
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(2, 4, 3), _Added(), _Added(), nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)))
+    model, (inputs, labels) = nn.Sequential(*layers), data()
+    run = batches(inputs, labels, 8)
+    victim = pair(name, model, cuts, SHAPE, labels, computing=Computing("cpu", "bfloat16"))
+    whole, _ = unsplit_training(victim, copy.deepcopy(model), cuts, run, adam)
+    victim.train(run)
+    weights = {key: value for part in whole for key, value in part.state_dict().items()}
+    assert [key for key, value in weights.items() if not torch.equal(value, victim.weights()[key])] == []
+
+
+def test_what_has_more_digits_than_the_type_stays_float32() -> None:
+    """Noise of a defense, say, is not rounded away."""
+    computing = Computing("cpu", "bfloat16")
+    rounded = torch.randn(4, 4, generator=torch.Generator().manual_seed(0)).bfloat16().float()
+    assert computing.received(rounded).dtype == torch.bfloat16
+    assert computing.received(rounded + 1e-6).dtype == torch.float32
+    assert Computing().received(rounded).dtype == torch.float32
