@@ -228,7 +228,12 @@ def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
             together[score.goal, score.guess, score.metric].append(score)
     thresholds = cells[0].record.thresholds
     rows = [_row(scores, thresholds) for scores in together.values()]
-    return tuple(sorted(rows, key=lambda row: (row.goal, row.guess, not row.decides)))
+    return tuple(sorted(rows, key=lambda row: (row.goal, _counted(row.guess), not row.decides)))
+
+
+def told_apart(score: Score) -> str:
+    """The guess by its name; what random signs do is a question of its own beside what adversarial inputs do."""
+    return score.guess or ("random signs" if score.decides and score.metric == "random_signs_drop" else "")
 
 
 def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
@@ -240,7 +245,7 @@ def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
     value, blind = spread(s.value for s in scores), spread(s.blind for s in scores)
     said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
     return Row(
-        one.goal, one.metric, one.guess, decides, value, blind, advantage,
+        one.goal, one.metric, told_apart(one), decides, value, blind, advantage,
         _verdict(said, advantage, thresholds) if decides else None, said,
         _beats(value, blind, advantage, one), undecided,
     )  # fmt: skip

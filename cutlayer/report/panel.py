@@ -12,7 +12,7 @@ from cutlayer.report import wording
 from cutlayer.report.defended import Defended, by_defense
 from cutlayer.report.evidence import Evidence
 from cutlayer.report.figure import Chart, Points, by_cut, curves, shares
-from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread
+from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread, told_apart
 
 _MOST_POINTS = 200
 
@@ -190,7 +190,7 @@ def _over_course(finding: Finding, row: Row, field: str) -> tuple[tuple[float, S
         end = first.step // first.epoch * record.training[-1].epoch
         for step, scores in (*((part.step, part.scores) for part in record.course), (end, record.scores)):
             for score in scores:
-                if (score.goal, score.metric, score.guess) == (row.goal, row.metric, row.guess):
+                if (score.goal, score.metric, told_apart(score)) == (row.goal, row.metric, row.guess):
                     at.setdefault(step, []).append(getattr(score, field))
     line = ((step, spread(values)) for step, values in sorted(at.items()))
     return tuple((step, value) for step, value in line if value)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from cutlayer.report.evidence import read_run
+from cutlayer.report.finding import findings
 from tests.report.made_run import made_pictures, made_record, save, score
 from tests.report.test_page import page_of
 
@@ -40,3 +42,22 @@ def test_adversarial_inputs_are_shown_with_the_change_and_both_predictions(tmp_p
     text = page_of(tmp_path).text
     assert "accuracy drop 1.0 %, no more than random signs of the same budget cause (2.0 %)" in text
     assert "Budget: 15.3/255 and 12.8/255 of the pixel range." in text
+
+
+def test_what_tampering_has_opened_is_judged_beside_what_its_inputs_add(tmp_path: Path) -> None:
+    made = made_record("unsplit", 1, 1, 0.8)
+    made["scores"] = [
+        score("evasion", "accuracy_drop", 0.41, 0.408, 0.513, True),
+        score("evasion", "random_signs_drop", 0.408, 0.058, 0.513, True),
+        *(score("evasion", "accuracy_drop", 0.3, 0.1, 0.2, False) | {"guess": g} for g in ("16/255", "8/255")),
+    ]
+    save(tmp_path, made, made_pictures())
+    (finding,) = findings(read_run(tmp_path))
+    assert [(row.metric, row.verdict) for row in finding.deciding] == [
+        ("accuracy_drop", "no leak"),
+        ("random_signs_drop", "leak"),
+    ]
+    assert [row.guess for row in finding.rows] == ["", "8/255", "16/255", "random signs"]
+    text = page_of(tmp_path).text
+    assert "random signs drop 40.8 % where without the attack they cause 5.8 % (advantage 0.76)" in text
+    assert "Accuracy drop 41.0 % where random signs of the same budget cause 40.8 % (advantage 0.01)" in text
