@@ -54,12 +54,12 @@ def table_2(model: str) -> Exhibit:
     return exhibit(
         "table 2",
         "Beside transfer attacks, which need labels",
-        """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with labels on
-as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has already
-weakened: both are shown, the honest victim and the attacked one. They move inputs away from what the proxy takes
-them for, or from their true labels (*labels=true*), of which the paper does not speak. Records say how often the
-proxy is right on the targets (`proxy_accuracy`): the directions of a poor one do not carry over, and SSA, whose ten
-short steps then point here and there, ends nearer to the natural inputs than random signs do. PGD on the victim
+        """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with
+labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
+already weakened: both are shown, the honest victim and the attacked one. They move inputs away from what the proxy
+takes them for, or from their true labels (*labels=true*), of which the paper does not speak. Records say how often
+the proxy is right on the targets (`proxy_accuracy`): the directions of a poor one do not carry over, and SSA, whose
+ten short steps then point here and there, ends nearer to the natural inputs than random signs do. PGD on the victim
 itself knows its weights and the true labels: what the budget allows, as far as sign steps find it.""",
         model,
         _cells,
