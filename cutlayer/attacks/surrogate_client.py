@@ -72,7 +72,7 @@ class SurrogateClient(ServerPlanting):
                 raise ValueError(f"{name} = {value}: a weight goes from 0 (the surrogate alone) to 1 (no attack)")
         if not 0 < self.poisoned <= 1:
             raise ValueError(f"poisoned = {self.poisoned}: a share is greater than 0 and at most 1")
-        if len(self.alpha_steps) not in {1, len(self.later_alphas)}:
+        if not self.alpha_steps or len(self.alpha_steps) not in {1, len(self.later_alphas)}:
             told = f"one number, or one for each of the weights before the last ({len(self.later_alphas)})"
             raise ValueError(f"alpha_steps = {list(self.alpha_steps)}: {told}")
         if min(self.alpha_steps) < 1:

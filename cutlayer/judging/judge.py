@@ -19,7 +19,7 @@ from cutlayer.threat import Goal, Row
 
 _CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
 _SHOWN = 20  # adversarial inputs that are kept as pictures
-_ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
+ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
 
 
 class GuessError(ValueError):
@@ -185,7 +185,7 @@ def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgemen
     if truth.model is None:
         raise GuessError("there is no model to compare a stolen one with")
     stolen, blind, real = compare_parts(guess, truth.model)
-    trained = real - blind.accuracy >= _ROOM
+    trained = real - blind.accuracy >= ROOM
     name, goal = guess.name, Goal.MODEL
     # Without room between the blind guess and the real part an advantage would be a quotient of two noises.
     best = real if trained else None
@@ -208,7 +208,7 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     name, goal = guess.name, Goal.BACKDOOR
     commonest = _commonest(truth.backdoor.labels)
     # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys.
-    best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= _ROOM else None
+    best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= ROOM else None
     scores = (
         score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=best is not None),
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
@@ -229,7 +229,7 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     blind = max(noise, unattacked)
     commonest = _commonest(truth.evasion.labels)
     # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
-    decides, opened = (not name and own.natural - max(b, commonest) >= _ROOM for b in (blind, unattacked))
+    decides, opened = (not name and own.natural - max(b, commonest) >= ROOM for b in (blind, unattacked))
     beside = {
         "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
         "adversarial_accuracy": (found.adversarial, honest.signs),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cutlayer.judging.judge import ROOM
 from cutlayer.record import Score
 from cutlayer.threat import Goal
-
-_ALL = 0.95
-"""A blind value from which nothing is left to do better."""
 
 
 def why(scores: Sequence[Score]) -> str:
@@ -26,7 +24,7 @@ def why(scores: Sequence[Score]) -> str:
 def _backdoor(found: Mapping[str, Score]) -> str:
     success, clean = found["attack_success"], found["clean_accuracy"]
     ruined = _ruined(clean.value, clean.blind, "clean inputs")
-    if success.blind is None or success.blind < _ALL:
+    if success.blind is None or success.blind <= 1 - ROOM:
         return ruined
     return f"{_share(success.blind)} of the inputs are taken for the target anyway, without trigger or attack; {ruined}"
 
@@ -34,7 +32,7 @@ def _backdoor(found: Mapping[str, Score]) -> str:
 def _evasion(found: Mapping[str, Score]) -> str:
     drop, natural = found["accuracy_drop"], found["natural_accuracy"]
     left = None if natural.value is None or drop.blind is None else natural.value - drop.blind
-    if left is not None and left < 1 - _ALL:
+    if left is not None and left < ROOM:
         return f"random noise of the budget already takes {_share(drop.blind)} of {_share(natural.value)} accuracy"
     return _ruined(natural.value, natural.blind, "natural inputs")
 
@@ -47,7 +45,7 @@ def _model(found: Mapping[str, Score]) -> str:
 def _ruined(now: float | None, without: float | None, of: str) -> str:
     """Of a deployment that is hardly better than always naming the commonest class."""
     said = f"the deployment is right on {_share(now)} of {of}, hardly more than always naming one class"
-    if now is None or without is None or without - now < 1 - _ALL:
+    if now is None or without is None or without - now < ROOM:
         return f"{said}: train it for longer"
     return f"{said}, and on {_share(without)} without the attack, which has ruined the training"
 

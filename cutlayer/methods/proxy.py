@@ -32,7 +32,7 @@ class ProxyAttack(Attack):
     Neither Fan et al. nor the attacks' papers say how a proxy is trained on a few thousand images: here with Adam, from
     fresh weights, at a rate that is halved twice. The label whose probability is to fall is the proxy's own prediction
     for the natural input, so that the attack needs no true labels of what it perturbs. A poor proxy is often wrong
-    there, and moving away from a wrong label is little use: with the true ones such attacks reach more.
+    there, and moving away from a wrong label is little use: ``labels="true"`` takes true ones, where they are offered.
     """
 
     plain: ClassVar[str] = (
@@ -58,7 +58,7 @@ class ProxyAttack(Attack):
     """Of the proxy's Adam."""
 
     labels: Literal["auto", "predicted", "true"] = "auto"
-    """Whose probability is to fall; auto: predicted by a proxy, true on the deployment itself, as an upper bound."""
+    """Whose probability is to fall; auto: predicted by a proxy, true on the deployment itself."""
 
     def __post_init__(self) -> None:
         if self.least_steps < 0:

@@ -176,6 +176,7 @@ def test_a_share_of_the_own_data_carries_trigger_and_label() -> None:
             {"later_alphas": (0.1,) * 3, "alpha_steps": (5, 6)},
             r"alpha_steps = \[5, 6\]: one number, or one for each .* \(3\)",
         ),
+        ({"alpha_steps": ()}, r"alpha_steps = \[\]: one number"),
         ({"alpha_steps": (0,)}, r"alpha_steps = \[0\]: each is at least 1"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0: it is greater than 0"),
         ({"weight_decay": -1.0}, "weight_decay = -1.0: it is at least 0"),
