@@ -144,7 +144,7 @@ def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
     """What there is to say after an epoch of training."""
-    found = Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session))
+    found = Epoch(epoch=epoch, loss=loss, accuracy=accuracy(scene, session), **session.scrutiny.means())
     rows = scene.samples.validation_rows
     if not len(rows):
         return found

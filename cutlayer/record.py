@@ -54,13 +54,16 @@ class Score(_Part):
 
 
 class Epoch(_Part):
-    """Mean loss and test accuracy (0 to 1) of the honest training in one epoch."""
+    """Mean loss and test accuracy (0 to 1) of the deployment's training in one epoch."""
 
     epoch: int
     loss: float | None = None
     accuracy: float | None = None
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    gradient_norm: float | None = None
+    label_gap: float | None = None
+    """Of what clients are sent back for a batch, means over the epoch: see ``scrutiny``."""
 
 
 class Course(_Part):
@@ -180,9 +183,8 @@ class Transfer(_Part):
     accuracy: float
     attack_success: float
     clean_accuracy: float
-    """Of the network trained without the attack, transferred the same way."""
     clean_success: float
-    """What the trigger does to that one."""
+    """What the trigger does to the network trained without the attack, transferred the same way."""
 
 
 class Traffic(_Part):
@@ -210,6 +212,8 @@ class Record(_Part):
     utility: float | None = None
     """Clean test accuracy of the trained split model."""
     training: tuple[Epoch, ...] = ()
+    untampered: tuple[Epoch, ...] = ()
+    """The same without the attack on it, where that is trained to compare."""
     course: tuple[Course, ...] = ()
     """After every epoch but the last, of an attack on the training that can be asked at any time."""
     scores: tuple[Score, ...] = ()

@@ -21,6 +21,7 @@ from cutlayer.host import Act, Carrier, Host, perform
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
+from cutlayer.scrutiny import Scrutiny
 from cutlayer.stream import generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
@@ -68,6 +69,8 @@ class Session:
     carrier: Carrier = Direct
     last: int | None = None
     """The client whose turn was last."""
+    scrutiny: Scrutiny = field(default_factory=Scrutiny)
+    """Of the gradients that clients were sent back in the latest epoch."""
     peers: dict[str, Handler] = field(default_factory=dict)
     _coming: tuple[Tensor, Batch] | None = None
     """The rows of the turn's next step, and its batch."""
@@ -76,6 +79,7 @@ class Session:
         """Train on every client's rows once, in turns; the mean loss. ``progress`` is called after every step."""
         for client in self.clients:
             client.losses.clear()
+        self.scrutiny.clear()
         for number, batches in self._turns(epoch):
             self.take_turn(number)
             for rows, upcoming in zip_longest(batches, batches[1:]):
@@ -132,6 +136,8 @@ class Session:
         answer = wrap(host.answer, ahead)
         answer = wrap(answer, self.line.asking) if self.line else answer
         peer = self._defended(self.protocol.checked(answer, self.agreement), drives=True)
+        if act is Act.STEP and batch.labels is not None:
+            peer = wrap(peer, self.scrutiny.of(batch.labels))
         if adversary:
             peer = wrap(peer, adversary)
         perform(act, self.protocol, client, peer, batch)

@@ -22,7 +22,8 @@ FLOORS = {
         1: "codec wire",
         2: "recording channel party optimization duplex",
         3: "tap rpc threat",
-        4: "attack defense protocol pipeline handover compression registry network dataset trigger blocks data methods",
+        4: "attack defense protocol scrutiny pipeline handover compression registry network dataset trigger blocks "
+        "data methods",
         5: " ".join(PLUGINS),
         6: "record experiment grid host seating session defending",
         7: "scene settle deployment traffic judging isolated auditing sweeping recordings deploying "

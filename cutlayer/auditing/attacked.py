@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.victim import Victim, key, look_up, over, train
+from cutlayer.auditing.victim import Victim, keep, key, look_up, over, train
 from cutlayer.deployment import CARRIERS, assemble, brief, measured, whole_model
 from cutlayer.handover import Keeper
-from cutlayer.message import detached
-from cutlayer.record import write_atomically
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import seat_server
 
@@ -47,10 +43,7 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
 
 def keep_attacked(scene: Scene, run: Path, victim: Victim) -> None:
     """Keep ``victim``, which the attack of ``scene`` left behind, for other cells to look up."""
-    folder = run / "victims" / attacked_key(scene)
-    weights = {name: detached(tensor) for name, tensor in victim.model.state_dict().items()}
-    write_atomically(folder / "model.safetensors", save(weights))
-    write_atomically(folder / "history.json", json.dumps([epoch.model_dump() for epoch in victim.history]))
+    keep(scene, run / "victims" / attacked_key(scene), victim)
 
 
 def attacked_key(scene: Scene) -> str:

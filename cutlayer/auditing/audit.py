@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, keep_attacked
@@ -158,7 +158,8 @@ def _attacked(
         host.ready()
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
-    clean = _clean(scene, run, progress)
+    untampered = train(scene, run, progress) if _compared(scene) else None
+    clean = untampered.model if untampered else None
     beside = honest(scene, clean)
     if attends_training(scene):
         session = outside.session = assemble(scene, host, keeper)
@@ -186,6 +187,7 @@ def _attacked(
         **asdict(cost(scene)),
         "utility": utility,
         "training": history,
+        "untampered": untampered.history if untampered else (),
         "course": course,
         "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
         "attack": attack,
@@ -195,12 +197,8 @@ def _attacked(
     return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
 
 
-def _clean(scene: Scene, run: Path, progress: Progress) -> nn.Sequential | None:
-    """The same network trained without the attack, where what an attack has made of it is to be compared with it."""
-    return train(scene, run, progress).model if _compared(scene) else None
-
-
 def _compared(scene: Scene) -> bool:
+    """Whether what an attack has made of the network is compared with the same one trained without it."""
     goals, tampered = scene.attack.threat.goals, isinstance(scene.attack, TamperingAttack) or scene.under is not None
     return Goal.BACKDOOR in goals or (Goal.EVASION in goals and tampered)
 

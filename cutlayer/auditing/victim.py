@@ -71,21 +71,33 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
         _keep(session, begun, history)
     if not history:
         history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
-    model = whole_model(scene, session)
-    write_atomically(folder / "model.safetensors", save({n: detached(t) for n, t in model.state_dict().items()}))
-    write_atomically(folder / "history.json", json.dumps([epoch.model_dump() for epoch in history]))
+    victim = Victim(whole_model(scene, session), tuple(history))
+    keep(scene, folder, victim)
     shutil.rmtree(begun, ignore_errors=True)
-    return Victim(model, tuple(history))
+    return victim
+
+
+def keep(scene: Scene, folder: Path, victim: Victim) -> None:
+    """Keep a finished ``victim`` of the ``scene`` in ``folder``, for other cells to look up."""
+    weights = {name: detached(tensor) for name, tensor in victim.model.state_dict().items()}
+    write_atomically(folder / "model.safetensors", save(weights))
+    history = {"place": _place(scene), "epochs": [epoch.model_dump() for epoch in victim.history]}
+    write_atomically(folder / "history.json", json.dumps(history))
 
 
 def look_up(scene: Scene, folder: Path) -> Victim | None:
-    """The finished victim that ``folder`` keeps of the scene's model; None where there is none."""
+    """The finished victim that ``folder`` keeps of the scene's model; None where there is none.
+
+    What was measured of its gradients is left out where it was trained in another protocol or at another cut.
+    """
     finished = folder / "history.json"
     if not finished.is_file():
         return None
     model = join([scene.model])
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    return Victim(model, tuple(Epoch(**epoch) for epoch in json.loads(finished.read_text())))
+    told = json.loads(finished.read_text())
+    elsewhere = set() if told["place"] == _place(scene) else {"gradient_norm", "label_gap"}
+    return Victim(model, tuple(Epoch(**{k: v for k, v in e.items() if k not in elsewhere}) for e in told["epochs"]))
 
 
 def over(history: Sequence[Epoch], patience: int) -> bool:
@@ -156,7 +168,12 @@ def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
 
 def _begun(scene: Scene, folder: Path) -> Path:
     """Where a training is kept while it lasts: party by party, so each protocol and cut has a place of its own."""
-    return folder / f"{scene.experiment.protocol}-{scene.experiment.cut.replace(':', '_')}"
+    return folder / _place(scene)
+
+
+def _place(scene: Scene) -> str:
+    """The protocol and the cut, as the name of a folder."""
+    return f"{scene.experiment.protocol}-{scene.experiment.cut.replace(':', '_')}"
 
 
 def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:

@@ -15,6 +15,11 @@ from cutlayer.report.figure import Chart, Points, by_cut, curves, shares
 from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread, told_apart
 
 _MOST_POINTS = 200
+_OF_EPOCHS = {"loss": "Loss", "accuracy": "Test accuracy"}
+_NOTICED = {
+    "gradient_norm": "Norm of the returned gradient",
+    "label_gap": "Label gap of the returned gradient",
+}
 
 
 @dataclass(frozen=True)
@@ -104,19 +109,29 @@ class Panel:
             return None
         return shares("The client's share by cut", points, self.cuts)
 
+    @property
+    def tampered(self) -> bool:
+        """Whether an attack tampered with any of the trainings."""
+        return any(f.first.threat.tampers or f.first.experiment.get("under") for f in self.findings)
+
     def training(self) -> list[Chart]:
-        """Loss and accuracy over the epochs of the training, attacked or not, equal curves drawn once."""
+        """By epoch, what the training came to and, where some were attacked, what clients could have noticed.
+
+        Equal curves are drawn once.
+        """
         charts = []
-        for field in ("loss", "accuracy"):
+        for field, told in (_OF_EPOCHS | _NOTICED if self.tampered else _OF_EPOCHS).items():
             lines: dict[tuple[tuple[float, Spread], ...], list[str]] = {}
             for finding in self.findings:
-                line = _over_epochs(finding, field)
-                if line:
-                    by = finding.first.cell.attack if finding.first.threat.tampers else ""
-                    by = by or str(finding.first.experiment.get("under") or "")
-                    lines.setdefault(line, []).append(f"{finding.cut} under {by}" if by else finding.cut)
+                by = finding.first.cell.attack if finding.first.threat.tampers else ""
+                by = by or str(finding.first.experiment.get("under") or "")
+                by += f" ({finding.variant})" if by and finding.variant else ""
+                own, beside = (_over_epochs(finding, field, whose) for whose in ("training", "untampered"))
+                for line, under in ((beside, ""), (own, f" under {by}" if by else "")):
+                    if line:
+                        lines.setdefault(line, []).append(f"{finding.cut}{under}")
             points = [Points(f"cut {', '.join(dict.fromkeys(cuts))}", line) for line, cuts in lines.items()]
-            chart = curves({"loss": "Loss", "accuracy": "Test accuracy"}[field] + " by epoch", "epoch", points)
+            chart = curves(f"{told} by epoch", "epoch", points)
             charts += [chart] if chart else []
         return charts
 
@@ -174,10 +189,10 @@ def _series(own: Sequence[Finding], cuts: Sequence[str], missing: dict[tuple[str
         yield Series(attack, variant, goal, guess, tuple(squares))
 
 
-def _over_epochs(finding: Finding, field: str) -> tuple[tuple[float, Spread], ...]:
+def _over_epochs(finding: Finding, field: str, whose: str) -> tuple[tuple[float, Spread], ...]:
     at: dict[float, list[float | None]] = {}
     for cell in finding.cells:
-        for epoch in cell.record.training:
+        for epoch in getattr(cell.record, whose):
             at.setdefault(epoch.epoch, []).append(getattr(epoch, field))
     line = ((epoch, spread(values)) for epoch, values in sorted(at.items()))
     return tuple((epoch, value) for epoch, value in line if value)

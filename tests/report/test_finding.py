@@ -6,7 +6,7 @@ from cutlayer.report.evidence import read_run
 from cutlayer.report.finding import findings
 from cutlayer.report.panel import panels
 from cutlayer.report.wording import compared
-from tests.report.made_run import made_record, save, score
+from tests.report.made_run import made_pictures, made_record, save, score
 from tests.report.test_page import page_of
 
 
@@ -65,3 +65,27 @@ def test_seeds_where_nothing_can_be_decided_are_counted_and_in_no_mean(tmp_path:
     assert (row.value.mean, row.value.count, row.undecided) == (0.5, 2, 1)
     assert "mean of 2 seeds, nothing decided in 1 more" in compared(row)
     assert "nothing decided in 1 more seed" in page_of(tmp_path).text
+
+
+def test_an_attacked_training_stands_beside_the_same_one_without_the_attack(tmp_path: Path) -> None:
+    made = made_record("unsplit", 1, 1, 0.8)
+    honest = [epoch | {"gradient_norm": 0.5, "label_gap": 0.3} for epoch in made["training"]]
+    attacked = [epoch | {"accuracy": 0.2, "gradient_norm": 4.0, "label_gap": 0.0} for epoch in made["training"]]
+    save(tmp_path / "honest", made | {"training": honest}, made_pictures())
+    (panel,) = panels(findings(read_run(tmp_path / "honest")), ())
+    assert [chart.title for chart in panel.training()] == ["Loss by epoch", "Test accuracy by epoch"]
+    made["threat"]["tampers"] = True
+    save(tmp_path / "attacked", made | {"training": attacked, "untampered": honest}, made_pictures())
+    (panel,) = panels(findings(read_run(tmp_path / "attacked")), ())
+    named = {c.title: [(line.label, line.dots[0].text) for line in c.lines] for c in panel.training()}
+    assert named["Norm of the returned gradient by epoch"] == [
+        ("cut 1", "cut 1, 1: 0.5"),
+        ("cut 1 under unsplit", "cut 1 under unsplit, 1: 4"),
+    ]
+    assert [label for label, _ in named["Label gap of the returned gradient by epoch"]] == [
+        "cut 1",
+        "cut 1 under unsplit",
+    ]
+    assert [label for label, _ in named["Loss by epoch"]] == ["cut 1, 1 under unsplit"], "equal curves share a line"
+    told = "Could the clients have noticed?"
+    assert [told in page_of(tmp_path / run).text for run in ("honest", "attacked")] == [False, True]
