@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+EMBEDDED = "embedded"
+"""The source of data that come with a library: no file, no network."""
+
 
 class DatasetError(ValueError):
     """Data that cannot be had or cannot be used; the message is one line that names what and says what to do."""

@@ -15,9 +15,9 @@ from cutlayer import network, registry
 from cutlayer.attack import Attack
 from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
-from cutlayer.data.auxiliary import SHARE, Auxiliary
+from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
-from cutlayer.dataset import Dataset, DatasetError
+from cutlayer.dataset import EMBEDDED, Dataset, DatasetError
 from cutlayer.experiment import Experiment
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
@@ -76,18 +76,25 @@ class Scene:
         """What the experiment asks for that this attack has no use for, in words."""
         experiment, threat = self.experiment, self.attack.threat
         usual = {name: field.default for name, field in type(experiment).model_fields.items()}
+        planted = f"{experiment.attack} plants no backdoor that could be taken over"
+        taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
+        perturbed = f"{experiment.attack} perturbs no inputs" if Goal.EVASION not in threat.goals else ""
+        transferred = taken_over or ("" if experiment.transfer else "no transfer is asked for")
         idle = {
-            "transfer": (Goal.BACKDOOR not in threat.goals, "plants no backdoor that could be taken over"),
-            "budget": (Goal.EVASION not in threat.goals, "perturbs no inputs"),
-            "pixel_budgets": (Goal.EVASION not in threat.goals, "perturbs no inputs"),
-            "malicious": (threat.seat is not Seat.CLIENT, "sits at the server"),
+            "transfer": taken_over,
+            **dict.fromkeys(("transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std"), transferred),
+            **dict.fromkeys(("budget", "pixel_budgets"), perturbed),
+            "malicious": f"{experiment.attack} sits at the server" if threat.seat is not Seat.CLIENT else "",
+            "data_dir": "" if self._reads_files() else f"{experiment.dataset} is embedded",
         }
-        asked = ((key, getattr(experiment, key), why) for key, (unused, why) in idle.items() if unused)
-        return [
-            f"{key} = {value!r} changes nothing: {experiment.attack} {why}"
-            for key, value, why in asked
-            if value != usual[key]
-        ]
+        asked = {key: getattr(experiment, key) for key, why in idle.items() if why}
+        told = {key: str(value) if isinstance(value, Path) else repr(value) for key, value in asked.items()}
+        return [f"{key} = {told[key]} changes nothing: {idle[key]}" for key in told if asked[key] != usual[key]]
+
+    def _reads_files(self) -> bool:
+        """Whether any of the data are looked for in a folder or at a hub."""
+        others = self.transfer is not None or (self.auxiliary and self.experiment.aux not in OWN_SPLITS)
+        return bool(others) or self.dataset.source != EMBEDDED
 
     @property
     def natural(self) -> Mapping[Knows, Callable[[], Tensor]]:

@@ -36,6 +36,18 @@ def test_it_says_what_is_asked_for_in_vain() -> None:
     ]
 
 
+def test_keys_of_a_transfer_that_is_not_asked_for_and_of_files_that_nobody_reads_are_named() -> None:
+    planted = {"attack": "surrogate_client", "plugins": None, "model": "lenet", "offers": ("aux_inputs", "aux_labels")}
+    values = {**planted, "cut": "1", "protocol": "vanilla", "data_dir": Path("here")}
+    values |= {"transfer_mean": (0.5,), "transfer_std": (0.5,)}
+    assert scene_of(**values).shortfalls == [
+        "transfer_mean = (0.5,) changes nothing: no transfer is asked for",
+        "transfer_std = (0.5,) changes nothing: no transfer is asked for",
+        "data_dir = here changes nothing: digits is embedded",
+    ]
+    assert scene_of(**values, transfer="digits").shortfalls == []
+
+
 @pytest.fixture
 def datasets(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "datasets").mkdir()

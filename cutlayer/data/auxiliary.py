@@ -67,7 +67,10 @@ def auxiliary(
     if other is not None:
         _check_form(victim, other, adapt)
     if not len(rows):
-        raise DatasetError(f"aux = {source!r}: every row of the {source} split is a target, none is left to be given")
+        held = "a client's" if source == SHARE else "a target"
+        raise DatasetError(
+            f"aux = {source!r}: every row is {held}, none is left for the adversary; fewer targets, or another aux"
+        )
     if count is not None and count > len(rows):
         raise DatasetError(f"aux_rows = {count}: aux = {source!r} has only {len(rows)} rows")
     if count is not None:

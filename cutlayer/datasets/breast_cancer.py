@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from cutlayer.data.cache import cached
-from cutlayer.dataset import Dataset, Split, stratified
+from cutlayer.dataset import EMBEDDED, Dataset, Split, stratified
 
 
 def load(data_dir: Path | None = None, *, split_seed: int = 0) -> Dataset:
@@ -18,7 +18,7 @@ def load(data_dir: Path | None = None, *, split_seed: int = 0) -> Dataset:
     draws the test part, a fifth of each class.
     """
     # Importing scikit-learn takes longer than everything else here.
-    key = ["embedded", version("scikit-learn"), str(split_seed)]
+    key = [EMBEDDED, version("scikit-learn"), str(split_seed)]
     return cached("breast_cancer", key, lambda: _made(split_seed))
 
 
@@ -37,5 +37,5 @@ def _made(split_seed: int) -> Dataset:
         Split(scaled[test], labels[test]),
         tuple(str(name) for name in found.target_names),
         features=tuple(str(name) for name in found.feature_names),
-        source="embedded",
+        source=EMBEDDED,
     )

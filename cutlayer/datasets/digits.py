@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from cutlayer.data.cache import cached
-from cutlayer.dataset import Dataset, Split, stratified
+from cutlayer.dataset import EMBEDDED, Dataset, Split, stratified
 
 
 def load(data_dir: Path | None = None, *, split_seed: int = 0) -> Dataset:
@@ -19,7 +19,7 @@ def load(data_dir: Path | None = None, *, split_seed: int = 0) -> Dataset:
     usual SSIM window fit. ``split_seed`` draws the test part, a fifth of each class.
     """
     # Importing scikit-learn takes longer than everything else here.
-    key = ["embedded", version("scikit-learn"), str(split_seed)]
+    key = [EMBEDDED, version("scikit-learn"), str(split_seed)]
     return cached("digits", key, lambda: _made(split_seed))
 
 
@@ -38,5 +38,5 @@ def _made(split_seed: int) -> Dataset:
         Split(images[test], labels[test]),
         tuple(str(name) for name in found.target_names),
         pixels="8x8 interpolated to 28x28",
-        source="embedded",
+        source=EMBEDDED,
     )

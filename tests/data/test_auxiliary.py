@@ -109,7 +109,7 @@ def test_data_that_do_not_fit_are_refused(source: str, count: int | None, other:
 
 
 def test_where_all_rows_are_targets_nothing_is_left() -> None:
-    with pytest.raises(DatasetError, match="every row of the test split is a target"):
+    with pytest.raises(DatasetError, match="every row is a target, none is left for the adversary; fewer targets"):
         auxiliary(made("own"), "test", torch.arange(40), None, None)
 
 
