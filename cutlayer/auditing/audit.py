@@ -43,7 +43,7 @@ from cutlayer.registry import FOLDERS
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import make_attack, seat_clients, seat_server
 from cutlayer.session import Session
-from cutlayer.threat import Goal, NotOfferedError, Seat
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
 from cutlayer.traffic import cost
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
@@ -267,6 +267,16 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
     return Outcome(
         record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {}
     )
+
+
+def unoffered(scene: Scene) -> str:
+    """What the attack needs and is not offered, which can be told before anything runs; empty where that is nothing."""
+    told = brief(scene, attack=True)
+    try:
+        View(scene.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), (), told.protocol)
+    except NotOfferedError as error:
+        return _refusal(scene, error)
+    return ""
 
 
 def _refusal(scene: Scene, error: NotOfferedError) -> str:

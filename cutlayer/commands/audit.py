@@ -10,6 +10,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from cutlayer.auditing.audit import unoffered
 from cutlayer.commands.display import Display, duration
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, NOT_APPLICABLE, Record
@@ -79,6 +80,7 @@ def _announce(sweep: Sweep, console: Console) -> None:
         "(0: a guess that never looks at the wire, 1: perfect)",
         f"offered to adversaries beyond the wire: {', '.join(first.offers) or 'nothing'}",
         *dict.fromkeys(line for scene in cells for line in scene.shortfalls),
+        *dict.fromkeys(f"does not apply: {s.experiment.attack}: {why}" for s in cells if (why := unoffered(s))),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
