@@ -8,10 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cutlayer.record import DONE, LEAK, PARTIAL, Record, write_atomically
+from cutlayer.record import DONE, LEAK, PARTIAL, write_atomically
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
-from cutlayer.report.finding import Finding, findings, plain, worst
+from cutlayer.report.finding import findings, plain, worst
+from cutlayer.report.threats import adversaries
 from cutlayer.report.tradeoff import tradeoff
 
 _HERE = Path(__file__).parent
@@ -58,7 +59,7 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "in_part": summary.headline(found, PARTIAL),
         "hero": exhibit.strongest(found),
         "started": min((record.started for record in records if record.started), default=""),
-        "threats": _threats(found),
+        "adversaries": adversaries(found),
         "pipelined": any(record.experiment.get("pipelined") for record in finished),
         "crossings": crossing.crossings(finished),
         "experiment": recipe.experiment(records),
@@ -67,14 +68,3 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "commands": list(dict.fromkeys(record.command for record in records if record.command)),
         "thresholds": list(dict.fromkeys(record.thresholds for record in finished)),
     }
-
-
-def _threats(found: Sequence[Finding]) -> list[tuple[Record, list[Finding]]]:
-    """One record and all its findings for each attack in each protocol, in order of appearance."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
-    for finding in found:
-        cell = finding.first.cell
-        groups.setdefault(
-            (cell.attack, cell.protocol, finding.first.threat.model_dump_json(exclude={"used"})), []
-        ).append(finding)
-    return [(members[0].first, members) for members in groups.values()]

@@ -113,10 +113,16 @@ def audited(finished: Sequence[Record]) -> str:
 
 
 def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str]:
-    """Test accuracy, and a remark: where some deployments are defended and others are not, that of the others."""
+    """Test accuracy, and a remark.
+
+    Where some deployments are defended and others are not, it is that of the others; where some trainings were tampered
+    with and others were not, again.
+    """
     bare = [record for record in finished if not record.cell.defenses]
     some = 0 < len(bare) < len(finished)
-    return spread(record.utility for record in (bare or finished)), "without a defense" if some else ""
+    left = bare or list(finished)
+    honest = [record for record in left if not (record.threat.tampers or record.experiment.get("under"))]
+    return spread(record.utility for record in (honest or left)), "without a defense" if some else ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,10 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     """The run at a glance: (name, value, remark)."""
     finished = [record for record in records if record.status == DONE]
     utility, bare = _utility(finished)
-    span = wording.span(utility, "accuracy")
+    attacked = all(record.threat.tampers or record.experiment.get("under") for record in finished)
+    mean, span = wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")
+    # Each attack leaves a network of its own behind: their mean is that of none.
+    accuracy = (span or mean, "under attack" if finished else "") if attacked else (mean, span)
     pixels = wording.join(dict.fromkeys(record.cell.pixels for record in finished if record.cell.pixels))
     shares = spread(record.attack.fraction for record in finished)
     ran = f"{wording.share(shares.low)}" if shares else ""
@@ -223,7 +232,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Protocol", wording.join(_named(finished, "protocol")), ""),
         ("Cuts", _cuts(finished), ""),
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
-        ("Test accuracy", wording.mean(utility, "accuracy"), "; ".join(filter(None, (bare, span)))),
+        ("Test accuracy", accuracy[0], "; ".join(filter(None, (bare, accuracy[1])))),
         ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
         ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
     ]

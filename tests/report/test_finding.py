@@ -5,6 +5,8 @@ from pathlib import Path
 from cutlayer.report.evidence import read_run
 from cutlayer.report.finding import findings
 from cutlayer.report.panel import panels
+from cutlayer.report.summary import facts
+from cutlayer.report.threats import adversaries
 from cutlayer.report.wording import compared
 from tests.report.made_run import made_pictures, made_record, save, score
 from tests.report.test_page import page_of
@@ -89,3 +91,34 @@ def test_an_attacked_training_stands_beside_the_same_one_without_the_attack(tmp_
     assert [label for label, _ in named["Loss by epoch"]] == ["cut 1, 1 under unsplit"], "equal curves share a line"
     told = "Could the clients have noticed?"
     assert [told in page_of(tmp_path / run).text for run in ("honest", "attacked")] == [False, True]
+
+
+def test_an_adversary_is_told_with_every_setting_that_it_had(tmp_path: Path) -> None:
+    for cut, kept, alpha in ((1, 412, 0.5), (3, 390, 0.5), (1, 412, 0.09)):
+        record = made_record("unsplit", cut, 1, alpha)
+        record["attack"] |= {
+            "options": {"alpha": alpha, "tv": "squared"},
+            "notes": {"kept_pairs": kept, "told": "once"},
+        }
+        record["experiment"]["options"] = {"unsplit": {"alpha": alpha}}
+        save(tmp_path, record)
+    (adversary,) = adversaries(findings(read_run(tmp_path)))
+    assert adversary.options == {"alpha": "0.09 or 0.5", "tv": "squared"}
+    assert adversary.notes == {
+        "kept pairs": "412 (cut 1, alpha=0.09 and cut 1, alpha=0.5); 390 (cut 3, alpha=0.5)",
+        "told": "once",
+    }
+    assert "alpha=0.09 or 0.5" in page_of(tmp_path).text
+
+
+def test_the_accuracy_of_a_run_is_that_of_its_honest_trainings(tmp_path: Path) -> None:
+    for name, attacks in (("mixed", ("fsha", "sladv", "unsplit")), ("attacked", ("fsha", "sladv"))):
+        for attack, utility in zip(attacks, (0.2, 0.5, 0.9), strict=False):
+            record = made_record("unsplit", 1, 1, 0.5) | {"utility": utility}
+            record["cell"]["attack"], record["threat"]["tampers"] = attack, attack != "unsplit"
+            save(tmp_path / name, record)
+    told = {
+        name: next(fact[1:] for fact in facts([e.record for e in read_run(tmp_path / name)]) if "accuracy" in fact[0])
+        for name in ("mixed", "attacked")
+    }
+    assert told == {"mixed": ("90.0 %", ""), "attacked": ("20.0 to 50.0 %", "under attack")}
