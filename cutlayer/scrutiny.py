@@ -9,6 +9,7 @@ network, so that a client compares with a training of its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -25,15 +26,28 @@ _EVERY = 4
 
 @dataclass
 class Scrutiny:
-    """Of the replies of one epoch's training steps; changes none of them."""
+    """Of the replies of the training steps of an epoch, or a turn; changes none of them."""
 
     norms: list[Tensor] = field(default_factory=list)
     gaps: list[Tensor] = field(default_factory=list)
     _seen: int = 0
 
     def clear(self) -> None:
-        """Begin the next epoch."""
+        """Begin the next epoch, or turn."""
         self.norms, self.gaps, self._seen = [], [], 0
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """All that was measured since the latest ``clear``, as tensors."""
+        none = torch.empty(0)
+        kept = {
+            name: torch.stack(of).cpu() if of else none for name, of in (("norms", self.norms), ("gaps", self.gaps))
+        }
+        return {**kept, "seen": torch.tensor(self._seen)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken."""
+        self.norms, self.gaps = list(tensors["norms"]), list(tensors["gaps"])
+        self._seen = int(tensors["seen"])
 
     def of(self, labels: Tensor) -> Tap:
         """The tap around the caller's end of a channel for a step on samples with these ``labels`` [n]."""
@@ -50,9 +64,9 @@ class Scrutiny:
         return watch
 
     def means(self) -> dict[str, float]:
-        """``gradient_norm`` and ``label_gap`` of the epoch, as far as they are finite anywhere."""
+        """``gradient_norm`` and ``label_gap``, as far as they are finite anywhere."""
         named = {"gradient_norm": self.norms, "label_gap": self.gaps}
-        found = {name: torch.stack(values).double().nanmean().item() for name, values in named.items() if values}
+        found = {name: torch.stack(values).cpu().double().nanmean().item() for name, values in named.items() if values}
         return {name: mean for name, mean in found.items() if math.isfinite(mean)}
 
 

@@ -206,6 +206,12 @@ def assert_same_bits(
     same(deployed.part("server"), server)
     if without:
         return
+    if len(session.clients) == 1 and not deployed.plan.experiment.turn:
+        # A turn is an epoch there.
+        turn = deployed.record(deployed.plan.terms.clients[0]).turns[-1]
+        measured = {"gradient_norm": turn.gradient_norm, "label_gap": turn.label_gap}
+        assert {name: value for name, value in measured.items() if value is not None} == session.scrutiny.means()
+        assert bool(session.scrutiny.means()) == (deployed.plan.protocol.driver is Seat.CLIENT)
     measured = {e: v for name in deployed.plan.terms.clients for e, v in deployed.record(name).accuracy.items()}
     assert measured == dict(enumerate(accuracies, 1))
 

@@ -25,6 +25,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import TRAINING, Protocol
+from cutlayer.scrutiny import Scrutiny
 from cutlayer.tap import wrap
 from cutlayer.wire import Agreement, WireError
 
@@ -66,6 +67,8 @@ class Durable:
     notes: dict[str, Any] = field(default_factory=dict)
     """What else the owner wants kept with every checkpoint, as JSON."""
     meter: Meter = field(default_factory=Meter)
+    scrutiny: Scrutiny = field(default_factory=Scrutiny)
+    """Of the gradients that a client was sent back in the present turn."""
     keeps_also: int = 0
     """The number of a turn whose first checkpoint is not forgotten."""
     _kept: dict[Kind, Exchange] = field(default_factory=dict)
@@ -103,6 +106,7 @@ class Durable:
             )
         self._take_up(turn)
         self.party.losses.clear()
+        self.scrutiny.clear()
         self._kept.clear()
         self.save()
 
@@ -113,6 +117,7 @@ class Durable:
         meter = asdict(self.meter)
         tensors = {f"party.{name}": tensor for name, tensor in self.party.checkpoint().items()}
         tensors["losses"] = torch.tensor(self.party.losses, dtype=torch.float64)
+        tensors |= {f"scrutiny.{name}": tensor for name, tensor in self.scrutiny.checkpoint().items()}
         for kind, kept in self._kept.items():
             tensors |= {f"kept.{kind}.request": _tensor(kept.request), f"kept.{kind}.reply": _tensor(kept.reply)}
         self.shelf.write(mark, tensors, {"turn": asdict(self.turn), "notes": self.notes, "meter": meter})
@@ -223,7 +228,10 @@ class Durable:
         turn, step = self.turn, self.party.step
         more = self.pipelined and step + 1 < turn.end
         self._ahead.upcoming = (lambda: self.batch(turn, step + 1)) if more else None
-        self.protocol.step(self.party, self.guard(peer), self.batch(turn, step))
+        batch, peer = self.batch(turn, step), self.guard(peer)
+        if batch.labels is not None:
+            peer = wrap(peer, self.scrutiny.of(batch.labels))
+        self.protocol.step(self.party, peer, batch)
         self.party.ledger.clear()
 
     def _stand(self, mark: Mark, until: int | None = None) -> None:
@@ -234,6 +242,7 @@ class Durable:
             setattr(self.meter, name, {Kind(kind): number for kind, number in counted.items()})
         self.party.restore({n.removeprefix("party."): t for n, t in tensors.items() if n.startswith("party.")})
         self.party.losses[:] = tensors["losses"].tolist()
+        self.scrutiny.restore({n.removeprefix("scrutiny."): t for n, t in tensors.items() if n.startswith("scrutiny.")})
         self._kept.clear()
         for kind in TRAINING & self.protocol.wire.keys():
             if f"kept.{kind}.request" in tensors:

@@ -211,7 +211,7 @@ class Member:
 
     def _end_turn(self) -> None:
         turn = self._durable.turn
-        self.outcome.turn(turn, self._durable.party.losses)
+        self.outcome.turn(turn, self._durable.party.losses, self._durable.scrutiny.means())
         self._durable.notes = {"outcome": self.outcome.dump()}
         self._durable.save()
 

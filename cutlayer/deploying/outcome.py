@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,6 +37,9 @@ class TurnMetrics(BaseModel):
     steps: int
     loss: float | None = None
     """Mean over the turn's steps, where this party learns it."""
+    gradient_norm: float | None = None
+    label_gap: float | None = None
+    """Of what this client was sent back for a batch, means over the turn: see ``scrutiny``."""
     seconds: float | None = None
     """From the turn's first step in this process to its end."""
 
@@ -107,8 +111,8 @@ class Outcome:
         """A turn starts, or goes on."""
         self._began = time.monotonic()
 
-    def turn(self, turn: Turn, losses: Sequence[float]) -> None:
-        """A turn is over."""
+    def turn(self, turn: Turn, losses: Sequence[float], returned: Mapping[str, float] = MappingProxyType({})) -> None:
+        """A turn is over; ``returned`` is what was measured of the gradients that came back."""
         loss = math.fsum(losses) / len(losses) if losses else None
         self.turns[turn.number] = TurnMetrics(
             turn=turn.number,
@@ -117,6 +121,7 @@ class Outcome:
             steps=turn.count,
             loss=loss,
             seconds=time.monotonic() - self._began,
+            **returned,
         )
 
     def evaluated(self, epoch: int, accuracy: float) -> None:

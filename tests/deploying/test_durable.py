@@ -90,23 +90,25 @@ class Pair:
             if step is not None and durable.party.step > step:
                 durable.back(step)
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
+        """Weights, optimizers and counts, and what the driver has measured on its way."""
         sides = (("driver", self.driver), ("answerer", self.answerer))
-        return {f"{who}.{name}": t for who, durable in sides for name, t in durable.party.checkpoint().items()}
+        parties = {f"{who}.{name}": t for who, durable in sides for name, t in durable.party.checkpoint().items()}
+        return parties | {f"measured.{name}": t for name, t in self.driver.scrutiny.checkpoint().items()}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     found = {}
 
-    def weights(protocol):
+    def state(protocol):
         if protocol not in found:
             pair = Pair(tmp_path_factory.mktemp(protocol), protocol)
             pair.train()
-            found[protocol] = pair.weights()
+            found[protocol] = pair.state()
         return found[protocol]
 
-    return weights
+    return state
 
 
 def drive_on(pair: Pair) -> None:
@@ -135,7 +137,7 @@ def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path
             for who in lost:
                 pair.lose(who)
             pair.train()
-            same(pair.weights(), expected)
+            same(pair.state(), expected)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -152,7 +154,7 @@ def test_a_journal_that_lost_its_end_is_made_good_by_the_other_side(tmp_path, un
             journal.write_bytes(content[: int(len(content) * share)])
             pair.lose(who)
             pair.train()
-            same(pair.weights(), expected)
+            same(pair.state(), expected)
 
 
 def test_a_flipped_bit_in_a_journal_ends_it_there(tmp_path):
@@ -215,10 +217,10 @@ def test_another_request_for_a_step_that_is_done_is_refused_and_changes_nothing(
 @pytest.mark.parametrize("way", WAYS)
 def test_a_party_goes_back_to_every_step_it_says_it_reaches(tmp_path, way):
     pair = Pair(tmp_path, way)
-    states = [pair.weights()]
+    states = [pair.state()]
     for _ in range(TURN.count):
         pair.driver.drive(pair.wire, lambda: pair.wire.answered)
-        states.append(pair.weights())
+        states.append(pair.state())
     for who, durable in (("driver", pair.driver), ("answerer", pair.answerer)):
         for step in (*range(TURN.count, durable.reach - 1, -1), TURN.start):
             durable.back(step)
@@ -248,9 +250,9 @@ def test_the_next_pass_is_made_while_the_last_exchange_is_under_way(tmp_path, mo
     pair.wire = Waiting(lambda: pair.answerer)
     pair.train()
     assert made == list(range(TURN.count - 1))
-    same(pair.weights(), undisturbed(f"{protocol} pipelined"))
+    same(pair.state(), undisturbed(f"{protocol} pipelined"))
     with pytest.raises(AssertionError):
-        same(pair.weights(), undisturbed(protocol))
+        same(pair.state(), undisturbed(protocol))
 
 
 def test_a_turn_that_is_given_up_leaves_the_state_before_it(tmp_path):
