@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -46,9 +47,9 @@ LONGEST = 300
 
 
 @cache
-def parsed(source: str) -> ast.Module:
-    """Several checks read the same files."""
-    return ast.parse(source)
+def parsed(source: str) -> tuple[ast.AST, ...]:
+    """Every node of the file: several checks read the same ones."""
+    return tuple(ast.walk(ast.parse(source)))
 
 
 def module_of(path: str) -> str:
@@ -57,10 +58,10 @@ def module_of(path: str) -> str:
     return "" if parts == ("__init__",) else parts[0]
 
 
-def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+def imports(path: str, tree: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Line and dotted name of every import: in a function, under `if TYPE_CHECKING` and as a string too."""
     package = PurePosixPath(path).parent.parts
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -73,7 +74,7 @@ def imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, named.value
 
 
-def reached(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+def reached(path: str, tree: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Line and FLOORS name of every module of the package that the file imports."""
     found = ((line, *name.split(".")) for line, name in imports(path, tree))
     once = {(line, rest[0]): None for line, package, *rest in found if package == "cutlayer" and rest}
@@ -110,24 +111,24 @@ def attack_breaches(path: str, source: str) -> list[str]:
             breaches.append(f"{path}:{line}: an attack imports '{name}'; it may use torch, numpy, the standard library")
     breaches += [
         f"{path}:{node.lineno}: an attack uses '{node.id}'"
-        for node in ast.walk(tree)
+        for node in tree
         if isinstance(node, ast.Name) and node.id in AROUND_THE_WALLS_CALLS
     ]
     return breaches
 
 
-def names_used(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+def names_used(path: str, tree: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Line and full dotted name of everything imported, and of every attribute of an imported name."""
     yield from imports(path, tree)
     meant = {}
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Import):
             meant |= {
                 a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in node.names
             }
         elif isinstance(node, ast.ImportFrom):
             meant |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
-    for node in ast.walk(tree):
+    for node in tree:
         inner, rest = node, list[str]()
         while isinstance(inner, ast.Attribute):
             inner, rest = inner.value, [inner.attr, *rest]
@@ -144,13 +145,13 @@ def banned(path: str, source: str) -> list[str]:
     found = {
         (line, ban)
         for line, name in names_used(path, tree)
-        for ban in reasons
-        if name == ban or name.startswith(f"{ban}.")
+        for ban in accumulate(name.split("."), lambda above, part: f"{above}.{part}")
+        if ban in reasons
     }
     breaches = [f"{path}:{line}: '{ban}': {reasons[ban]}" for line, ban in sorted(found)]
     breaches += [
         f"{path}:{node.value.lineno}: 'allow_pickle': no pickle anywhere"
-        for node in ast.walk(tree)
+        for node in tree
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False"
     ]
     return breaches
