@@ -103,14 +103,19 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
             )
         try:
             hint = hints.get(name, Any)
-            # Whoever wrote 7 for a word meant that word: a column of a table may be named so.
-            result[name] = TypeAdapter(hint, config=_FINITE).validate_python(
-                str(value) if hint is str and type(value) is int else value
-            )
+            result[name] = TypeAdapter(hint, config=_FINITE).validate_python(_meant(value, hint))
         except ValidationError as error:
             why = reason(error, f"a list: {where}.{name}=[[1,2]] on the command line, [1, 2] in a file")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
     return result
+
+
+def _meant(value: Any, hint: Any) -> Any:
+    """``value``; the word where one is due, and what was written for it reads as a number or a truth value."""
+    if hint is str and type(value) is int:
+        return str(value)
+    word = str(value).lower()
+    return word if type(value) is bool and word in typing.get_args(hint) else value
 
 
 def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:

@@ -193,3 +193,12 @@ def test_what_a_plugin_itself_refuses_is_refused_where_it_was_asked():
 
     with pytest.raises(PluginError, match=r"here: rate = -1\.0: it must be at least 0"):
         registry.make(Picky, {"rate": -1}, "here")
+
+
+@pytest.mark.parametrize(("given", "meant"), [(True, "true"), ("true", "true"), ("usual", "usual")])
+def test_a_word_that_toml_reads_as_a_truth_value_is_that_word(given: object, meant: str) -> None:
+    def named(*, labels: Literal["true", "usual"] = "usual", loud: bool = False) -> None: ...
+
+    assert registry.checked(named, {"labels": given, "loud": True}, "here") == {"labels": meant, "loud": True}
+    with pytest.raises(PluginError, match=r"here\.labels = False: must be 'true' or 'usual'"):
+        registry.checked(named, {"labels": False}, "here")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from cutlayer import registry
+from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import override
 from cutlayer.mistake import nearest
@@ -44,10 +46,11 @@ def experiments(
     ]
     found: dict[str, Experiment] = {}
     used: set[str] = set()
+    choosing = {(cell.values["attack"], key) for cell in cells for key in cell.values}
     for cell in cells:
-        values = _with(cell, given)
+        values = _with(cell, given, choosing)
         if values is not None:
-            used |= values.keys()
+            used |= values.keys() | {key for attack, key in choosing if attack == values["attack"]}
             experiment = as_experiment({**values, "name": name})
             found.setdefault(experiment.fingerprint(), experiment)
     if cells and not found:
@@ -61,19 +64,35 @@ def experiments(
 
 def _choices(cells: Sequence[Cell], keys: Iterable[str]) -> str:
     """The values that the cells have for those of the keys that choose among them."""
-    found = {key: sorted({str(cell.values[key]) for cell in cells if key in cell.values}) for key in keys}
+    found = {key: sorted({_spelled(cell.values[key]) for cell in cells if key in cell.values}) for key in keys}
     return ", ".join(f"{key}={','.join(values)}" for key, values in found.items() if values)
 
 
-def _with(cell: Cell, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The cell's values with those ``given``; None where it is not among the chosen ones."""
+def _with(cell: Cell, given: Mapping[str, Any], choosing: Set[tuple[str, str]]) -> dict[str, Any] | None:
+    """The cell's values with those ``given``; None where it is not among the chosen ones.
+
+    ``choosing``: attacks and the keys that make one of their cells what it is; another of them has the usual value.
+    """
     values = {**cell.values, **cell.how}
     others = {str(given.get("aux", "")), *str(given.get("defense", "")).split("+")}
     for key, value in given.items():
-        plugin, dot, _ = key.partition(".")
-        if key in cell.values:
-            if str(cell.values[key]) not in map(str, value if isinstance(value, list) else [value]):
+        plugin, dot, option = key.partition(".")
+        if key in cell.values or (dot and (cell.values["attack"], key) in choosing):
+            own = cell.values[key] if key in cell.values else _usual(cell, option)
+            if _spelled(own) not in map(_spelled, value if isinstance(value, list) else [value]):
                 return None
         elif not dot or plugin in {cell.values["attack"], cell.values["dataset"], *others}:
             values[key] = value
     return values
+
+
+def _usual(cell: Cell, option: str) -> Any:
+    """What an option of the cell's attack is where the cell does not say."""
+    attack: type[Attack] = registry.cls("attacks", cell.values["attack"], Attack)
+    steps = cell.values.get("steps", Experiment.model_fields["steps"].default)
+    return attack.presets.get(steps, {}).get(option, getattr(attack, option, None))
+
+
+def _spelled(value: Any) -> str:
+    """Alike for a word and for the truth value that TOML reads in it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

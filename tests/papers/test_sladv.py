@@ -67,6 +67,18 @@ def test_every_cell_of_every_scale_is_an_experiment_with_options_that_exist() ->
     assert {e.epochs for e in here if e.model == "resnet18_narrow"} == {9}
 
 
+def test_an_option_that_only_some_cells_have_chooses_those_and_changes_none() -> None:
+    table = [exhibit for exhibit in PAPER.exhibits if exhibit.name == "narrow table 2"]
+
+    def labels(*chosen: str) -> list[str]:
+        found = experiments("sladv", table, "quick", 1, ["attack=vmi_fgsm", *chosen])
+        return [experiment.options["vmi_fgsm"].get("labels", "auto") for experiment in found]
+
+    true, auto = labels("vmi_fgsm.labels=true"), labels("vmi_fgsm.labels=auto")
+    assert (set(true), set(auto)) == ({"true"}, {"auto"})
+    assert sorted([*true, *auto]) == sorted(labels())
+
+
 _USUAL = {"alpha": 1.0, "shadow": "two_conv", "align": "cut", "distance": "image"}
 
 
