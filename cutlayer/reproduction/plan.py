@@ -94,5 +94,7 @@ def _usual(cell: Cell, option: str) -> Any:
 
 
 def _spelled(value: Any) -> str:
-    """Alike for a word and for the truth value that TOML reads in it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """Alike for a word and for the truth value that TOML reads in it, for 100 and 100.0."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, int | float) else str(value)

@@ -77,6 +77,8 @@ def test_an_option_that_only_some_cells_have_chooses_those_and_changes_none() ->
     true, auto = labels("vmi_fgsm.labels=true"), labels("vmi_fgsm.labels=auto")
     assert (set(true), set(auto)) == ({"true"}, {"auto"})
     assert sorted([*true, *auto]) == sorted(labels())
+    readings = [exhibit for exhibit in PAPER.exhibits if exhibit.name == "readings"]
+    assert len(experiments("sladv", readings, "quick", 1, ["sladv.alpha=100"])) == 1, "as 100.0"
 
 
 _USUAL = {"alpha": 1.0, "shadow": "two_conv", "align": "cut", "distance": "image"}
