@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from cutlayer.auditing.victim import train
 from cutlayer.deployment import assemble, honest_host
+from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind, Message
 from cutlayer.scrutiny import Scrutiny, label_gap
@@ -86,4 +87,7 @@ def test_gradients_are_those_of_the_cut_that_they_were_measured_at(tmp_path: Pat
     first = norm("vanilla", "1")
     assert first
     assert (norm("vanilla", "1"), norm("vanilla", "2"), norm("u_shaped", "1:3")) == (first, None, None)
-    assert len(list((tmp_path / "victims").iterdir())) == 1
+    (folder,) = (tmp_path / "victims").iterdir()
+    (folder / "history.json").write_text("[]")
+    with pytest.raises(ExperimentError, match="is of another version, or damaged: remove "):
+        norm("vanilla", "1")

@@ -11,12 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
+from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Keeper
 from cutlayer.message import detached
 from cutlayer.model import join, split
@@ -35,6 +37,14 @@ _TRAINED_BY = (
     *("momentum", "weight_decay", "milestones", "decay", "pipelined", "defense"),
     *("device", "precision", "memory_format", "threads"),
 )
+
+
+class _History(BaseModel):
+    """What lies beside a finished victim's weights."""
+
+    place: str
+    """The protocol and the cut that it was trained in."""
+    epochs: tuple[Epoch, ...]
 
 
 @dataclass(frozen=True)
@@ -81,23 +91,27 @@ def keep(scene: Scene, folder: Path, victim: Victim) -> None:
     """Keep a finished ``victim`` of the ``scene`` in ``folder``, for other cells to look up."""
     weights = {name: detached(tensor) for name, tensor in victim.model.state_dict().items()}
     write_atomically(folder / "model.safetensors", save(weights))
-    history = {"place": _place(scene), "epochs": [epoch.model_dump() for epoch in victim.history]}
-    write_atomically(folder / "history.json", json.dumps(history))
+    history = _History(place=_place(scene), epochs=victim.history)
+    write_atomically(folder / "history.json", history.model_dump_json())
 
 
 def look_up(scene: Scene, folder: Path) -> Victim | None:
     """The finished victim that ``folder`` keeps of the scene's model; None where there is none.
 
     What was measured of its gradients is left out where it was trained in another protocol or at another cut.
+    ``ExperimentError`` where the folder holds something else.
     """
     finished = folder / "history.json"
     if not finished.is_file():
         return None
     model = join([scene.model])
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    told = json.loads(finished.read_text())
-    elsewhere = set() if told["place"] == _place(scene) else {"gradient_norm", "label_gap"}
-    return Victim(model, tuple(Epoch(**{k: v for k, v in e.items() if k not in elsewhere}) for e in told["epochs"]))
+    try:
+        history = _History.model_validate_json(finished.read_bytes())
+    except ValidationError:
+        raise ExperimentError(f"{finished} is of another version, or damaged: remove {folder}") from None
+    unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
+    return Victim(model, tuple(epoch.model_copy(update=unknown) for epoch in history.epochs))
 
 
 def over(history: Sequence[Epoch], patience: int) -> bool:
