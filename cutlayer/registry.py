@@ -112,9 +112,9 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
 
 def _meant(value: Any, hint: Any) -> Any:
     """``value``; the word where one is due, and what was written for it reads as a number or a truth value."""
-    if hint is str and type(value) is int:
-        return str(value)
     word = str(value).lower()
+    if hint is str and type(value) in (int, bool):
+        return word
     return word if type(value) is bool and word in typing.get_args(hint) else value
 
 

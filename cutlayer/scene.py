@@ -93,8 +93,9 @@ class Scene:
 
     def _reads_files(self) -> bool:
         """Whether any of the data are looked for in a folder or at a hub."""
-        others = self.transfer is not None or (self.auxiliary and self.experiment.aux not in OWN_SPLITS)
-        return bool(others) or self.dataset.source != EMBEDDED
+        asked = self.auxiliary or (self.under and self.under.auxiliary)
+        others = self.transfer is not None or (asked is not None and self.experiment.aux not in OWN_SPLITS)
+        return others or self.dataset.source != EMBEDDED
 
     @property
     def natural(self) -> Mapping[Knows, Callable[[], Tensor]]:

@@ -14,14 +14,19 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 from cutlayer.channel import Handler
 from cutlayer.message import Message
 from cutlayer.tap import Tap
 
-_EVERY = 4
-"""Steps from one measured to the next: a mean over an epoch needs no more."""
+
+def _due(step: int) -> bool:
+    """Whether a step is measured: a quarter of them, which a mean needs no more than.
+
+    Spread by multiples of the golden ratio, so that no order of turns has the same clients measured each time.
+    """
+    return step * 2654435769 % 2**32 < 2**30
 
 
 @dataclass
@@ -55,7 +60,7 @@ class Scrutiny:
         def watch(request: Message, peer: Handler) -> Message:
             reply = peer(request)
             if "grad" in reply:
-                if self._seen % _EVERY == 0:
+                if _due(self._seen):
                     self.norms.append(reply["grad"].norm())
                     self.gaps.append(label_gap(reply["grad"], labels))
                 self._seen += 1
@@ -66,8 +71,12 @@ class Scrutiny:
     def means(self) -> dict[str, float]:
         """``gradient_norm`` and ``label_gap``, as far as they are finite anywhere."""
         named = {"gradient_norm": self.norms, "label_gap": self.gaps}
-        found = {name: torch.stack(values).cpu().double().nanmean().item() for name, values in named.items() if values}
-        return {name: mean for name, mean in found.items() if math.isfinite(mean)}
+        finite = {
+            name: [value for value in torch.stack(values).tolist() if math.isfinite(value)]
+            for name, values in named.items()
+            if values
+        }
+        return {name: math.fsum(values) / len(values) for name, values in finite.items() if values}
 
 
 def label_gap(grad: Tensor, labels: Tensor) -> Tensor:
@@ -77,11 +86,13 @@ def label_gap(grad: Tensor, labels: Tensor) -> Tensor:
     gradient have no direction, and count with a cosine of 0.
     """
     own = normalize(grad.detach().flatten(1).float())
-    kinds: Tensor = torch.unique(labels.to(grad.device), return_inverse=True)[1]
-    sums = own.new_zeros(int(kinds.max()) + 1, own.shape[1]).index_add_(0, kinds, own)
+    kinds = one_hot(torch.unique(labels, return_inverse=True)[1])
+    sizes = kinds.sum(0)
+    of_alike, of_all = int((sizes * (sizes - 1)).sum()), len(own) * (len(own) - 1)
+    if of_alike in (0, of_all):
+        return own.new_tensor(math.nan)
+    sums = kinds.T.to(own) @ own
     # Of a sum of directions the squared length counts every pair twice, and each direction with itself once.
-    itself, sizes = own.square().sum(), kinds.bincount().double()
+    itself = own.square().sum()
     alike, all_pairs = sums.square().sum() - itself, sums.sum(0).square().sum() - itself
-    of_alike, of_all = (sizes * (sizes - 1)).sum(), len(own) * (len(own) - 1)
-    gap: Tensor = alike / of_alike - (all_pairs - alike) / (of_all - of_alike)
-    return gap
+    return alike / of_alike - (all_pairs - alike) / (of_all - of_alike)

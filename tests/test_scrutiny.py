@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cutlayer.deployment import assemble, honest_host
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind, Message
-from cutlayer.scrutiny import Scrutiny, label_gap
+from cutlayer.scrutiny import Scrutiny, _due, label_gap
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -53,6 +54,30 @@ def test_without_both_kinds_of_pairs_there_is_no_gap(labels: Tensor) -> None:
     assert scrutiny.means() == {"gradient_norm": pytest.approx((4 * len(labels)) ** 0.5)}
     scrutiny.clear()
     assert scrutiny.means() == {}
+
+
+def test_batches_that_have_no_gap_leave_that_of_the_others() -> None:
+    scrutiny, draw = Scrutiny(), torch.Generator().manual_seed(5)
+    gaps = []
+    for step in range(40):
+        grad = torch.randn(9, 30, generator=draw)
+        # Every label once, in any order, in every other batch.
+        labels = torch.randperm(9, generator=draw) if step % 2 else torch.arange(9) % 3
+        reply = Message(Kind.TRAIN, "server", step, {"grad": grad * (math.inf if step == 4 else 1)})
+        scrutiny.of(labels)(reply, lambda request, reply=reply: reply)
+        gaps += [label_gap(grad, labels).item()] if not step % 2 else []
+        assert math.isnan(label_gap(grad, labels).item()) == bool(step % 2)
+    means = scrutiny.means()
+    assert min(gaps) < means["label_gap"] < max(gaps)
+    assert means["gradient_norm"] == pytest.approx(270**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("clients", range(1, 13))
+def test_whatever_the_order_of_turns_every_client_is_measured(clients: int) -> None:
+    measured = [step % clients for step in range(20 * clients) if _due(step)]
+    counts = [measured.count(client) for client in range(clients)]
+    assert min(counts) >= 2
+    assert 4 * len(measured) == pytest.approx(20 * clients, rel=0.2)
 
 
 @pytest.mark.usefixtures("made")

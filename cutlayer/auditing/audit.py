@@ -270,12 +270,13 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
 
 
 def unoffered(scene: Scene) -> str:
-    """What the attack needs and is not offered, which can be told before anything runs; empty where that is nothing."""
-    told = brief(scene, attack=True)
-    try:
-        View(scene.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), (), told.protocol)
-    except NotOfferedError as error:
-        return _refusal(scene, error)
+    """What the attack, or the one before it, needs and is not offered; empty where that is nothing."""
+    for needy in filter(None, (scene.under, scene)):
+        told = brief(needy, attack=True)
+        try:
+            View(needy.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), (), told.protocol)
+        except NotOfferedError as error:
+            return _refusal(needy, error)
     return ""
 
 

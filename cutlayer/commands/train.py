@@ -83,8 +83,7 @@ def _result(scene: Scene, run: Path, victim: Victim) -> dict[str, Any]:
         "epochs": victim.history[-1].epoch,
         "accuracy": victim.accuracy,
         "loss": victim.history[-1].loss,
-        "gradient_norm": victim.history[-1].gradient_norm,
-        "label_gap": victim.history[-1].label_gap,
+        "history": [epoch.model_dump(exclude_none=True) for epoch in victim.history],
         "folder": str(run / "victims" / key(scene)),
     }
 

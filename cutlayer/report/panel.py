@@ -110,9 +110,12 @@ class Panel:
         return shares("The client's share by cut", points, self.cuts)
 
     @property
-    def tampered(self) -> bool:
-        """Whether an attack tampered with any of the trainings."""
-        return any(f.first.threat.tampers or f.first.experiment.get("under") for f in self.findings)
+    def noticeable(self) -> bool:
+        """Whether a server tampered with any of the trainings, and what it sent back was measured."""
+        servers = (
+            f for f in self.findings if f.first.experiment.get("under") or (f.first.threat.tampers and _at_server(f))
+        )
+        return any(epoch.gradient_norm is not None for f in servers for epoch in f.first.training)
 
     def training(self) -> list[Chart]:
         """By epoch, what the training came to and, where some were attacked, what clients could have noticed.
@@ -120,12 +123,12 @@ class Panel:
         Equal curves are drawn once.
         """
         charts = []
-        for field, told in (_OF_EPOCHS | _NOTICED if self.tampered else _OF_EPOCHS).items():
+        for field, told in (_OF_EPOCHS | _NOTICED if self.noticeable else _OF_EPOCHS).items():
             lines: dict[tuple[tuple[float, Spread], ...], list[str]] = {}
             for finding in self.findings:
                 by = finding.first.cell.attack if finding.first.threat.tampers else ""
-                by = by or str(finding.first.experiment.get("under") or "")
                 by += f" ({finding.variant})" if by and finding.variant else ""
+                by = by or str(finding.first.experiment.get("under") or "")
                 own, beside = (_over_epochs(finding, field, whose) for whose in ("training", "untampered"))
                 for line, under in ((beside, ""), (own, f" under {by}" if by else "")):
                     if line:
@@ -187,6 +190,10 @@ def _series(own: Sequence[Finding], cuts: Sequence[str], missing: dict[tuple[str
             row = next((row for row in rows if (row.goal, row.guess) == (goal, guess)), None)
             squares.append(Square(cut, finding, row, "" if row else missing.get((attack, cut), "not run")))
         yield Series(attack, variant, goal, guess, tuple(squares))
+
+
+def _at_server(finding: Finding) -> bool:
+    return finding.first.threat.seat == "server"
 
 
 def _over_epochs(finding: Finding, field: str, whose: str) -> tuple[tuple[float, Spread], ...]:

@@ -93,10 +93,9 @@ def audited(finished: Sequence[Record]) -> str:
     """What was audited, in two sentences."""
     names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
     ran = seeds(finished)
-    utility, bare = _utility(finished)
+    utility, bare, attacked = _utility(finished)
     tampering = sorted({str(r.experiment["under"]) for r in finished if r.experiment.get("under")})
     honest = [r for r in finished if not r.experiment.get("under")]
-    attacked = all(r.threat.tampers for r in honest)
     trained = "model trained under attack" if attacked else "trained model"
     # Each attack leaves a network of its own behind: their mean is that of none.
     share = (wording.span(utility, "accuracy") if attacked else "") or wording.mean(utility, "accuracy")
@@ -112,8 +111,8 @@ def audited(finished: Sequence[Record]) -> str:
     )
 
 
-def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str]:
-    """Test accuracy, and a remark.
+def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str, bool]:
+    """Test accuracy, a remark, and whether all of these trainings were tampered with.
 
     Where some deployments are defended and others are not, it is that of the others; where some trainings were tampered
     with and others were not, again.
@@ -122,7 +121,7 @@ def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str]:
     some = 0 < len(bare) < len(finished)
     left = bare or list(finished)
     honest = [record for record in left if not (record.threat.tampers or record.experiment.get("under"))]
-    return spread(record.utility for record in (honest or left)), "without a defense" if some else ""
+    return spread(record.utility for record in (honest or left)), "without a defense" if some else "", not honest
 
 
 @dataclass(frozen=True)
@@ -215,8 +214,7 @@ def undecided(finished: Sequence[Record]) -> list[str]:
 def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     """The run at a glance: (name, value, remark)."""
     finished = [record for record in records if record.status == DONE]
-    utility, bare = _utility(finished)
-    attacked = all(record.threat.tampers or record.experiment.get("under") for record in finished)
+    utility, bare, attacked = _utility(finished)
     mean, span = wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")
     # Each attack leaves a network of its own behind: their mean is that of none.
     accuracy = (span or mean, "under attack" if finished else "") if attacked else (mean, span)

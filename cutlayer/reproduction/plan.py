@@ -33,7 +33,8 @@ def experiments(
     """Every cell of the exhibits with every seed, each once, in the run folder ``name``.
 
     An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``), as
-    ``seed=3`` does among the seeds; any other one changes how all of them are run.
+    ``seed=3`` does among the seeds; any other one changes how all of them are run. An option that makes some cells of
+    an attack what they are chooses among all of its cells: the others have the usual value.
     """
     given = dict(override(text) for text in overrides)
     if "name" in given:
@@ -55,16 +56,22 @@ def experiments(
             found.setdefault(experiment.fingerprint(), experiment)
     if cells and not found:
         said = f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}"
-        raise ExperimentError(f"{said}; there are {_choices(cells, given)}")
+        raise ExperimentError(f"{said}; there are {_choices(cells, given, choosing)}")
     unused = sorted(key for key in given if found and key not in used)
     if unused:
         raise ExperimentError(f"{', '.join(unused)}: no cell of {', '.join(e.name for e in exhibits)} uses it")
     return list(found.values())
 
 
-def _choices(cells: Sequence[Cell], keys: Iterable[str]) -> str:
+def _choices(cells: Sequence[Cell], keys: Iterable[str], choosing: Set[tuple[str, str]]) -> str:
     """The values that the cells have for those of the keys that choose among them."""
-    found = {key: sorted({_spelled(cell.values[key]) for cell in cells if key in cell.values}) for key in keys}
+    found = {
+        key: sorted(
+            {_spelled(cell.values[key]) for cell in cells if key in cell.values}
+            | {_spelled(_usual(cell, key)) for cell in cells if _unsaid(cell, key, choosing)}
+        )
+        for key in keys
+    }
     return ", ".join(f"{key}={','.join(values)}" for key, values in found.items() if values)
 
 
@@ -76,9 +83,9 @@ def _with(cell: Cell, given: Mapping[str, Any], choosing: Set[tuple[str, str]]) 
     values = {**cell.values, **cell.how}
     others = {str(given.get("aux", "")), *str(given.get("defense", "")).split("+")}
     for key, value in given.items():
-        plugin, dot, option = key.partition(".")
-        if key in cell.values or (dot and (cell.values["attack"], key) in choosing):
-            own = cell.values[key] if key in cell.values else _usual(cell, option)
+        plugin, dot, _ = key.partition(".")
+        if key in cell.values or _unsaid(cell, key, choosing):
+            own = cell.values[key] if key in cell.values else _usual(cell, key)
             if _spelled(own) not in map(_spelled, value if isinstance(value, list) else [value]):
                 return None
         elif not dot or plugin in {cell.values["attack"], cell.values["dataset"], *others}:
@@ -86,8 +93,15 @@ def _with(cell: Cell, given: Mapping[str, Any], choosing: Set[tuple[str, str]]) 
     return values
 
 
-def _usual(cell: Cell, option: str) -> Any:
+def _unsaid(cell: Cell, key: str, choosing: Set[tuple[str, str]]) -> bool:
+    """Whether another cell of the attack is what it is by this option of it, and this one leaves it as it is."""
+    attack = cell.values["attack"]
+    return key.startswith(f"{attack}.") and (attack, key) in choosing and key not in {**cell.values, **cell.how}
+
+
+def _usual(cell: Cell, key: str) -> Any:
     """What an option of the cell's attack is where the cell does not say."""
+    option = key.partition(".")[2]
     attack: type[Attack] = registry.cls("attacks", cell.values["attack"], Attack)
     steps = cell.values.get("steps", Experiment.model_fields["steps"].default)
     return attack.presets.get(steps, {}).get(option, getattr(attack, option, None))

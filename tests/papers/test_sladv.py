@@ -12,7 +12,7 @@ from rich.console import Console
 from cutlayer.commands import reproduce as command
 from cutlayer.commands.reproduce import Request, reproduce
 from cutlayer.dataset import Dataset, DatasetError
-from cutlayer.experiment import Experiment
+from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.methods.shadow import shadow
 from cutlayer.model import blocks, split
 from cutlayer.papers.sladv import PAPER, printed
@@ -77,6 +77,10 @@ def test_an_option_that_only_some_cells_have_chooses_those_and_changes_none() ->
     true, auto = labels("vmi_fgsm.labels=true"), labels("vmi_fgsm.labels=auto")
     assert (set(true), set(auto)) == ({"true"}, {"auto"})
     assert sorted([*true, *auto]) == sorted(labels())
+    # Of another attack that some cells have before theirs: the others have none, and stay.
+    assert {e.under for e in experiments("sladv", table, "quick", 1, ["attack=ssa", "sladv.alpha=1"])} == {"", "sladv"}
+    with pytest.raises(ExperimentError, match=r"vmi_fgsm\.labels=auto,true$"):
+        experiments("sladv", table, "quick", 1, ["attack=vmi_fgsm", "vmi_fgsm.labels=predicted"])
     readings = [exhibit for exhibit in PAPER.exhibits if exhibit.name == "readings"]
     assert len(experiments("sladv", readings, "quick", 1, ["sladv.alpha=100"])) == 1, "as 100.0"
 
