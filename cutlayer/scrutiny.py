@@ -1,9 +1,9 @@
 """What a client can measure of the gradients that it is sent back: their size, and whether they still follow labels.
 
 Honest gradients of samples of one label point much the same way, those of different labels do not. A server that
-returns something else (an adversarial loss, a pull towards a shadow) loses that: the observation that the gradients
-scrutinizer of Fu et al. (NDSS 2023) rests on. Here it is measured, and no alarm is raised: what is usual depends on the
-network, so that a client compares with a training of its own.
+returns something else (an adversarial loss, a pull towards a shadow) may lose that, and need not: the observation that
+the gradients scrutinizer of Fu et al. (NDSS 2023) rests on. Here it is measured, and no alarm is raised: what is usual
+depends on the network, so that a client compares with a training of its own.
 """
 
 from __future__ import annotations

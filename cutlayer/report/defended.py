@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, spread
+from cutlayer.report.finding import Finding, Row, Spread, spread, tampered
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Defended:
 
     def utility(self, cut: str) -> Spread | None:
         """Test accuracy of the split model at ``cut``; None where every training there was attacked."""
-        here = (finding for finding in self.findings if finding.cut == cut and not _attacked(finding))
+        here = (finding for finding in self.findings if finding.cut == cut and not tampered(finding.first))
         return next((finding.number("utility") for finding in here), None)
 
     def accuracy(self, cut: str) -> str:
@@ -57,7 +57,3 @@ def by_defense(findings: Sequence[Finding]) -> tuple[Defended, ...]:
     for finding in sorted(findings, key=Finding.place):
         groups.setdefault(finding.defense, []).append(finding)
     return tuple(Defended(defense, tuple(members)) for defense, members in groups.items())
-
-
-def _attacked(finding: Finding) -> bool:
-    return finding.first.threat.tampers or bool(finding.first.experiment.get("under"))

@@ -231,6 +231,11 @@ def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (row.goal, _counted(row.guess), not row.decides)))
 
 
+def tampered(record: Record) -> bool:
+    """Whether the training was tampered with, by the cell's attack or by the one before it."""
+    return record.threat.tampers or bool(record.experiment.get("under"))
+
+
 def told_apart(score: Score) -> str:
     """The guess by its name; what random signs do is a question of its own beside what adversarial inputs do."""
     return score.guess or ("random signs" if score.decides and score.metric == "random_signs_drop" else "")

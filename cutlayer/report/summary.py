@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, worst
+from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, tampered, worst
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
 _LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
@@ -120,7 +120,7 @@ def _utility(finished: Sequence[Record]) -> tuple[Spread | None, str, bool]:
     bare = [record for record in finished if not record.cell.defenses]
     some = 0 < len(bare) < len(finished)
     left = bare or list(finished)
-    honest = [record for record in left if not (record.threat.tampers or record.experiment.get("under"))]
+    honest = [record for record in left if not tampered(record)]
     return spread(record.utility for record in (honest or left)), "without a defense" if some else "", not honest
 
 
