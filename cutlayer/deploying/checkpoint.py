@@ -18,10 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cutlayer.experiment import ExperimentError
+
+FORM = "2"
+"""Of what parties keep; raised whenever it changes, so that no version takes up what another has begun."""
 _NAME = re.compile(r"at-(\d{8})-(\d{12})\.safetensors")
 _SIZE, _CHECK = 8, 4
 
@@ -60,13 +64,24 @@ class Shelf:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         # What a journal of this name holds is in the new checkpoint, or is from before a turn that was given up.
         self._path(mark).with_suffix(".journal").unlink(missing_ok=True)
-        write_durably(self._path(mark), save(whole, metadata={"notes": json.dumps(notes)}))
+        write_durably(self._path(mark), save(whole, metadata={"form": FORM, "notes": json.dumps(notes)}))
         self._open(mark, os.O_TRUNC)
 
     def read(self, mark: Mark) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the notes of one checkpoint."""
-        with safe_open(self._path(mark), "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["notes"])  # noqa: SIM118
+        """The tensors and the notes of one checkpoint; ``ExperimentError`` where they are not to be had."""
+        path, way_out = self._path(mark), f"to begin anew, remove {str(self.folder.parent)!r}"
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ExperimentError(f"{str(path)!r} is damaged ({error}); {way_out}") from None
+        if about.get("form") != FORM:
+            raise ExperimentError(
+                f"{str(self.folder)!r} holds a training that another version of cutlayer began; that one can "
+                f"end it, or, {way_out}"
+            )
+        return tensors, json.loads(about["notes"])
 
     def frames(self, mark: Mark) -> list[bytes]:
         """What was received after ``mark`` and before the checkpoint that follows it, as far as it is whole."""

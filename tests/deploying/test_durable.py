@@ -10,9 +10,11 @@ import torch
 
 from cutlayer.channel import Channel
 from cutlayer.codec import decode, encode
+from cutlayer.deploying import checkpoint
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.place import Batches
 from cutlayer.deploying.turn import Turn, common_step
+from cutlayer.experiment import ExperimentError
 from cutlayer.message import Kind
 from cutlayer.party import Party
 from cutlayer.threat import Seat
@@ -253,6 +255,21 @@ def test_the_next_pass_is_made_while_the_last_exchange_is_under_way(tmp_path, mo
     same(pair.state(), undisturbed(f"{protocol} pipelined"))
     with pytest.raises(AssertionError):
         same(pair.state(), undisturbed(protocol))
+
+
+@pytest.mark.parametrize("harm", ["another version", "damage"])
+def test_a_checkpoint_that_cannot_be_taken_up_says_why_and_stays(tmp_path, monkeypatch, harm):
+    pair = Pair(tmp_path, "vanilla")
+    shelf = pair.driver.shelf
+    kept = max(shelf.folder.glob("*.safetensors"))
+    if harm == "damage":
+        kept.write_bytes(kept.read_bytes()[:-9])
+    else:
+        monkeypatch.setattr(checkpoint, "FORM", "of another version")
+    held = kept.read_bytes()
+    with pytest.raises(ExperimentError, match=f"{'damaged' if harm == 'damage' else harm}.*remove"):
+        pair.lose("driver")
+    assert kept.read_bytes() == held
 
 
 def test_a_turn_that_is_given_up_leaves_the_state_before_it(tmp_path):
