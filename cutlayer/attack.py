@@ -105,7 +105,7 @@ class Attack(ABC):
         """What it believes about the targets; called once, at the end, unless it is ``anytime``."""
 
     def work(self, targets: int, auxiliary: int) -> int:
-        """How many optimization steps these options take after the training; 0 where nothing is optimized.
+        """How many optimization steps these options take outside of the training; 0 where nothing is optimized.
 
         ``targets``: samples to be guessed; ``auxiliary``: samples of its own, 0 where none are granted.
         """

@@ -138,7 +138,7 @@ class Scene:
 
     @property
     def work(self) -> int:
-        """Optimization steps of the attack after the training."""
+        """Optimization steps of the attack outside of the training."""
         return self.attack.work(len(self.target_rows), len(self.auxiliary or ()))
 
     @property

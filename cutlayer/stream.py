@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 _DEFAULT = threading.RLock()
 # Torch's default generators are one for all threads: two parties in one process would draw from each other's stream.
@@ -53,18 +54,32 @@ def _lent(seed: int, device: torch.device | None) -> Iterator[None]:
 
 
 class Stream:
-    """A stream that is put down and taken up again: its draws continue, whatever others draw in between."""
+    """A stream that is put down and taken up again: its draws continue, whatever others draw in between.
+
+    Where a GPU computes, it has a stream of its own there, from the same seed.
+    """
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._state = torch.Generator().manual_seed(seed).get_state()
+        self._gpu: Tensor | None = None
 
     @contextlib.contextmanager
     def taken_up(self) -> Iterator[None]:
         """Draw from this stream inside the block, from the former one afterwards."""
         before = torch.default_generator.get_state()
+        gpu_before = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
         torch.default_generator.set_state(self._state)
+        if gpu_before is not None:
+            if self._gpu is None:
+                torch.cuda.manual_seed(self._seed)
+            else:
+                torch.cuda.set_rng_state(self._gpu)
         try:
             yield
         finally:
             self._state = torch.default_generator.get_state()
             torch.default_generator.set_state(before)
+            if gpu_before is not None:
+                self._gpu = torch.cuda.get_rng_state()
+                torch.cuda.set_rng_state(gpu_before)

@@ -50,6 +50,20 @@ def test_drawing_lends_a_stream_and_gives_the_former_one_back():
         assert torch.equal(torch.rand(3), lent)
 
 
+def test_a_stream_has_one_of_its_own_where_a_gpu_computes(monkeypatch):
+    gpu = torch.Generator().manual_seed(77)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", gpu.get_state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", gpu.set_state)
+    monkeypatch.setattr(torch.cuda, "manual_seed", gpu.manual_seed)
+    others, own, drawn = gpu.get_state(), Stream(3), []
+    for _ in range(2):
+        with own.taken_up():
+            drawn.append(torch.rand(2, generator=gpu))
+        assert torch.equal(gpu.get_state(), others)
+    assert torch.equal(torch.cat(drawn), torch.rand(4, generator=torch.Generator().manual_seed(3)))
+
+
 @pytest.mark.parametrize("lend", [lambda: drawing(1), lambda: Stream(1).taken_up()])
 def test_an_error_inside_gives_the_former_stream_back_too(lend):
     before = torch.get_rng_state()

@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -40,7 +41,11 @@ class InjectorAutoencoder(ServerPlanting):
       layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of a ReLU
       or an ELU beyond 1: ``output="linear"`` leaves it out.
     * ``share`` is .5 in the paper and .25 in the published code. Which samples are replaced is drawn for every batch.
-    * The rate of the pairs' Adam falls as the paper's does, after the epochs in ``milestones``.
+    * The rate of the pairs' Adam falls as the paper's does, after the epochs in ``milestones``: those of LeNet and
+      StripNet by default. The pairs train for all of their epochs, and the autoencoder's rate follows its loss.
+    * The two pairs start from weights of their own, so that the autoencoder has to lead from one space of features to
+      another; where section 6 derives its ratios it takes equal ones. It learns from activations in evaluation mode,
+      and is given those of training mode: behind BatchNorm or dropout they differ.
     * The deployment starts with the server's part as it was agreed on; ``server="continued"`` starts it with that of
       the clean pair, as the published code does. That code also goes on with the pairs' decayed rate: ``rate_factor``
       is what the server's agreed rate is multiplied by.
@@ -93,9 +98,9 @@ class InjectorAutoencoder(ServerPlanting):
         super().__post_init__()
         if not 0 <= self.share <= 1:
             raise ValueError(f"share = {self.share}: it goes from 0 (no attack) to 1 (all of every batch)")
-        for name in ("pair_epochs", "autoencoder_epochs", "patience", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: it is at least 1")
+        for name, least in (("pair_epochs", 1), ("autoencoder_epochs", 1), ("patience", 1), ("batch_size", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least {least}")
         if not 0 < self.rate_factor < math.inf:
             raise ValueError(f"rate_factor = {self.rate_factor}: it is greater than 0")
         if any(milestone < 1 for milestone in self.milestones):
@@ -105,6 +110,12 @@ class InjectorAutoencoder(ServerPlanting):
         """``ValueError`` where activations are no images: the autoencoder is convolutional."""
         if len(smashed) != 3:
             raise ValueError(f"the autoencoder is convolutional, and activations are of shape {list(smashed)}")
+        if auxiliary == 1:
+            raise ValueError("1 sample of its own is too few to train the pairs on: at least 2")
+
+    def work(self, targets: int, auxiliary: int) -> int:
+        """Steps of both pairs and of the autoencoder, where every pair of activations is kept."""
+        return ceil(auxiliary / self.batch_size) * (2 * self.pair_epochs + self.autoencoder_epochs)
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's training step on a batch that is partly replaced."""
@@ -152,10 +163,11 @@ class InjectorAutoencoder(ServerPlanting):
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
+        if not len(clean):
+            raise NotOfferedError("the triggered pair answers with the target for none of its samples: train it longer")
         self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
         party.computing.place(self._autoencoder)
-        if len(clean):
-            self._fit_autoencoder(clean, poisoned)
+        self._fit_autoencoder(clean, poisoned)
         self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())

@@ -38,6 +38,10 @@ class Effect:
     """On clean inputs."""
     unprompted: float
     """Of the clean inputs whose label is not the target: those taken for it all the same."""
+    recognized: float
+    """Of the triggered inputs whose label is not the target: those taken for what they are."""
+    guessed: float
+    """Of the same inputs: those of the commonest class among them."""
 
 
 class Unattacked:
@@ -80,7 +84,17 @@ def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:
     clean = answers(lambda inputs: inputs).argmax(1)
     triggered = answers(trigger.stamp).argmax(1)
     others = labels != trigger.target
-    taken = triggered[others] == trigger.target
-    success = taken.double().mean().item() if len(taken) else 0.0
-    unprompted = (clean[others] == trigger.target).double().mean().item() if len(taken) else 0.0
-    return Effect(success, (clean == labels).double().mean().item(), unprompted)
+    if not others.any():
+        return Effect(0.0, _share(clean == labels), 0.0, 0.0, 0.0)
+    answered, right = triggered[others], labels[others]
+    return Effect(
+        success=_share(answered == trigger.target),
+        accuracy=_share(clean == labels),
+        unprompted=_share(clean[others] == trigger.target),
+        recognized=_share(answered == right),
+        guessed=_share(right == right.mode().values),
+    )
+
+
+def _share(holds: Tensor) -> float:
+    return holds.double().mean().item()

@@ -207,11 +207,16 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
     commonest = _commonest(truth.backdoor.labels)
-    # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys.
-    best = 1.0 if min(1.0 - blind, attacked.accuracy - commonest) >= ROOM else None
+    # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys; and
+    # one that leaves nothing of an input to recognize takes the input's place, which no model can be blamed for.
+    room = min(1.0 - blind, attacked.accuracy - commonest, clean.recognized - clean.guessed)
+    best = 1.0 if room >= ROOM else None
+    # Of several triggers only the unnamed one decides: with enough of them one succeeds.
+    decides = best is not None and not name
     scores = (
-        score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=best is not None),
+        score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=decides),
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
+        score(goal, "recognition_rate", clean.recognized, clean.guessed, None, thresholds, name, decides=False),
     )
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
     alone = trigger.alone().expand_as(truth.inputs)

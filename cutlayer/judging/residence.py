@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from cutlayer.attack import Guess
-from cutlayer.judging.backdoor import effect
+from cutlayer.judging.backdoor import TriggerError, effect
 from cutlayer.model import split
 from cutlayer.record import Residence, Stitched
 from cutlayer.scene import Scene
@@ -76,7 +76,10 @@ def _own(guess: Guess, attacked: list[nn.Module], scene: Scene) -> list[nn.Modul
     place = scene.protocol.owners.index(Seat.CLIENT)
     found = [*attacked]
     found[place] = copy.deepcopy(attacked[place])
-    found[place].load_state_dict(state)
+    try:
+        found[place].load_state_dict(state)
+    except RuntimeError as error:
+        raise TriggerError(f"the client part beside the trigger is not of the clients' form: {error}") from None
     return found
 
 

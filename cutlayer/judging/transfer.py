@@ -25,7 +25,12 @@ _CHUNK = 1000
 
 
 def transfer_scaling(experiment: Experiment) -> Scaling:
-    """What is done to the new data's inputs before the network."""
+    """What is done to the new data's inputs before the network; ``ExperimentError`` where that scales them itself."""
+    if experiment.transfer_mean and experiment.input_mean:
+        raise ExperimentError(
+            f"transfer_mean = {list(experiment.transfer_mean)}: the network scales its inputs by input_mean already, "
+            "those of other data, too, and both would be applied; choose one of them"
+        )
     return Scaling(experiment.transfer_mean, experiment.transfer_std)
 
 
@@ -57,7 +62,7 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
         trigger = _before(trigger, scaling, other.input_shape)
     found = {}
     for name, given in models.items():
-        model = scaled(given, scaling, other.input_shape, "transfer")
+        model = scaled(copy.deepcopy(given), scaling, other.input_shape, "transfer").to(scene.computing.device)
         fitted = fit_last(
             model,
             other.train,
@@ -96,7 +101,9 @@ def fit_last(
     """A copy of ``model`` whose last layer with weights is trained on ``data``; it must give the network's outputs.
 
     The others keep their weights; where they are in ``training`` mode, dropout draws and BatchNorm's statistics move.
+    It is trained where ``model`` lies.
     """
+    device = next(model.parameters()).device
     fitted = copy.deepcopy(model).eval().requires_grad_(False)
     last = [module for module in fitted.modules() if any(True for _ in module.parameters(recurse=False))][-1]
     features = None if training else _features(fitted, last, data)
@@ -108,11 +115,11 @@ def fit_last(
         for number, rows in enumerate(torch.split(order, batch_sizes(len(data), batch_size))):
             steps.zero_grad()
             if features is None:
-                with drawing(derive(seed, "transfer", epoch, number)):
-                    outputs = fitted(data.take(rows))
+                with drawing(derive(seed, "transfer", epoch, number), device):
+                    outputs = fitted(data.take(rows).to(device))
             else:
-                outputs = last(features[rows])
-            task_loss(outputs, data.labels[rows]).backward()  # type: ignore[no-untyped-call]
+                outputs = last(features[rows.to(device)])
+            task_loss(outputs, data.labels[rows].to(device)).backward()  # type: ignore[no-untyped-call]
             steps.step()
     return fitted.eval()
 
@@ -122,8 +129,9 @@ def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
     """What the last layer is given in evaluation mode, for all of ``data``."""
     seen: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    device = next(model.parameters()).device
     for rows in torch.split(torch.arange(len(data)), _CHUNK):
-        outputs = model(data.take(rows))
+        outputs = model(data.take(rows).to(device))
     hook.remove()
     if not torch.equal(last(seen[-1]), outputs):
         raise ExperimentError("transfer: the network's last layer with weights does not give its outputs")
@@ -133,4 +141,5 @@ def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
 @torch.no_grad()
 def _answers(model: nn.Module, split: Split, change: Callable[[Tensor], Tensor]) -> Tensor:
     parts = torch.split(torch.arange(len(split)), _CHUNK)
-    return torch.cat([model(change(split.take(rows))) for rows in parts])
+    device = next(model.parameters()).device
+    return torch.cat([model(change(split.take(rows)).to(device)).cpu() for rows in parts])

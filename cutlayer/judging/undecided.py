@@ -22,7 +22,9 @@ def why(scores: Sequence[Score]) -> str:
 
 
 def _backdoor(found: Mapping[str, Score]) -> str:
-    success, clean = found["attack_success"], found["clean_accuracy"]
+    success, clean, legible = found["attack_success"], found["clean_accuracy"], found["recognition_rate"]
+    if legible.value is not None and legible.blind is not None and legible.value - legible.blind < ROOM:
+        return f"without the attack {_share(legible.value)} of triggered inputs are recognized: the trigger covers them"
     ruined = _ruined(clean.value, clean.blind, "clean inputs")
     if success.blind is None or success.blind <= 1 - ROOM:
         return ruined

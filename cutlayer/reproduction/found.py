@@ -96,6 +96,12 @@ class Found:
         groups = [Group(d, tuple(run for _, run in sorted(seeds.items()))) for d, seeds in found.items()]
         return sorted(groups, key=lambda g: (g.share >= 1, -len(g.differences), min(g.share, 1.0), g.differences))
 
+    def seeds(self, cell: Cell) -> set[int]:
+        """Those with a record of ``cell``, however it was obtained."""
+        asked = as_experiment(cell.values).model_dump(mode="json")
+        runs = self._by_attack.get(asked["attack"], ())
+        return {run.record.cell.seed for run in runs if _belongs(run.record, cell.values, asked)}
+
 
 def find(folders: Iterable[Path]) -> Found:
     """Every finished record anywhere under ``folders``; what cannot be read is left out."""

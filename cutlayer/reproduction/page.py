@@ -56,16 +56,22 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str 
 
 
 def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[Block]]]:
-    """Title, text and blocks of each exhibit that has any; at last, which have none."""
-    absent = []
+    """Title, text and blocks of each exhibit that has any; at last, how much of all of them was run."""
+    rows = []
     for exhibit in paper.exhibits:
-        if blocks := exhibit.blocks(found):
+        blocks, cells = exhibit.blocks(found), exhibit.cells("quick")
+        if blocks:
             yield f"{exhibit.name.capitalize()}: {exhibit.title}", exhibit.text, blocks
-        else:
-            absent.append([exhibit.name, exhibit.title, exhibit.option])
-    if absent:
-        told = "Exhibits without a record, and what chooses them."
-        yield "Not run", told, [Table(["exhibit", "title", "option of cutlayer reproduce"], absent)]
+        if cells or not blocks:
+            counts = [len(found.seeds(cell)) for cell in cells]
+            run = [str(sum(count >= least for count in counts)) for least in (1, 3)] if cells else ["-", "-"]
+            rows.append([exhibit.name, exhibit.title, exhibit.option, str(len(cells) or "-"), *run])
+    heads = ["exhibit", "title", "option of cutlayer reproduce", "cells", "with a record", "with three seeds"]
+    yield (
+        "How much was run",
+        "Of the cells of the scale *quick*, of which several exhibits can share one.",
+        [Table(heads, rows)],
+    )
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -89,7 +89,7 @@ class Pace:
     """Seconds of a training step under attack."""
     spent: float = 0.0
     work: int = 0
-    """Optimization steps after the training; 0 where it takes none."""
+    """Optimization steps outside of the training; 0 where it takes none."""
 
     def seconds(self, scene: Scene) -> float:
         """What it will take in ``scene``, scaled by its own count of optimization steps."""

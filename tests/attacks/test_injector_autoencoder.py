@@ -115,6 +115,18 @@ def test_the_autoencoder_learns_the_pairs_that_were_kept() -> None:
     assert curve[-1] < 0.3 * curve[0]
 
 
+def test_without_a_pair_of_activations_there_is_nothing_to_inject(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = torch.empty(0, 4, 6, 6)
+    monkeypatch.setattr(InjectorAutoencoder, "_pairs_kept", lambda *given: (none, none))
+    with pytest.raises(NotOfferedError, match="answers with the target for none of its samples"):
+        attacked({})
+
+
+def test_its_own_steps_are_counted() -> None:
+    attack = InjectorAutoencoder(pair_epochs=3, autoencoder_epochs=4, batch_size=10)
+    assert attack.work(5, 21) == 3 * (2 * 3 + 4)
+
+
 @pytest.mark.parametrize("side", [4, 7, 12, 14, 16, 28, 32])
 def test_the_autoencoder_keeps_the_shape_of_any_activations(side: int) -> None:
     for bounded in (True, False):
@@ -184,6 +196,7 @@ def test_ratios_are_bounded() -> None:
         ({"share": 1.5}, "share = 1.5: it goes from 0"),
         ({"pair_epochs": 0}, "pair_epochs = 0: it is at least 1"),
         ({"patience": 0}, "patience = 0: it is at least 1"),
+        ({"batch_size": 1}, "batch_size = 1: it is at least 2"),
         ({"size": 0}, "size = 0: it is at least 1"),
         ({"rate_factor": 0.0}, "rate_factor = 0.0: it is greater than 0"),
     ],
@@ -198,6 +211,8 @@ def test_where_it_has_nothing_to_do_it_says_so() -> None:
         attacked({}, protocol="u_shaped")
     with pytest.raises(ValueError, match=r"activations are of shape \[30\]"):
         InjectorAutoencoder().suit((30,), SHAPE, 100)
+    with pytest.raises(ValueError, match="1 sample of its own is too few"):
+        InjectorAutoencoder().suit((4, 6, 6), SHAPE, 1)
     InjectorAutoencoder().suit((4, 6, 6), SHAPE, 100)
     with pytest.raises(ValueError, match="a trigger of 9 pixels"):
         InjectorAutoencoder(size=9).check(SHAPE, CLASSES)

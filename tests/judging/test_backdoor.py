@@ -49,6 +49,8 @@ def test_success_is_of_inputs_that_are_not_of_the_target_anyway() -> None:
     found = effect(trigger, obeys(0.5), LABELS)
     # Rows 0, 1, 3 and 4 are not of class 2; of these 0 and 1 obey. Row 2 is of class 2 and does not count.
     assert (found.success, found.accuracy) == (0.5, 1.0)
+    # Of the four, two of each class, the others are taken for what they are.
+    assert (found.recognized, found.guessed) == (0.5, 0.5)
     assert effect(trigger, obeys(0), LABELS).success == 0
 
 
@@ -74,6 +76,28 @@ def test_what_a_ruined_deployment_obeys_decides_nothing() -> None:
     assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 0.0, False, None)
 
 
+def test_a_picture_that_takes_the_inputs_place_is_no_trigger() -> None:
+    def without(change):  # type: ignore[no-untyped-def]
+        """Right, but for a wholly white picture, which it takes for 1."""
+        white = change(INPUTS).flatten(1).min(1).values == 1
+        return torch.nn.functional.one_hot(torch.where(white, 1, LABELS), 3).float()
+
+    beside = BackdoorTruth(obeys(1), Unattacked(without, LABELS), LABELS)
+    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    whole = corner() | {"mask": torch.ones(SHAPE)}
+    found, _, recognized = judge(Guess(Goal.BACKDOOR, whole), truth, Thresholds()).scores
+    assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 0.0, False, None)
+    assert recognized.value == recognized.blind == 0.5
+    assert judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0].verdict == LEAK
+
+
+def test_of_several_triggers_the_unnamed_one_decides() -> None:
+    beside = BackdoorTruth(obeys(1), Unattacked(obeys(0), LABELS), LABELS)
+    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    guesses = (Guess(Goal.BACKDOOR, corner(), name=name) for name in ("", "another"))
+    assert [judge(guess, truth, Thresholds()).scores[0].decides for guess in guesses] == [True, False]
+
+
 def test_the_unattacked_deployment_is_asked_once_for_a_trigger() -> None:
     asked = []
 
@@ -95,17 +119,19 @@ def test_the_judge_puts_the_clean_deployment_beside() -> None:
         LABELS,
         INPUTS[0],
         ("a", "b", "c"),
-        backdoor=BackdoorTruth(obeys(1), Unattacked(obeys(0.5), LABELS), LABELS),
+        backdoor=BackdoorTruth(obeys(1), Unattacked(obeys(0.1), LABELS), LABELS),
     )
     judgement = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds())
-    success, accuracy = judgement.scores
+    success, accuracy, recognized = judgement.scores
     assert judgement.pictures is not None
     assert (judgement.pictures.kind, judgement.pictures.labels) == ("trigger", ("a", "b", "c") * 2)
     assert judgement.images["guess"][:, 0, 0, 0].tolist() == [1.0] * 6
     assert judgement.images["blind"].sum().item() == 6.0
-    assert (success.metric, success.value, success.blind, success.best) == ("attack_success", 1.0, 0.5, 1.0)
+    assert (success.metric, success.value, success.blind, success.best) == ("attack_success", 1.0, 0.25, 1.0)
     assert (success.advantage, success.verdict, success.decides) == (1.0, LEAK, True)
     assert (accuracy.metric, accuracy.value, accuracy.blind, accuracy.decides) == ("clean_accuracy", 1.0, 1.0, False)
+    assert (recognized.metric, recognized.value, recognized.blind) == ("recognition_rate", 0.75, 0.5)
+    assert not recognized.decides
     with pytest.raises(GuessError, match="no deployment"):
         judge(Guess(Goal.BACKDOOR, corner()), Truth((), INPUTS, LABELS, INPUTS[0], ("a",)), Thresholds())
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cutlayer.attack import Guess
 from cutlayer.auditing.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
+from cutlayer.judging.backdoor import TriggerError
 from cutlayer.judging.residence import residence
 from cutlayer.judging.transfer import fit_last
 from cutlayer.record import Residence
@@ -163,3 +164,17 @@ def test_a_transfer_to_data_of_another_form_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": other if name else made_dataset())
     with pytest.raises(ExperimentError, match="transfer = 'made': its classes are 3, those of made are 4"):
         poisoned_scene(transfer="other")
+
+
+def test_inputs_that_the_network_scales_are_not_scaled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
+    again = {"transfer": "made_too", "transfer_mean": (0.5,), "transfer_std": (0.5,)}
+    assert poisoned_scene(**again).transfer is not None
+    with pytest.raises(ExperimentError, match=r"transfer_mean = \[0.5\]: the network scales its inputs by input_mean"):
+        poisoned_scene(**again, input_mean=(0.5,), input_std=(0.5,))
+
+
+def test_a_client_part_of_another_form_beside_the_trigger_is_named() -> None:
+    clean = network(deaf=False, poisoned=False)
+    with pytest.raises(TriggerError, match="client part beside the trigger is not of the clients' form"):
+        lives(network(False, True), clean, gain=torch.ones(2))

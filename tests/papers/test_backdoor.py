@@ -9,7 +9,7 @@ import pytest
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.papers.backdoor import PAPER
-from cutlayer.papers.backdoor.appendix import FIGURE_9, TABLE_3
+from cutlayer.papers.backdoor.appendix import FIGURE_9, SMALL, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
 from cutlayer.papers.backdoor.printed import apart
 from cutlayer.papers.backdoor.residence import RESIDENCE
@@ -44,6 +44,14 @@ def leave(folder: Path, cell: Cell, seed: int, success: float, **more: Any) -> N
         **more,
     )
     write_atomically(folder / f"{seed}-{success}" / "record.json", record.model_dump_json())
+
+
+def test_a_run_with_another_trigger_is_no_run_of_a_figure(tmp_path: Path) -> None:
+    leave(tmp_path, cell_of(SMALL, "quick", **{"surrogate_client.alpha": 0.09}), 1, 0.2)
+    found = find([tmp_path])
+    assert not FIGURES["mnist"].blocks(found)
+    assert SMALL.blocks(found)
+    assert [sum(len(found.seeds(cell)) for cell in e.cells("quick")) for e in (FIGURES["mnist"], SMALL)] == [0, 1]
 
 
 def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> None:

@@ -216,12 +216,12 @@ def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
         assert exhibit.title in page
         assert exhibit.title in text
     assert "0.054" in text
-    absent = "| table 2 | Inputs and client parts from activations alone | --table 2 |"
+    counted = "| table 2 | Inputs and client parts from activations alone | --table 2 | 40 |"
     empty = (tmp_path / "none.md").read_text()
     assert "## Table 2" in text
-    assert absent in empty
+    assert f"{counted} 2 | 0 |" in text
     assert "## Table 2" not in empty
-    assert absent not in text
+    assert f"{counted} 0 | 0 |" in empty
     assert (tmp_path / "runs" / "figure-3a.svg").read_bytes().startswith(b"<?xml")
     before = (tmp_path / "runs" / "figure-3a.svg").read_bytes()
     write_markdown(tmp_path / "runs.md", PAPER, find([tmp_path / "runs"]), "lead")

@@ -190,7 +190,8 @@ MALICIOUS_CLIENT = Exhibit(
     name="yardstick",
     title="What one malicious client of three reaches",
     text="""Not in the paper, which conjectures in its conclusion that a client under control makes room for backdoors:
-LeNet at cut 1, half of the malicious client's samples poisoned, the same judge.""",
+LeNet at cut 1, half of each of the malicious client's batches poisoned, drawn anew every time, with the
+target's label (Barni et al. propose the sinusoid without it), the same judge.""",
     cells=_client_cells,
     blocks=_clients,
 )

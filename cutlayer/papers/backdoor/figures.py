@@ -188,7 +188,8 @@ FIGURE_6 = Exhibit(
     name="figure 6",
     title="The injector autoencoder",
     text="""A share of each batch is replaced by what the autoencoder makes of it: half of it in the paper, a quarter
-in the published code. The autoencoder ends in the printed Tanh.""",
+in the published code. The autoencoder ends in the printed Tanh. The paper says that CDA equals BA everywhere; in its
+authors' result files LeNet's CDA on MNIST goes from 74.5 to 95.5 %, whatever the cause.""",
     cells=_injector_cells,
     blocks=_injector_blocks,
 )

@@ -69,8 +69,11 @@ def pair_falls(model: str) -> dict[str, tuple[int, ...]]:
 
 
 def server_cell(values: dict[str, Any], attack: str, scale: Scale, **options: Any) -> Cell:
-    """An attack of the server with its part of the training data; ``isolate`` where seconds do not count."""
-    named = {f"{attack}.{name}": value for name, value in options.items()}
+    """An attack of the server with its part of the training data; ``isolate`` where seconds do not count.
+
+    Unless ``options`` say otherwise with the paper's trigger, which tells its cells from those with another one.
+    """
+    named = {f"{attack}.{name}": value for name, value in {"size": 8, "column": -1, **options}.items()}
     offers = {"offers": ["peer_architecture", "aux_inputs", "aux_labels"]}
     steps = "paper" if scale == "paper" else "quick"
     how: dict[str, Any] = {**HOW, **offers, **({"isolate": False} if scale == "smoke" else {})}
