@@ -43,8 +43,8 @@ class SLADV(TamperingAttack):
       that constant's) and ``slope_similarity`` say how far the two layers become alike as functions.
     * A batch of the server's own images is as large as the client's, drawn without replacement until all were used.
     * Own images are normalized before the shadow, as the authors' code does with all data.
-    * At the natural input the cosine similarity has its maximum and no slope, so that a start at zero, as printed, goes
-      nowhere: it starts from uniform noise of ``start`` budgets, and steps along the sign of the slope.
+    * At the natural input the cosine similarity has its maximum and no slope, so that from zero, as printed, the sign
+      of nothing but rounding errors leads on (``start=0``): it starts from uniform noise of ``start`` budgets.
     * ``align="server_output"`` compares what the server's part, as it stands before the step, makes of both batches.
     * Step and budget of 0.3 are the experiment's ``budget``, in its units; ``step`` counts budgets.
     * The label-free shadow is all it trains; the server's part goes on training on the task as in honest training.
@@ -91,8 +91,8 @@ class SLADV(TamperingAttack):
                 raise ValueError(f"{name} = {getattr(self, name)}: it is at least 0")
         if self.iterations < 1:
             raise ValueError(f"iterations = {self.iterations}: it is at least 1")
-        if not 0 < self.start <= 1:
-            raise ValueError(f"start = {self.start}: it is greater than 0, where there is no slope, and at most 1")
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"start = {self.start}: it goes from 0, where the slope is rounding alone, to 1")
         if self.blocks and self.shadow != "multi":
             raise ValueError(f"blocks = {self.blocks!r}: only the shadow 'multi' has any, this one is {self.shadow!r}")
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
-from cutlayer.methods.perturbation import probe
+from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.stream import generator
 
 Answers = Callable[[Tensor], Tensor]
@@ -113,6 +113,13 @@ class Evaded:
     honest: Accuracies
     """Of the same one trained without the attack; ``own`` where no attack was there while it trained."""
     adversarial: float
+    exchanged: float
+    """Of the deployment when every target is given the change that was made for another one: no less than
+    ``adversarial`` says that changes are their inputs' own."""
+    size: float
+    """Mean change of a value as judged, in budgets: from 0 to 1."""
+    noise_size: float
+    """The same of random signs, which leave [0, 1] and are clipped, too."""
     inputs: Tensor
     """The adversarial inputs as judged: clipped to the budget and to [0, 1]."""
     after: Tensor
@@ -122,6 +129,19 @@ class Evaded:
     loss: negative where changing that is as good as raising the loss (section 4.3 of Fan et al., conclusion 1)."""
     noise_correlation: float
     """The same for random signs."""
+
+    @property
+    def beside(self) -> dict[str, tuple[float, float]]:
+        """What is shown beside the score, each with its blind value."""
+        own, honest = self.own, self.honest
+        return {
+            "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
+            "exchanged_drop": (own.natural - self.exchanged, own.natural - own.signs),
+            "adversarial_accuracy": (self.adversarial, honest.signs),
+            "natural_accuracy": (own.natural, honest.natural),
+            "perturbation_size": (self.size, self.noise_size),
+            "loss_correlation": (self.correlation, self.noise_correlation),
+        }
 
 
 def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
@@ -133,11 +153,15 @@ def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
     inputs = budget.clip(claimed, truth.natural)
     after = truth.answers(inputs).argmax(1)
     noisy = budget.noise(truth.natural, generator(0, "noise", budget.name), signs=True)
+    exchanged = budget.clip(truth.natural + (inputs - truth.natural).roll(1, 0), truth.natural)
     own = truth.accuracies(truth.answers, budget)
     return Evaded(
         own=own,
         honest=truth.accuracies(truth.honest, budget) if truth.honest else own,
         adversarial=_share(after == truth.labels),
+        exchanged=_share(truth.answers(exchanged).argmax(1) == truth.labels),
+        size=_size(inputs, truth.natural, budget),
+        noise_size=_size(noisy, truth.natural, budget),
         inputs=inputs,
         after=after,
         correlation=_correlation(truth, inputs),
@@ -162,7 +186,7 @@ def compare_layers(guess: Guess, truth: EvasionTruth) -> Likeness | None:
     smashed, slopes = (guess.tensors.get(name) for name in ("smashed", "slopes"))
     if smashed is None or slopes is None:
         return None
-    inputs = truth.natural[: len(smashed)]
+    inputs = truth.natural[:PROBED]
     real, real_slopes = probe(truth.parts[0].eval(), inputs)
     if smashed.shape != real.shape or slopes.shape != real_slopes.shape:
         shapes = f"{list(smashed.shape)} and {list(slopes.shape)}"
@@ -201,3 +225,9 @@ def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
 
 def _share(hits: Tensor) -> float:
     return hits.double().mean().item()
+
+
+def _size(changed: Tensor, natural: Tensor, budget: Budget) -> float:
+    reach = budget.over(natural).expand_as(natural)
+    allowed = reach > 0
+    return ((changed - natural).abs()[allowed] / reach[allowed]).mean().item() if allowed.any() else 0.0

@@ -235,12 +235,7 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     commonest = _commonest(truth.evasion.labels)
     # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
     decides, opened = (not name and own.natural - max(b, commonest) >= ROOM for b in (blind, unattacked))
-    beside = {
-        "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
-        "adversarial_accuracy": (found.adversarial, honest.signs),
-        "natural_accuracy": (own.natural, honest.natural),
-        "loss_correlation": (found.correlation, found.noise_correlation),
-    }
+    beside = found.beside
     if (predicted := guess.tensors.get("predicted")) is not None and predicted.shape == truth.evasion.labels.shape:
         beside["proxy_accuracy"] = ((predicted == truth.evasion.labels).double().mean().item(), commonest)
         beside["proxy_agreement"] = ((predicted == truth.evasion.before).double().mean().item(), commonest)

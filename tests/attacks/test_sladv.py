@@ -209,7 +209,7 @@ def test_what_has_no_training_or_no_first_layers_to_shadow() -> None:
         ({"alpha": -1}, "alpha = -1: it is at least 0"),
         ({"learning_rate": -0.1}, "learning_rate = -0.1: it is at least 0"),
         ({"iterations": 0}, "iterations = 0: it is at least 1"),
-        ({"start": 0}, "start = 0: it is greater than 0"),
+        ({"start": -0.1}, "start = -0.1: it goes from 0"),
         ({"blocks": "32"}, "blocks = '32': only the shadow 'multi' has any, this one is 'two_conv'"),
     ],
 )

@@ -64,6 +64,27 @@ def test_the_drop_is_that_of_the_inputs_within_the_budget() -> None:
     assert not small["accuracy_drop"].decides
 
 
+def test_changes_made_for_other_inputs_are_tried_too() -> None:
+    """Half of the inputs are pushed one way, half the other: each change harms its own input alone."""
+    worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
+    found = evade(guess_of(worst), worst, evasion_truth())
+    others = BUDGETS[""].clip(INPUTS + (worst - INPUTS).roll(1, 0), INPUTS)
+    assert found.exchanged == (NETWORK(others).argmax(1) == LABELS).double().mean().item()
+    assert found.exchanged > found.adversarial
+    universal = (INPUTS + 0.01).clamp(0, 1)
+    same = evade(guess_of(universal), universal, evasion_truth())
+    assert same.exchanged == same.adversarial
+
+
+def test_how_much_of_the_budget_is_used_is_told() -> None:
+    middle = torch.full_like(INPUTS, 0.5)
+    for share in (0.0, 0.5, 1.0):
+        claimed = middle + share * 0.2 * INPUTS.sub(0.5).sign()
+        found = evade(guess_of(claimed), claimed, evasion_truth(natural=middle))
+        assert found.size == pytest.approx(share)
+        assert found.noise_size == pytest.approx(1.0)
+
+
 def test_the_blind_value_is_noise_of_the_same_budget() -> None:
     found = scores_of(guess_of(best(NETWORK, INPUTS, LABELS, BUDGETS[""])), truth_of())
     draw = torch.Generator().manual_seed(3)

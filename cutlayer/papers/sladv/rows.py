@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from cutlayer.papers.sladv.setup import EIGHT, NARROW, SIXTEEN, own_images
 from cutlayer.reproduction.block import Block, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 
@@ -21,7 +22,9 @@ _AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, perce
 _DROPS = (DROP, _AT_8, _AT_16)
 SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
 CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
-_BEHIND = (SIGNS, CLEAN)
+_LEFT = Number("accuracy left", "adversarial_accuracy", "evasion", percent=True)
+_EXCHANGED = Number("drop by another image's change", "exchanged_drop", "evasion", percent=True)
+_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT)
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
@@ -53,8 +56,13 @@ class Rows:
 
     def blocks(self) -> list[Block]:
         """The table; nothing where it has no row."""
-        behind = (*(number.head for number in _BEHIND), *(["printed of the whole network"] if self._narrow else []))
-        return list(comparison(self._heads, _DROPS, self._lines, behind)) if self._lines else []
+        heads = [*(number.head for number in _BEHIND), *(["printed of the whole network"] if self._narrow else [])]
+        # What was first measured later than any of these runs has no column.
+        kept = [
+            n for n in range(len(heads)) if n >= len(_BEHIND) or any(line.behind[n] != DASH for line in self._lines)
+        ]
+        lines = [replace(line, behind=[line.behind[n] for n in kept]) for line in self._lines]
+        return list(comparison(self._heads, _DROPS, lines, [heads[n] for n in kept])) if lines else []
 
     def missing(self, wanted: Iterable[str] = SEEN, at: int = -1) -> list[Block]:
         """Which of the paper's columns have no run at all, where others have."""

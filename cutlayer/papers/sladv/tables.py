@@ -73,9 +73,10 @@ def table_3(model: str) -> Exhibit:
         "table 3",
         "Alpha, the weight of the similarity",
         """At alpha = 0 the server tampers with nothing: what drops then is due to its own part of the network alone.
-The part of a drop that random signs alone also cause is due to the first stage, the rest to the second. What the first
-does is no steady function of alpha here: the accuracy swings from epoch to epoch (under *gradients*), and every victim
-is met where its training happened to end.""",
+What random signs take from an attacked deployment beyond what they take from the honest one (alpha = 0) is due to the
+first stage, what the drop has beyond random signs to the second. What the first does is no steady function of alpha
+here: the accuracy swings from epoch to epoch (under *gradients*), and every victim is met where its training happened
+to end.""",
         model,
         alpha_cells,
         _alphas,
@@ -139,7 +140,9 @@ def table_5(model: str) -> Exhibit:
     return exhibit(
         "table 5",
         "Deeper input layers, and deeper shadows of them",
-        "The shadow *single* is one convolution, *multi* one residual block for each stage of the client's.",
+        """The shadow *single* is one convolution without bias, *multi* one residual block for each stage of the
+client's. At cut 1 the paper prints for both what it prints for its default, by its words two convolutions with a skip
+connection: that, and the authors' partial code, say that the default may have been one of these two.""",
         model,
         _depth_cells,
         _depths,

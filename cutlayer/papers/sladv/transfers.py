@@ -57,10 +57,11 @@ def table_2(model: str) -> Exhibit:
         """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with
 labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
 already weakened: both are shown, the honest victim and the attacked one. They move inputs away from what the proxy
-takes them for, or from their true labels (*labels=true*), of which the paper does not speak. Records say how often
-the proxy is right on the targets (`proxy_accuracy`): the directions of a poor one do not carry over, and SSA, whose
-ten short steps then point here and there, ends nearer to the natural inputs than random signs do. PGD on the victim
-itself knows its weights and the true labels: what the budget allows, as far as sign steps find it.""",
+takes them for, or from their true labels (*labels=true*), of which the paper does not speak. Newer records say how
+often the proxy is right on the targets (`proxy_accuracy`), and how far inputs are moved in the mean
+(`perturbation_size`): the directions of a poor proxy do not carry over, and the ten short steps of SSA can lead back
+and forth. PGD on the victim itself knows its weights and the true labels: what the budget allows, as far as sign steps
+find it.""",
         model,
         _cells,
         _blocks,
