@@ -31,7 +31,7 @@ all seeds stand in brackets instead."""
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     """One self-contained file; ``lead`` says what was run."""
     parts = [f"<h1>{escape(paper.citation)}, measured anew</h1>", html(Text(lead))]
-    parts += [*_paragraphs(paper.text), html(Text(SEEDS))]
+    parts += [*_paragraphs(paper.text), *map(html, map(Text, _lossy(found))), html(Text(SEEDS))]
     for title, text, blocks in _sections(paper, found):
         parts += [f"<h2>{escape(title)}</h2>", *_paragraphs(text), *map(html, blocks)]
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'
@@ -48,11 +48,22 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str 
         write_atomically(path.parent / name, figure.data)
         return name
 
-    parts = [f"# {paper.citation}, measured anew", lead, paper.text, SEEDS]
+    parts = [f"# {paper.citation}, measured anew", lead, paper.text, *_lossy(found), SEEDS]
     for title, text, blocks in _sections(paper, found):
         parts += [f"## {title}", text, *(markdown(block, place) for block in blocks)]
     parts.append(foot)
     write_atomically(path, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
+
+
+def _lossy(found: Found) -> list[str]:
+    """A sentence for each dataset whose pixels are not the original ones."""
+    seen = {(run.record.cell.dataset, run.record.cell.pixels) for run in found.runs}
+    lossy = sorted((dataset, pixels) for dataset, pixels in seen if pixels not in {"", "lossless"})
+    return [
+        f"Some records of {dataset}, or all, are of {pixels.upper()} copies of its images, which lack their finest "
+        "detail; the papers have the original ones. Records say which (`pixels`)."
+        for dataset, pixels in lossy
+    ]
 
 
 def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[Block]]]:

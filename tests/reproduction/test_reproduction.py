@@ -228,6 +228,15 @@ def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "figure-3a.svg").read_bytes() == before
 
 
+def test_a_page_says_of_which_images_only_copies_were_at_hand(tmp_path: Path) -> None:
+    leave(tmp_path, 1, 0.05)
+    (path,) = tmp_path.glob("**/record.json")
+    for pixels, said in (("lossless", False), ("jpeg", True)):
+        path.write_text(path.read_text().replace('"pixels":""', '"pixels":"lossless"').replace("lossless", pixels))
+        write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
+        assert ("of mnist, or all, are of JPEG copies" in (tmp_path / "page.md").read_text()) is said
+
+
 @pytest.mark.parametrize("name", ["inversion", "unsplit"])
 def test_every_cell_of_every_scale_is_an_experiment(name: str) -> None:
     for scale in SCALES:
