@@ -26,14 +26,17 @@ class Guess:
     goal: Goal
     tensors: Mapping[str, Tensor]
     """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name;
-    ``EVASION``: adversarial ``inputs`` [n, ...] in [0, 1]. A probe of shadow layers may come with them, on the first
-    inputs: ``smashed`` and ``slopes`` (see ``cutlayer.methods.perturbation.probe``)."""
+    ``BACKDOOR``: a trigger's ``pattern`` and ``mask``, each of an input's shape in [0, 1], and its ``target``; with
+    them may come what it adds (``added``, in [-1, 1]) and the state of an own client part (``client.``). ``EVASION``:
+    adversarial ``inputs`` [n, ...] in [0, 1]; with them may come a probe of shadow layers on the first inputs,
+    ``smashed`` and ``slopes`` (see ``cutlayer.methods.perturbation.probe``)."""
     rows: tuple[Row, ...] = ()
     """The samples the n entries are about."""
     part: int = 0
     """``MODEL``: which of the other seat's parts."""
     name: str = ""
-    """Tells apart several guesses of one attack at one goal; ``EVASION``: the name of the budget."""
+    """Tells apart several guesses of one attack at one goal; ``EVASION``: the name of the budget; ``BACKDOOR``: only a
+    trigger without one decides."""
     relabeled: bool = False
     """``LABELS``: only groups are claimed, their names are not: judged under the best relabeling."""
 
