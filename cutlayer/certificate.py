@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import ipaddress
@@ -19,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """What a party may be called: it stands in certificates, file names and messages."""
+_HOST = re.compile(r"[A-Za-z0-9*_.-]{1,253}")
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -103,6 +105,16 @@ def fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def hosts_of(certificate: bytes) -> list[str]:
+    """The names and addresses that the first certificate in the PEM ``certificate`` is for; the name without any."""
+    leaf = _certificates(certificate, "certificate")[0]
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return [common_name(leaf)]
+    return [str(name.value) for name in names]
+
+
 def make_authority(name: str, days: float) -> tuple[bytes, bytes]:
     """The certificate and the key of a new private authority, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -151,6 +163,13 @@ def _builder(
     name: str, issuer: str, key: ec.EllipticCurvePublicKey, issuer_key: object, days: float
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
+    try:
+        end = now + dt.timedelta(days=days)
+    except OverflowError:
+        longest = (dt.datetime.max.replace(tzinfo=dt.UTC) - now).days
+        raise CertificateError(
+            f"days = {days}: a certificate ends before the year 10000, in at most {longest}"
+        ) from None
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -159,7 +178,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         # Clocks of two machines differ.
         .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=days))
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key),  # type: ignore[arg-type]
@@ -186,7 +205,14 @@ def _host(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
-        return x509.DNSName(text)
+        pass
+    if not _HOST.fullmatch(text):
+        near = ""
+        with contextlib.suppress(UnicodeError):
+            near = text.encode("idna").decode()
+        meant = f"; in a certificate it is {near!r}" if _HOST.fullmatch(near) else ""
+        raise CertificateError(f"host {text!r}: no address, and no name of letters, digits, dots and dashes{meant}")
+    return x509.DNSName(text)
 
 
 def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:

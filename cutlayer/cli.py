@@ -158,7 +158,7 @@ def certs(
     folder: Annotated[Path, typer.Argument(help="Where the parties' folders go.")],
     clients: Annotated[list[str], typer.Argument(metavar="CLIENT...", help="The clients' names.")],
     host: Annotated[list[str] | None, typer.Option(help="Name or address the server is reached under.")] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The server's port.")] = 7443,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; of a new one 7443.")] = None,
     days: Annotated[int, typer.Option(min=1, help="How long the certificates are valid.")] = 30,
 ) -> None:
     """Make a private authority, signed certificates and settings to start from, for a trial among few."""

@@ -45,7 +45,8 @@ class Recorder:
     """A tap that keeps what passes it in a file, up to ``limit`` bytes; it changes nothing.
 
     An exchange is written whole or not at all: once one would go over the limit, it and all later ones are left out
-    and ``full`` is set. A file that is there already is gone on with, less an exchange at its end that a kill cut off.
+    and ``full`` is set, which an empty file beside it remembers: one that came after the gap would pass for the next.
+    A file that is there already is gone on with, less an exchange at its end that a kill cut off.
     An exchange that was kept before, to the bit, is not kept again: a party that works through its last steps once
     more after an interruption records them once.
     """
@@ -53,8 +54,11 @@ class Recorder:
     def __init__(self, file: Path, limit: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         tape = Tape(file)
+        if not file.exists():
+            _full(file).unlink(missing_ok=True)
         self._seen = {_digest(frames) for frames in tape.frames()} if file.exists() else set()
-        self.exchanges, self.bytes, self.full, self.limit = len(self._seen), max(tape.whole, len(MAGIC)), False, limit
+        self.exchanges, self.bytes, self.limit = len(self._seen), max(tape.whole, len(MAGIC)), limit
+        self.full = tape.full
         if tape.cut_off:
             logger.warning("%s", tape.told())
         self.file = file
@@ -80,6 +84,7 @@ class Recorder:
             return
         if self.bytes + size > self.limit:
             self.full = True
+            _full(self.file).touch(0o600)
             logger.warning("%s is full at its limit of %d bytes: nothing more is recorded", self.file, self.limit)
             return
         lengths = len(request).to_bytes(_LENGTH, "little") + len(reply).to_bytes(_LENGTH, "little")
@@ -130,6 +135,11 @@ class Tape:
                 yield found
             self.cut_off = size - self.whole
 
+    @property
+    def full(self) -> bool:
+        """Whether something was left out at the limit, and everything after it."""
+        return _full(self.file).exists()
+
     def told(self) -> str:
         """What to say of bytes that were dropped; empty where none were."""
         if not self.cut_off:
@@ -151,6 +161,10 @@ class Replayed:
             raise RecordingError(f"a {request.kind} message of step {request.step} was not recorded here")
         assert recorded is not None
         return recorded.reply
+
+
+def _full(file: Path) -> Path:
+    return file.with_name(f"{file.name}.full")
 
 
 def _next(file: io.BufferedReader, left: int) -> tuple[bytes, bytes] | None:

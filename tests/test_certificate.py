@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import stat
+import tomllib
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cutlayer.certificate import (
     CertificateError,
@@ -13,6 +16,8 @@ from cutlayer.certificate import (
     read_identity,
     write_new,
 )
+from cutlayer.commands.certs import make_certs
+from cutlayer.experiment import ExperimentError
 from tests.deployments import Papers
 
 
@@ -96,3 +101,44 @@ def test_a_fingerprint_tells_certificates_apart():
     one, other = papers.identity("alice").certificate, papers.identity("alice").certificate
     assert fingerprint(one) == fingerprint(one) != fingerprint(other)
     assert len(fingerprint(one)) == 64
+
+
+def certs(folder: Path, name: str, *hosts: str, port: int | None = None, days: int = 1) -> str:
+    """What `cutlayer certs` writes for the client ``name`` as its server's address."""
+    make_certs(folder, [name], hosts, port, days, Console(quiet=True))
+    return str(tomllib.loads((folder / name / "client.toml").read_text())["server"])
+
+
+def test_a_party_that_is_added_later_is_sent_to_the_server_that_is_there(tmp_path):
+    assert certs(tmp_path, "alice", "server.example.org", "::1", port=9000) == "server.example.org:9000"
+    assert certs(tmp_path, "tom") == "server.example.org:9000"
+    assert certs(tmp_path, "bob", "::1", port=9001) == "[::1]:9001"
+    settings = tmp_path / "server" / "server.toml"
+    settings.write_text(settings.read_text().replace("9000", "9002"))
+    assert certs(tmp_path, "carol") == "server.example.org:9002"
+    assert certs(tmp_path, "dave", port=7443) == "server.example.org:7443"
+    with pytest.raises(
+        ExperimentError, match=r"host 'other': the certificate in .*server is for server.example.org, ::1"
+    ):
+        certs(tmp_path, "dora", "other")
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "message"),
+    [
+        (
+            "münchen.de",
+            1,
+            "host 'münchen.de': no address, and no name of .*; in a certificate it is 'xn--mnchen-3ya.de'",
+        ),
+        ("server:9000", 1, "host 'server:9000': no address, and no name"),
+        ("", 1, "host '': no address, and no name of letters, digits, dots and dashes$"),
+        ("server", 4_000_000, "days = 4000000: a certificate ends before the year 10000, in at most 29"),
+        ("server", 10**10, "days = 10000000000: a certificate ends"),
+    ],
+)
+def test_a_certificate_that_cannot_be_made_leaves_no_file(tmp_path, host, days, message):
+    with pytest.raises(ExperimentError, match=message):
+        certs(tmp_path / "trial", "alice", host, days=days)
+    assert not (tmp_path / "trial").exists()
+    certs(tmp_path / "trial", "alice", "server", days=2_000_000)

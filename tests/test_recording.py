@@ -140,6 +140,19 @@ def test_nothing_is_written_beyond_the_limit(tmp_path, caplog):
     assert caplog.text.count("nothing more is recorded") == 1
 
 
+def test_nothing_is_added_behind_what_was_left_out(tmp_path):
+    file = tmp_path / "a.wire"
+    recorder = recorded(file, range(3), limit=1500)
+    recorder(request(3, size=1000), answer)
+    assert recorder.full
+    assert recorded(file, range(2, 6), limit=1 << 20).full, "after a restart, with more room too"
+    assert steps_in(file) == [0, 1, 2]
+    assert Tape(file).full
+    file.unlink()
+    assert not recorded(file, range(2)).full
+    assert not Tape(file).full
+
+
 @pytest.mark.parametrize("content", [b"something else", b"cutlayer wire 9\n" + b"x" * 99])
 def test_another_file_is_refused_and_left_alone(tmp_path, content):
     (tmp_path / "a.wire").write_bytes(content)

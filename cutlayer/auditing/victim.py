@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
@@ -101,15 +102,16 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
     What was measured of its gradients is left out where it was trained in another protocol or at another cut.
     ``ExperimentError`` where the folder holds something else.
     """
-    finished = folder / "history.json"
+    finished, weights = folder / "history.json", folder / "model.safetensors"
     if not finished.is_file():
         return None
-    model = join([scene.model])
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model, reading = join([scene.model]), weights
     try:
+        model.load_state_dict(load_file(weights))
+        reading = finished
         history = _History.model_validate_json(finished.read_bytes())
-    except ValidationError:
-        raise ExperimentError(f"{finished} is of another version, or damaged: remove {folder}") from None
+    except (SafetensorError, FileNotFoundError, RuntimeError, ValidationError):
+        raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder}") from None
     unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
     return Victim(model, tuple(epoch.model_copy(update=unknown) for epoch in history.epochs))
 

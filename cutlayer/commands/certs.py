@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from rich.console import Console
 
-from cutlayer.certificate import NAME, CertificateError, fingerprint, issue, make_authority, write_new
+from cutlayer.certificate import NAME, CertificateError, fingerprint, hosts_of, issue, make_authority, write_new
+from cutlayer.deploying.settings import ServerSettings
 from cutlayer.experiment import ExperimentError
+from cutlayer.grid import read_toml
 
 AUTHORITY = "authority"
 SERVER = "server"
@@ -41,11 +44,12 @@ dataset = "digits"
 
 
 def make_certs(
-    folder: Path, clients: Sequence[str], hosts: Sequence[str], port: int, days: int, console: Console
+    folder: Path, clients: Sequence[str], hosts: Sequence[str], port: int | None, days: int, console: Console
 ) -> None:
     """One folder for each party in ``folder``, and one for the authority, which never leaves the machine.
 
-    A file that is there already is never overwritten; an authority that is there already signs new parties.
+    A file that is there already is never overwritten; an authority that is there already signs new parties, and the
+    server that is there already is the one they are sent to.
     """
     for name in clients:
         if name in (AUTHORITY, SERVER) or clients.count(name) > 1:
@@ -56,32 +60,20 @@ def make_certs(
         if held.exists():
             raise ExperimentError(f"{held} is there already and is not overwritten: name new parties only")
     try:
-        authority, key = _authority(folder / AUTHORITY, days, console)
-        local = ["localhost", "127.0.0.1", "::1"]
-        names = [*hosts, *(host for host in local if host not in hosts)]
-        plan = _PLAN.format(clients=", ".join(f'"{name}"' for name in clients))
-        agreed = folder / SERVER / "plan.toml"
-        if agreed.exists():
-            plan = agreed.read_text(encoding="utf-8")
-            told = f"{agreed}: copied to the new parties; who is not in it yet has to be named in every copy"
-            console.print(told, highlight=False, soft_wrap=True)
-        if not (folder / SERVER).exists():
-            listen = f"{'0.0.0.0' if hosts else '127.0.0.1'}:{port}"
-            _party(
-                folder / SERVER, SERVER, names, authority, key, days, plan, "server.toml", _SERVER.format(listen=listen)
-            )
-        share = (
-            'share = "dealt"  # all clients hold the same data here: deal it; leave this out with data of your own\n'
-        )
-        text = _CLIENT.format(server=f"{(hosts or ['localhost'])[0]}:{port}", share=share if len(clients) > 1 else "")
-        for name in clients:
-            _party(folder / name, name, [], authority, key, days, plan, "client.toml", text)
-            shown = fingerprint((folder / name / "certificate.pem").read_bytes())
-            console.print(f"{folder / name}: certificate of {name}, SHA-256 {shown}", highlight=False, soft_wrap=True)
+        # All of it is made before any of it is written: half a trial would stand in the way of the next one.
+        made = _made(folder, clients, hosts, port, days, console)
+        for place, files in made.items():
+            place.mkdir(parents=True, exist_ok=True)
+            place.chmod(0o700)
+            for file, content in files.items():
+                write_new(place / file, content)
     except CertificateError as error:
         raise ExperimentError(str(error)) from None
     except OSError as error:
         raise ExperimentError(f"{error.filename} cannot be written: {error.strerror}") from None
+    for name in clients:
+        shown = fingerprint(made[folder / name]["certificate.pem"])
+        console.print(f"{folder / name}: certificate of {name}, SHA-256 {shown}", highlight=False, soft_wrap=True)
     steps = (
         f"next: bring each folder to its party over a way you trust, and keep {folder / AUTHORITY} to yourself;",
         "agree on plan.toml, which all of them hold, and see in client.toml that it names the party's own data;",
@@ -91,37 +83,61 @@ def make_certs(
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _authority(folder: Path, days: int, console: Console) -> tuple[bytes, bytes]:
-    certificate, key = folder / "authority.pem", folder / "key.pem"
-    if certificate.exists() and key.exists():
-        told = f"{folder}: this authority is there already and signs the new certificates"
+def _made(
+    folder: Path, clients: Sequence[str], hosts: Sequence[str], port: int | None, days: int, console: Console
+) -> dict[Path, dict[str, bytes]]:
+    """The files of every folder that is still to be made."""
+    made: dict[Path, dict[str, bytes]] = {}
+    signer = [folder / AUTHORITY / name for name in ("authority.pem", "key.pem")]
+    if all(path.exists() for path in signer):
+        authority, key = (path.read_bytes() for path in signer)
+        told = f"{folder / AUTHORITY}: this authority is there already and signs the new certificates"
         console.print(told, highlight=False, soft_wrap=True)
-        return certificate.read_bytes(), key.read_bytes()
-    _private(folder)
-    made = make_authority("cutlayer trial", days)
-    for path, content in zip((certificate, key), made, strict=True):
-        write_new(path, content)
+    else:
+        authority, key = make_authority("cutlayer trial", days)
+        made[folder / AUTHORITY] = {"authority.pem": authority, "key.pem": key}
+    plan = _PLAN.format(clients=", ".join(f'"{name}"' for name in clients))
+    agreed = folder / SERVER / "plan.toml"
+    if agreed.exists():
+        plan = agreed.read_text(encoding="utf-8")
+        told = f"{agreed}: copied to the new parties; who is not in it yet has to be named in every copy"
+        console.print(told, highlight=False, soft_wrap=True)
+
+    def party(name: str, reached: Sequence[str], file: str, text: str) -> None:
+        certificate, own_key = issue(authority, key, name, reached, days)
+        files = {"certificate.pem": certificate, "key.pem": own_key, "authority.pem": authority}
+        made[folder / name] = {**files, "plan.toml": plan.encode(), file: text.encode()}
+
+    server = _address(folder / SERVER, hosts, port)
+    port = port or _usual_port()
+    if not (folder / SERVER).exists():
+        local = ["localhost", "127.0.0.1", "::1"]
+        names = [*hosts, *(host for host in local if host not in hosts)]
+        listen = f"{'0.0.0.0' if hosts else '127.0.0.1'}:{port}"
+        party(SERVER, names, "server.toml", _SERVER.format(listen=listen))
+    share = 'share = "dealt"  # all clients hold the same data here: deal it; leave this out with data of your own\n'
+    for name in clients:
+        party(name, [], "client.toml", _CLIENT.format(server=server, share=share if len(clients) > 1 else ""))
     return made
 
 
-def _party(
-    folder: Path,
-    name: str,
-    hosts: Sequence[str],
-    authority: bytes,
-    key: bytes,
-    days: int,
-    plan: str,
-    file: str,
-    text: str,
-) -> None:
-    certificate, own_key = issue(authority, key, name, hosts, days)
-    _private(folder)
-    files = {"certificate.pem": certificate, "key.pem": own_key, "authority.pem": authority}
-    for path, content in {**files, "plan.toml": plan.encode(), file: text.encode()}.items():
-        write_new(folder / path, content)
+def _address(there: Path, hosts: Sequence[str], port: int | None) -> str:
+    """Where clients find the server: as is asked for, or else as the server that is ``there`` already has it."""
+    host, file = hosts[0] if hosts else "localhost", there / "server.toml"
+    if file.exists():
+        kept = read_toml(file)
+        names = hosts_of((there / str(kept.get("certificate", "certificate.pem"))).read_bytes())
+        host = hosts[0] if hosts else names[0]
+        if not any(fnmatch(host, name) for name in names):
+            raise ExperimentError(f"host {host!r}: the certificate in {there} is for {', '.join(names)}")
+        port = port or _port(str(kept.get("listen", f":{_usual_port()}")))
+    port = port or _usual_port()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _private(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+def _usual_port() -> int:
+    return _port(str(ServerSettings.model_fields["listen"].default))
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

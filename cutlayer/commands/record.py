@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,21 @@ from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import override
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
 from cutlayer.recording import RecordingError, bytes_of
-from cutlayer.recordings.archive import Recording, open_recording, truth_kept
-from cutlayer.recordings.recorder import record
+from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
+from cutlayer.recordings.recorder import kept, record
 from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
 from cutlayer.settle import settle
 from cutlayer.sweeping.estimate import attack_pace, training_seconds
 from cutlayer.sweeping.folder import cell_folder, run_folder
+from cutlayer.wire import WireError
 
 
 def record_all(
     file: Path | None, overrides: Sequence[str], limit: str, training: bool, console: Console
 ) -> list[Recording]:
-    """Record every deployment that is asked for."""
+    """Record every deployment that is asked for; one that was recorded before is kept as it is."""
     try:
         room = bytes_of(limit)
     except RecordingError as error:
@@ -42,21 +44,31 @@ def record_all(
     with contextlib.redirect_stdout(sys.stderr):
         cells = deployments(file, overrides)
         run = run_folder(cells)
-        seconds = [training_seconds(scene, run / "recordings", {}) for scene in cells]
+        try:
+            there = [kept(scene, run, training) for scene in cells]
+        except RecordingError as error:
+            raise ExperimentError(str(error)) from None
+        seconds = [
+            0.0 if old else training_seconds(cell, run / "recordings", {})
+            for cell, old in zip(cells, there, strict=True)
+        ]
         found = []
         with Display(console, [title(scene) for scene in cells], seconds) as display:
-            for number, scene in enumerate(cells):
+            for number, (scene, old) in enumerate(zip(cells, there, strict=True)):
                 display.begin(number)
-                found.append(record(scene, run, room, training, partial(display.progress, number)))
+                found.append(old or record(scene, run, room, training, partial(display.progress, number)))
                 display.end(number)
-                for line in _told(found[-1], room):
+                for line in _told(found[-1], old is not None):
                     console.print(line, highlight=False, soft_wrap=True)
     return found
 
 
-def _told(recording: Recording, room: int) -> Iterator[str]:
+def _told(recording: Recording, there: bool) -> Iterator[str]:
+    if there:
+        another = "choose another folder with name= or out=, or remove it, to record anew"
+        yield f"    {recording.folder} is there already and is kept: {another}"
     for name, segment in recording.segments.items():
-        cut = "" if segment.complete else f"; NOT complete: the limit of {room / 1e6:.0f} MB is reached"
+        cut = "" if segment.complete else "; NOT complete: the limit was reached"
         yield f"    {name}: {segment.exchanges} exchanges, {segment.bytes / 1e6:.1f} MB{cut}"
     for name, why in recording.left_out.items():
         yield f"    {name}: left out: {why}"
@@ -64,15 +76,17 @@ def _told(recording: Recording, room: int) -> Iterator[str]:
 
 def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Console) -> tuple[list[Record], Path]:
     """Show a recording to every attack that is asked for; the records, and the report on them."""
+    given = dict(override(text) for text in overrides)
     try:
         recording = open_recording(folder)
         if SESSION in recording.segments:
-            return [], _unjudged(recording, overrides, console)
+            return [], _unjudged(recording, given, console)
         experiment, _ = truth_kept(recording)
+        experiment = experiment.with_values(**own_code(experiment.model, str(experiment.plugins or ""), given))
     except RecordingError as error:
         raise ExperimentError(str(error)) from None
     with contextlib.redirect_stdout(sys.stderr):
-        scenes = [scene for one in _experiments(experiment, overrides) for scene in settle(one)]
+        scenes = [scene for one in _experiments(experiment, given) for scene in settle(one)]
         run = folder.parent.parent / "replays" / folder.name
         seconds = [0.0 if refusal(scene) else attack_pace(scene).seconds(scene) for scene in scenes]
         records = []
@@ -81,7 +95,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
                 display.begin(number)
                 try:
                     outcome = replay_cell(scene, recording, partial(display.progress, number))
-                except RecordingError as error:
+                except (RecordingError, WireError) as error:
                     raise ExperimentError(str(error)) from None
                 done = outcome.record.model_copy(update={"command": command})
                 write_record(cell_folder(scene, run), done, outcome.images)
@@ -95,15 +109,18 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
     return records, report
 
 
-def _unjudged(recording: Recording, overrides: Sequence[str], console: Console) -> Path:
+def _unjudged(recording: Recording, given: dict[str, Any], console: Console) -> Path:
     """Guesses about a real deployment; where they lie."""
-    given = dict(override(text) for text in overrides)
+    code = own_code(recording.brief.model, recording.brief.plugins, given)
+    recording = replace(recording, brief=replace(recording.brief, **code))
     attack, targets = str(given.pop("attack", "unsplit")), given.pop("targets", None)
     options = {key.removeprefix(f"{attack}."): value for key, value in given.items() if key.startswith(f"{attack}.")}
     left = [key for key in given if not key.startswith(f"{attack}.")]
     if left or not (targets is None or (isinstance(targets, int) and targets > 0)):
         wrong = left[0] if left else f"targets = {targets!r}"
-        raise ExperimentError(f"{wrong}: without a truth a replay takes attack, targets (a number), {attack}.OPTION")
+        raise ExperimentError(
+            f"{wrong}: without a truth a replay takes attack, targets (a number), plugins, {attack}.OPTION"
+        )
     with (
         contextlib.redirect_stdout(sys.stderr),
         Display(console, [f"{attack} on {recording.folder}"], [0.0]) as display,
@@ -111,14 +128,17 @@ def _unjudged(recording: Recording, overrides: Sequence[str], console: Console) 
         display.begin(0)
         found = guess(recording, attack, options, targets, partial(display.progress, 0))
         display.end(0)
+    for name, segment in recording.segments.items():
+        if not segment.complete:
+            left_out = f"the recording stopped at its limit, after {segment.exchanges} exchanges"
+            console.print(f"{name}: {left_out}; the guess is about the last of these", highlight=False, soft_wrap=True)
     for path in found.files:
         console.print(f"{path}: a guess that nobody here can judge", highlight=False, soft_wrap=True)
     return recording.folder.parent / "guesses"
 
 
-def _experiments(base: Experiment, overrides: Sequence[str]) -> Iterator[Experiment]:
-    """What ``overrides`` make of the recorded experiment; several values of a key make several."""
-    given = dict(override(text) for text in overrides)
+def _experiments(base: Experiment, given: Mapping[str, Any]) -> Iterator[Experiment]:
+    """What the ``given`` values make of the recorded experiment; several values of a key make several."""
     attacks = registry.names("attacks", base.plugins)
     for key in given:
         plugin = key.partition(".")[0]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from cutlayer import registry
 from cutlayer.certificate import CertificateError, Identity, read_identity
 from cutlayer.deploying.terms import Plan, make_plan, validated
 from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import read_toml
+from cutlayer.mistake import nearest
 from cutlayer.rpc import only_loopback
 
 _PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")
@@ -99,13 +101,44 @@ def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -
         values["plan"] = read_toml(Path(named))
     elif isinstance(plan, str):
         values["plan"] = read_toml(where / plan)
+    written = _plugins(values)
     for text in (text for text in overrides if not text.startswith("plan=")):
         _override(values, text)
+    # What a file says of a plug-in that overrides have put aside is passed over; what is typed is meant.
+    aside = written - _plugins(values) - {text.partition(".")[0] for text in overrides}
     tables = {key: value for key, value in values.items() if isinstance(value, dict) and key not in kind.model_fields}
     values = {key: value for key, value in values.items() if key not in tables}
-    settings = validated(kind, {**values, **({"options": tables} if tables else {})})
+    settings = validated(kind, values)
+    twice = next((name for name in tables if name in settings.options), "")
+    if twice:
+        raise ExperimentError(f"{twice}: its options are given twice, as {twice} and as options.{twice}")
+    options = {name: table for name, table in {**settings.options, **tables}.items() if name not in aside}
     moved = {name: where / path for name in _PATHS if (path := getattr(settings, name)) is not None}
-    return settings.model_copy(update=moved)
+    settings = settings.model_copy(update={**moved, "options": options})
+    _check_options(settings)
+    return settings
+
+
+def _plugins(values: Mapping[str, Any]) -> set[str]:
+    """The plug-ins whose options a party's file may hold."""
+    return {str(values.get("dataset", "")), *str(values.get("defense", "")).split("+")}
+
+
+def _check_options(settings: Settings) -> None:
+    """``ExperimentError`` for options of what this party does not use: a slip of the pen, and they would do nothing."""
+    known = {name for folder in ("defenses", "datasets") for name in registry.names(folder, settings.plugins)}
+    for name in settings.options:
+        if name not in known:
+            near = nearest(name, (*type(settings).model_fields, *known))
+            tables = ", ".join(key for key in ("plan", "pins") if key in type(settings).model_fields)
+            raise ExperimentError(
+                f"unknown table {name!r}{near}; tables: {tables}, and each plug-in's with its options"
+            )
+        if name not in _plugins(settings.model_dump(include={"dataset", "defense"})):
+            raise ExperimentError(
+                f"options are given for {name!r}, which neither defense = {settings.defense!r} "
+                f"nor dataset = {settings.dataset!r} names"
+            )
 
 
 def read_plan(settings: Settings) -> Plan:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
@@ -79,7 +80,23 @@ def open_recording(folder: Path) -> Recording:
 def _counted(file: Path) -> Segment:
     tape = Tape(file)
     count = sum(1 for _ in tape.frames())
-    return Segment(count, tape.whole, True)
+    return Segment(count, tape.whole, not tape.full)
+
+
+def own_code(model: str, plugins: str, given: dict[str, Any]) -> dict[str, Any]:
+    """``model`` and ``plugins`` for a replay of what was recorded with these, taken out of what the user has ``given``.
+
+    Whoever made a recording chose what it names: a file of somebody's own is imported only where the user has named it
+    himself, and ``RecordingError`` where he has not.
+    """
+    file = model if ":" in model else ""
+    for key, named in (("model", file), ("plugins", plugins)):
+        if named and key not in given:
+            raise RecordingError(
+                f"{key} = {named!r}: this recording was made with code that is not cutlayer's, and a replay would run "
+                f"it; if you trust that, type {f'{key}={named}'!r}, or the path of your own copy in its place"
+            )
+    return {"model": str(given.pop("model")) if file else model, "plugins": str(given.pop("plugins", ""))}
 
 
 def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:

@@ -30,7 +30,7 @@ from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.message import detached
 from cutlayer.record import Epoch, write_atomically
-from cutlayer.recording import Recorder
+from cutlayer.recording import Recorder, RecordingError
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
 from cutlayer.scene import Scene
 from cutlayer.seating import seat_server
@@ -70,12 +70,36 @@ def recording_folder(scene: Scene, run: Path) -> Path:
     return run / "recordings" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
 
 
+def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
+    """The finished recording of the scene's deployment, which is never overwritten; None where there is none.
+
+    ``RecordingError`` where it lacks some of what is asked for now.
+    """
+    folder = recording_folder(scene, run)
+    if not (folder / "recording.json").is_file():
+        return None
+    found = open_recording(folder)
+    wanted = [TRAINING] if training else []
+    for shape in _shapes(scene):
+        wanted += [ATTENDED + shape.name] if training and shape.kind == "predict" else []
+        wanted.append(shape.name)
+    lacking = [name for name in wanted if name not in {*found.segments, *found.left_out}]
+    if lacking:
+        raise RecordingError(
+            f"{folder} is there already, without {', '.join(lacking)}, and is not overwritten: "
+            "choose another folder with name= or out=, or remove it"
+        )
+    return found
+
+
 def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progress) -> Recording:
     """Run the scene's deployment and keep what the server sees, at most ``limit`` bytes of messages.
 
     The training, unless it is left out, and then the targets of every passive attack, each on the deployment as the
-    attack would find it. A recording that is there is begun anew.
+    attack would find it. A recording that was broken off is begun anew, a finished one is ``kept``.
     """
+    if there := kept(scene, run, training):
+        return there
     torch.set_num_threads(scene.experiment.threads)
     folder = recording_folder(scene, run)
     work = _Work(scene, folder, run / "truths" / folder.name, limit, progress)
@@ -119,6 +143,8 @@ class _Work:
                     path.unlink()
         told = asdict(replace(brief(scene, attack=False), codec="", codec_options={}))
         told["offers"] = sorted(scene.protocol.exposes[Seat.SERVER])
+        # Where files of one's own lie is nobody else's affair.
+        told |= {key: Path(told[key]).name for key in ("model", "plugins")}
         content = {"format": FORMAT, "seat": "server", "brief": told, "left_out": self.left_out}
         content["segments"] = {name: asdict(segment) for name, segment in self.segments.items()}
         experiment = {"experiment": scene.experiment.model_dump(mode="json")}

@@ -17,7 +17,7 @@ from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.judging.judge import judge
+from cutlayer.judging.judge import Truth, judge
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
 from cutlayer.recording import RecordingError, Tape
@@ -25,13 +25,14 @@ from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, rows_kept
 from cutlayer.recordings.recorder import shape_of
 from cutlayer.scene import Scene
 from cutlayer.seating import Brief, seat_server
+from cutlayer.session import Session
 from cutlayer.threat import Knows, NotOfferedError, Seat
 from cutlayer.traffic import cost
 
 LIVE = (Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS)
 """What only a running deployment can give: no message of the recorded party holds it."""
-KEYS = ("attack", "steps", "offers", "aux", "aux_rows", "isolate", "leak", "partial", "link", "targets")
-"""What may be said anew for a replay; everything else was settled when the recording was made."""
+KEYS = ("attack", "steps", "offers", "aux", "aux_rows", "isolate", "leak", "partial", "link", "targets", "plugins")
+"""What may be said anew for a replay; all else was settled when the recording was made, but for where a model lies."""
 
 
 def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outcome:
@@ -43,12 +44,14 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outco
     start, record = time.perf_counter(), outline(scene)
     try:
         segments = _segments(scene, recording)
+        session = _deployed(scene, recording, segments[-1])
         outside = Outside(scene.auxiliary, scene.natural)
         told = _told(brief(scene, attack=True), recording, segments)
         host = _host(scene, told, outside, progress)
         try:
             guesses = _guesses(host, recording, segments, progress)
-            update = _judged(scene, recording, segments[-1], guesses, host, record)
+            truth = truth_of(scene, session, rows_kept(recording, segments[-1]), None)
+            update = _judged(scene, recording, truth, guesses, host, record)
         finally:
             host.close()
     except NotOfferedError as error:
@@ -119,13 +122,21 @@ def _guesses(host: Host, recording: Recording, segments: Sequence[str], progress
     return host.infer()
 
 
-def _judged(
-    scene: Scene, recording: Recording, segment: str, guesses: Sequence[Guess], host: Host, record: Record
-) -> dict[str, object]:
+def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
+    """The judge's: the deployment as a segment left it; ``RecordingError`` where the scene's network is another one."""
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
-    session.restore(states_kept(recording, segment))
-    truth = truth_of(scene, session, rows_kept(recording, segment), None)
+    try:
+        session.restore(states_kept(recording, segment))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RecordingError(f"model = {scene.experiment.model!r} is not the recorded network: {reason}") from None
+    return session
+
+
+def _judged(
+    scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
+) -> dict[str, object]:
     judgements = [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
     found, history = host.findings, truth_kept(recording)[1]
     curves = {name: note for name, note in found.notes.items() if isinstance(note, list)}

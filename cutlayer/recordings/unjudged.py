@@ -12,12 +12,16 @@ from safetensors.torch import save
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.victim import Progress
 from cutlayer.message import Kind, detached
+from cutlayer.model import CutError
+from cutlayer.network import NetworkError, build
+from cutlayer.protocol import TRAINING
 from cutlayer.record import write_atomically
 from cutlayer.recording import RecordingError, Tape
 from cutlayer.recordings.archive import Recording
-from cutlayer.seating import make_attack, seat_server
+from cutlayer.seating import make_attack, make_protocol, seat_server
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Row, Seat
+from cutlayer.wire import WireError, check
 
 OFFERED = (Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.SCHEDULE)
 """What the plan and the messages give; own data, own parts and answers of the other party are not in the folder."""
@@ -37,7 +41,8 @@ def guess(
 ) -> Unjudged:
     """Let ``attack`` guess about the ``targets`` samples sent last; without a number, about those of the last message.
 
-    ``RecordingError`` where it asks for more than the folder holds.
+    Where the recording stopped at its limit, these are the last ones before that. ``RecordingError`` where the attack
+    asks for more than the folder holds.
     """
     plugins = recording.brief.plugin_folder
     made = make_attack(attack, options, plugins)
@@ -45,15 +50,29 @@ def guess(
         raise RecordingError(f"{attack} cannot be replayed: only attacks that watch, from the recorded server's seat")
     if lacking := sorted(made.threat.knows - {*OFFERED}):
         raise RecordingError(f"{attack} needs {', '.join(lacking)}, which no recording of a deployment holds")
+    cut_short = [segment.exchanges for segment in recording.segments.values() if not segment.complete]
+    if cut_short and made.watches & TRAINING and made.setting.target_kind != "train":
+        raise RecordingError(
+            f"{attack} watches the training: its recording stopped at its limit, after {cut_short[0]} exchanges"
+        )
     files = [recording.file(name) for name in recording.segments]
     rows = _last(files, Kind.PREDICT if made.setting.target_kind == "predict" else None, targets)
     offers = tuple(what for what in (*recording.brief.offers, Knows.PEER_ARCHITECTURE) if what in OFFERED)
     told = replace(recording.brief, attack=attack, options=dict(options), offers=offers, attack_seed=derive(0, attack))
-    host = seat_server(replace(told, tapes=tuple(map(str, files))), None, progress)
-    for file in files:
-        for number, exchange in enumerate(Tape(file), start=1):
-            host.answer(exchange.request)
-            progress(f"replaying {file.stem}", number, number)
+    try:
+        model = build(told.model, told.input_shape, told.classes, 0, plugins, told.scaling)
+        protocol = make_protocol(told.protocol, plugins)
+        agreement = protocol.agree(model, told.cuts, told.input_shape)
+        host = seat_server(replace(told, tapes=tuple(map(str, files))), None, progress)
+        for file in files:
+            for number, exchange in enumerate(Tape(file), start=1):
+                # Nobody answers here who would check it.
+                if frame := protocol.wire.get(exchange.request.kind):
+                    check(exchange.request, frame.request, agreement)
+                host.answer(exchange.request)
+                progress(f"replaying {file.stem}", number, number)
+    except (NetworkError, CutError, WireError) as error:
+        raise RecordingError(f"model = {told.model!r} is not the recorded network: {error}") from None
     host.announce(rows)
     guesses = host.infer()
     return Unjudged(guesses, [_kept(recording, attack, number, one) for number, one in enumerate(guesses)])

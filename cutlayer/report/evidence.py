@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from safetensors.numpy import load_file
 from cutlayer.record import DONE, FAILED, Record, read_record
 
 Pixels = npt.NDArray[np.float32]
+ASIDE = {"name", "out", "device", "threads", "carrier", "isolate"}
+"""Keys of an experiment that change where a result lies or is computed, and not what it is."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,26 @@ class Evidence:
 
 
 def read_run(run: Path) -> list[Evidence]:
-    """Every cell of ``run`` in the order of the folders' names; one that cannot be read appears as failed, and why."""
-    return [_read(path.parent) for path in sorted((run / "cells").glob("*/record.json"))]
+    """Every cell of ``run`` in the order of the folders' names, with its latest record; one that cannot be read appears
+    as failed, and why.
+    """
+    return latest(_read(path.parent) for path in sorted((run / "cells").glob("*/record.json")))
+
+
+def latest(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """Of several finished records that ask for the same, the seed included, the one begun last; all others.
+
+    A file of weights, of a network, of plug-ins or of data can change behind its name: the cell is run again then, and
+    its earlier record is a result of something else, not that of another seed.
+    """
+    found = list(evidence)
+    last = {_asked(item.record): item for item in sorted(found, key=lambda item: item.record.started) if item.done}
+    return [item for item in found if not item.done or last[_asked(item.record)] is item]
+
+
+def _asked(record: Record) -> str:
+    experiment = {key: value for key, value in record.experiment.items() if key not in ASIDE}
+    return json.dumps([record.cell.model_dump(), record.attack.options, experiment], sort_keys=True)
 
 
 def _read(folder: Path) -> Evidence:

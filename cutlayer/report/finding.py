@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score, Thresholds
-from cutlayer.report.evidence import Evidence
+from cutlayer.report.evidence import ASIDE, Evidence, latest
 
 NO_DEFENSE = "no defense"
 SEVERITY = {LEAK: 2, PARTIAL: 1, NONE: 0}
 
 _AXES = ("defenses", "clients", "when", "steps", "pixels")
-# Keys of an experiment that its cell says already, or that change where a result is computed and not what it is.
+# Keys of an experiment that its cell says already.
 _TOLD = {"dataset", "model", "protocol", "cut", "attack", "defense", "seed", "steps", "when", "clients", "options"}
-_ASIDE = {"name", "out", "data_dir", "plugins", "device", "threads", "carrier", "isolate"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def worst(verdicts: Iterable[str | None]) -> str | None:
 def findings(evidence: Iterable[Evidence]) -> list[Finding]:
     """The finished cells, those that differ in nothing but the seed taken together, in order of attack and cut."""
     groups: dict[tuple[str, ...], list[Evidence]] = defaultdict(list)
-    for item in evidence:
+    for item in latest(evidence):
         if item.done:
             groups[_scope(item.record), item.record.cell.cut, _told(item.record)].append(item)
     varied = _varied([group[0].record for group in groups.values()])
@@ -180,7 +179,7 @@ def _coordinates(record: Record) -> dict[str, str]:
     told = {name: plain(getattr(record.cell, name)) for name in _AXES}
     told |= {name: plain(value) for name, value in sorted(record.attack.options.items())}
     asked = record.experiment
-    told |= {name: plain(asked[name]) for name in sorted(asked) if name not in _TOLD | _ASIDE}
+    told |= {name: plain(asked[name]) for name in sorted(asked) if name not in _TOLD | ASIDE}
     for plugin, options in (asked.get("options") or {}).items():
         if plugin != record.cell.attack:
             told |= {f"{plugin}.{name}": plain(value) for name, value in options.items()}

@@ -20,7 +20,7 @@ from cutlayer.recordings.recorder import record
 from cutlayer.threat import Seat
 from tests.cells import quiet
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
-from tests.scenes import made, scene_of
+from tests.scenes import PLUGINS, made, scene_of
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
@@ -85,6 +85,7 @@ def test_an_attack_guesses_from_what_a_server_kept(tmp_path):
     deployed.run()
     folder, console = tmp_path / "server" / "recording", Console(file=io.StringIO(), width=200)
     short = ["unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1"]
+    short += [own := f"plugins={PLUGINS}"]
     records, guesses = replay_all(folder, ["attack=unsplit", "targets=3", *short], "typed", console)
     assert records == []
     (inputs, *_) = sorted(guesses.glob("*inputs.safetensors"))
@@ -100,6 +101,6 @@ def test_an_attack_guesses_from_what_a_server_kept(tmp_path):
         (["targets=0"], "targets = 0"),
     ):
         with pytest.raises(ExperimentError, match=why):
-            replay_all(folder, given, "typed", console)
+            replay_all(folder, [*given, own], "typed", console)
     with pytest.raises(ExperimentError, match="from the recorded server's seat"):
-        replay_all(tmp_path / "c0" / "recording", ["attack=unsplit"], "typed", console)
+        replay_all(tmp_path / "c0" / "recording", ["attack=unsplit", own], "typed", console)

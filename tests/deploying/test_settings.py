@@ -7,7 +7,10 @@ import pytest
 from cutlayer.deploying.settings import ClientSettings, ServerSettings, locked, read_plan, read_settings
 from cutlayer.deploying.terms import PLAN_KEYS
 from cutlayer.experiment import ExperimentError
+from cutlayer.registry import PluginError
+from tests.deployments import Deployment, made_here, plan_of
 
+__all__ = ["made_here"]
 PLAN = 'protocol = "vanilla"\nmodel = "lenet"\ncut = 2\ninputs = [1, 28, 28]\nclasses = 10\nclients = ["alice"]\n'
 DEPLOYING = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(encoding="utf-8")
 
@@ -16,7 +19,10 @@ DEPLOYING = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(enco
 def file(tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
     path = tmp_path / "client.toml"
-    path.write_text('plan = "plan.toml"\nserver = "there:1"\ndataset = "mnist"\n[gaussian_noise]\nsigma = 0.5\n')
+    path.write_text(
+        'plan = "plan.toml"\nserver = "there:1"\ndataset = "mnist"\ndefense = "gaussian_noise"\n'
+        "[gaussian_noise]\nsigma = 0.5\n"
+    )
     return path
 
 
@@ -44,11 +50,44 @@ def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file,
         (["server=there:https"], "server = 'there:https': must be host:port"),
         (["server=there:65536"], "with a port up to 65535"),
         (["server=:7443"], "server = ':7443'"),
+        (["gaussian_noize.sigma=9"], r"unknown table 'gaussian_noize' \(did you mean 'gaussian_noise'\?\)"),
+        (["options.gaussian_noize.sigma=9"], r"unknown table 'gaussian_noize' \(did you mean 'gaussian_noise'\?\)"),
+        (["pin.bob=ab"], r"unknown table 'pin' \(did you mean 'pins'\?\); tables: plan, pins, and each plug-in's"),
+        (
+            ["digits.size=9"],
+            "options are given for 'digits', which neither defense = 'gaussian_noise' nor dataset = 'mnist'",
+        ),
+        (["defense=none", "gaussian_noise.sigma=9"], "options are given for 'gaussian_noise', which neither defense"),
+        (["options.gaussian_noise.sigma=9"], "gaussian_noise: its options are given twice"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(file, changes, message):
     with pytest.raises(ExperimentError, match=message):
         read_plan(read_settings(ClientSettings, file, changes))
+
+
+@pytest.mark.parametrize("table", ["[gausian_noise]\nsigma = 5\n", "[pin]\nbob = 'ab'\n"])
+def test_a_mistyped_table_is_refused(file, table):
+    """Its defense would run as if nothing had been said, or a certificate be taken that was not meant."""
+    file.write_text(file.read_text() + table)
+    with pytest.raises(
+        ExperimentError, match=r"unknown table '(gausian_noise|pin)' \(did you mean '(gaussian_noise|pins)"
+    ):
+        read_settings(ClientSettings, file)
+
+
+@pytest.mark.usefixtures("made_here")
+def test_a_mistyped_option_of_a_defense_is_refused(tmp_path):
+    deployed = Deployment(
+        plan_of(), tmp_path, own={"defense": "gaussian_noise", "options": {"gaussian_noise": {"sigm": 5}}}
+    )
+    with pytest.raises(PluginError, match=r"unknown option gaussian_noise.sigm \(did you mean 'sigma'\?\)"):
+        deployed.place("c0")
+
+
+def test_what_a_file_says_of_a_defense_that_is_put_aside_is_passed_over(file):
+    assert read_settings(ClientSettings, file, ["defense=none"]).options == {}
+    assert read_settings(ClientSettings, file, ["gaussian_noise.sigma=9"]).options == {"gaussian_noise": {"sigma": 9}}
 
 
 def test_what_is_missing_is_named_with_what_it_is(file):

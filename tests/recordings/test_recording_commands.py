@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,19 @@ from cutlayer.commands.record import record_all, replay_all
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
 from cutlayer.recording import bytes_of
+from cutlayer.recordings.archive import TRAINING, Recording, open_recording
 from cutlayer.sweeping import audit
+from tests.scenes import PLUGINS
 
 SMALL = ("train_rows=64", "test_rows=40", "epochs=1", "isolate=false", "cut=1", "protocol=vanilla")
 SHORT = ("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1")
+
+
+NET = """
+from torch import nn
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, {0}), nn.ReLU(), nn.Linear({0}, 10))
+"""
 
 
 def console() -> Console:
@@ -42,12 +53,107 @@ def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path
     assert "it tampers with messages: a recording answers nobody" in said.file.getvalue()
     with pytest.raises(ExperimentError, match="cut was settled when this was recorded; a replay takes attack, steps"):
         replay_all(recording.folder, ["cut=3"], "typed", said)
+    with pytest.raises(ExperimentError, match="model was settled when this was recorded"):
+        replay_all(recording.folder, ["model=lenet"], "typed", said)
     with pytest.raises(ExperimentError, match="did you mean 'attack'"):
         replay_all(recording.folder, ["atack=unsplit"], "typed", said)
     with pytest.raises(ExperimentError, match="options are given for 'unsplit', which the experiment does not use"):
         replay_all(recording.folder, ["attack=fsha", "unsplit.rounds=2"], "typed", said)
     with pytest.raises(ExperimentError, match="holds no recording"):
         replay_all(tmp_path, [], "typed", said)
+
+
+def of_own_network(folder: Path) -> Recording:
+    """A recording of the network in ``folder``/net.py."""
+    (folder / "net.py").write_text(NET.format(8))
+    typed = [f"model={folder / 'net.py'}:build", "attack=unsplit", f"out={folder}", "name=mine"]
+    return record_all(None, [*SMALL, *typed], "50MB", True, console())[0]
+
+
+def unjudged(recording: Recording) -> Path:
+    """Messages of the same deployment as a party of one has them: without a truth."""
+    folder = recording.folder.parents[2] / "party" / "recording"
+    folder.mkdir(parents=True)
+    sent = next(name for name in recording.segments if name.startswith("predict"))
+    shutil.copy(recording.file(sent), folder / "session.wire")
+    told = json.loads((recording.folder / "recording.json").read_text()) | {"segments": {"session": None}}
+    (folder / "recording.json").write_text(json.dumps(told))
+    return folder
+
+
+def renamed(file: Path, within: str, model: str, plugins: str) -> None:
+    """What whoever sends a recording can write into it."""
+    told = json.loads(file.read_text())
+    told[within] |= {"model": model, "plugins": plugins}
+    file.write_text(json.dumps(told))
+
+
+def test_a_recording_runs_no_code_of_whoever_sent_it(tmp_path: Path) -> None:
+    recording = of_own_network(tmp_path)
+    party, theirs = unjudged(recording), tmp_path / "theirs"
+    (theirs / "models").mkdir(parents=True)
+    for file in (tmp_path / "sent.py", theirs / "models" / "deep.py"):
+        file.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')" + NET.format(8))
+    for model, plugins, why in (
+        (f"{tmp_path / 'sent.py'}:build", "", f"type 'model={tmp_path / 'sent.py'}:build', or the path of your own"),
+        ("deep", str(theirs), f"type 'plugins={theirs}', or the path of your own"),
+    ):
+        renamed(recording.truth / "truth.json", "experiment", model, plugins)
+        renamed(party / "recording.json", "brief", model, plugins)
+        for folder in (recording.folder, party):
+            with pytest.raises(ExperimentError, match=why):
+                replay_all(folder, ["attack=unsplit", *SHORT], "typed", console())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_network_of_ones_own_is_replayed_where_its_file_is_named_and_is_the_recorded_one(tmp_path: Path) -> None:
+    recording = of_own_network(tmp_path)
+    assert str(tmp_path) not in (recording.folder / "recording.json").read_text()
+    own, party = tmp_path / "elsewhere.py", unjudged(recording)
+    (tmp_path / "net.py").rename(own)
+    given = ["attack=unsplit", *SHORT, f"model={own}:build"]
+    (live,) = audit(*SMALL, *given, f"out={tmp_path}", "name=live")
+    (found,), _ = replay_all(recording.folder, given, "typed", console())
+    assert found.scores == live.scores
+    assert list(replay_all(party, given, "typed", console())[1].glob("unsplit-*.safetensors"))
+    other = tmp_path / "other.py"
+    other.write_text(NET.format(7))
+    for folder in (recording.folder, party):
+        with pytest.raises(ExperimentError, match=f"model = '{other}:build' is not the recorded network: "):
+            replay_all(folder, [*given[:-1], f"model={other}:build"], "typed", console())
+
+
+def test_a_finished_recording_is_not_overwritten(tmp_path: Path) -> None:
+    typed = [*SMALL, "attack=unsplit", f"out={tmp_path}", "name=mine"]
+    (recording,) = record_all(None, typed, "50MB", False, console())
+    inside = {path: path.read_bytes() for path in recording.folder.parents[1].rglob("*") if path.is_file()}
+    told = console()
+    assert record_all(None, typed, "20MB", False, told) == [recording]
+    assert isinstance(told.file, io.StringIO)
+    assert f"{recording.folder} is there already and is kept: choose another folder with name=" in told.file.getvalue()
+    for training, more, lacking in ((True, [], "training"), (False, ["targets=3"], "predict-3-by-3")):
+        with pytest.raises(ExperimentError, match=f"is there already, without {lacking}.* name= or out=, or remove it"):
+            record_all(None, [*typed, *more], "50MB", training, console())
+    assert {path: path.read_bytes() for path in inside} == inside
+    (recording.folder / "recording.json").unlink()
+    (again,) = record_all(None, typed, "50MB", True, console())
+    assert TRAINING in again.segments, "one that was broken off is begun anew"
+    assert record_all(None, typed, "50MB", False, console()) == [again]
+
+
+def test_a_partys_recording_that_was_full_is_not_replayed_as_complete(tmp_path: Path) -> None:
+    party = unjudged(of_own_network(tmp_path))
+    given = [f"model={tmp_path / 'net.py'}:build", f"plugins={PLUGINS}"]
+    replay_all(party, [*given, "attack=unsplit", *SHORT], "typed", said := console())
+    replay_all(party, [*given, "attack=spy"], "typed", console())
+    assert isinstance(said.file, io.StringIO)
+    assert "limit" not in said.file.getvalue()
+    (party / "session.wire.full").touch()
+    assert not open_recording(party).segments["session"].complete
+    replay_all(party, [*given, "attack=unsplit", *SHORT], "typed", said)
+    assert "session: the recording stopped at its limit, after 1 exchanges" in said.file.getvalue()
+    with pytest.raises(ExperimentError, match="spy watches the training: its recording stopped at its limit"):
+        replay_all(party, [*given, "attack=spy"], "typed", console())
 
 
 @pytest.mark.parametrize(("text", "size"), [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("64kB", 64_000)])

@@ -1,11 +1,16 @@
 """Findings: seeds together, other settings apart."""
 
+import io
 from pathlib import Path
 
-from cutlayer.report.evidence import read_run
-from cutlayer.report.finding import findings
+from rich.console import Console
+
+from cutlayer.record import Record
+from cutlayer.report.evidence import Evidence, read_run
+from cutlayer.report.finding import Spread, findings
 from cutlayer.report.panel import panels
 from cutlayer.report.summary import facts
+from cutlayer.report.table import summary_table
 from cutlayer.report.threats import adversaries
 from cutlayer.report.wording import compared
 from tests.report.made_run import made_pictures, made_record, save, score
@@ -30,6 +35,46 @@ def test_other_settings_are_not_other_seeds(tmp_path: Path) -> None:
         "tv=squared, gaussian_noise.sigma=0.1",
         "tv=isotropic, gaussian_noise.sigma=0.5",
     }
+
+
+def test_two_data_sets_given_by_their_files_are_no_seeds_of_one(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for data, strength in (("a.csv", 0.9), ("b.csv", 0.0)):
+            record = made_record("unsplit", 1, seed, strength)
+            record["experiment"] |= {"data_dir": data, "plugins": "mine"}
+            save(tmp_path, record)
+    made = findings(read_run(tmp_path))
+    assert {finding.variant: finding.verdict for finding in made} == {
+        "data_dir=a.csv": "leak",
+        "data_dir=b.csv": "no leak",
+    }
+    assert [[item.record.cell.seed for item in finding.cells] for finding in made] == [[1, 2], [1, 2]]
+    console = Console(width=200, file=io.StringIO())
+    console.print(summary_table(item.record for item in read_run(tmp_path)))
+    assert isinstance(console.file, io.StringIO)
+    for told in (console.file.getvalue(), page_of(tmp_path).text):
+        assert "data_dir=a.csv" in told
+        assert "data_dir=b.csv" in told
+
+
+def test_of_one_seed_the_latest_record_counts(tmp_path: Path) -> None:
+    """A network, weights or a plug-in was edited behind its name: the earlier record is of another network."""
+    for hour, strength, accuracy in ((11, 0.8, 0.9), (10, 0.0, 0.5)):
+        for seed in (1, 2):
+            record = made_record("unsplit", 1, seed, strength) | {"utility": accuracy}
+            record["started"] = f"2026-11-21T{hour}:0{seed}:00+00:00"
+            # Where it was computed makes no other measurement of it.
+            record["experiment"] |= {"model": "net.py:build", "isolate": hour == 10}
+            save(tmp_path, record)
+    lying = [
+        Evidence(Record.model_validate_json(path.read_bytes())) for path in (tmp_path / "cells").glob("*/record.json")
+    ]
+    assert len(lying) == 4
+    for evidence in (read_run(tmp_path), lying):
+        (finding,) = findings(evidence)
+        assert [item.record.cell.seed for item in finding.cells] == [1, 2]
+        assert (finding.verdict, finding.number("utility")) == ("leak", Spread(0.9, 0.9, 0.9, 2))
+    assert "2 of 2" in page_of(tmp_path).text
 
 
 def test_an_option_that_follows_the_cut_keeps_one_series(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.comparison import Line, Number, comparison
 from cutlayer.reproduction.found import as_experiment, find, nearest
-from cutlayer.reproduction.page import write_html, write_markdown
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.reproduction.statistic import Interval, Quartiles
 
@@ -201,40 +200,6 @@ def test_a_series_has_its_own_color_whichever_panels_it_is_in() -> None:
     ):
         assert b"#1f77b4" in drawn
         assert b"#ff7f0e" in drawn
-
-
-def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
-    for depth in (1, 2):
-        leave(tmp_path / "runs", 1, 0.05 * depth, depth)
-    for folder in ("runs", "none"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        found = find([tmp_path / folder])
-        write_html(tmp_path / f"{folder}.html", PAPER, found, "lead")
-        write_markdown(tmp_path / f"{folder}.md", PAPER, found, "lead")
-    page, text = (tmp_path / "runs.html").read_text(), (tmp_path / "runs.md").read_text()
-    for exhibit in PAPER.exhibits:
-        assert exhibit.title in page
-        assert exhibit.title in text
-    assert "0.054" in text
-    counted = "| table 2 | Inputs and client parts from activations alone | --table 2 | 40 |"
-    empty = (tmp_path / "none.md").read_text()
-    assert "## Table 2" in text
-    assert f"{counted} 2 | 0 |" in text
-    assert "## Table 2" not in empty
-    assert f"{counted} 0 | 0 |" in empty
-    assert (tmp_path / "runs" / "figure-3a.svg").read_bytes().startswith(b"<?xml")
-    before = (tmp_path / "runs" / "figure-3a.svg").read_bytes()
-    write_markdown(tmp_path / "runs.md", PAPER, find([tmp_path / "runs"]), "lead")
-    assert (tmp_path / "runs" / "figure-3a.svg").read_bytes() == before
-
-
-def test_a_page_says_of_which_images_only_copies_were_at_hand(tmp_path: Path) -> None:
-    leave(tmp_path, 1, 0.05)
-    (path,) = tmp_path.glob("**/record.json")
-    for pixels, said in (("lossless", False), ("jpeg", True)):
-        path.write_text(path.read_text().replace('"pixels":""', '"pixels":"lossless"').replace("lossless", pixels))
-        write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
-        assert ("of mnist, or all, are of JPEG copies" in (tmp_path / "page.md").read_text()) is said
 
 
 @pytest.mark.parametrize("name", ["inversion", "unsplit"])
