@@ -33,11 +33,11 @@ def recorder_of(plan: Plan, settings: Settings, seat: Seat) -> Recorder | None:
 
 
 def public_brief(plan: Plan, seat: Seat) -> Brief:
-    """What everybody knows who knows the plan: no seed and no secret of anybody's."""
+    """What everybody knows who knows the plan: no seed, no secret of anybody's, not where files of one's own lie."""
     experiment = plan.experiment
     return Brief(
         protocol=experiment.protocol,
-        model=experiment.model,
+        model=Path(experiment.model).name,
         cuts=plan.cuts,
         input_shape=plan.terms.inputs,
         classes=plan.terms.classes,
@@ -46,5 +46,5 @@ def public_brief(plan: Plan, seat: Seat) -> Brief:
         party_seed=0,
         attack_seed=0,
         offers=tuple(sorted(plan.protocol.exposes[seat])),
-        plugins=str(Path(plan.plugins).resolve()) if plan.plugins else "",
+        plugins=Path(plan.plugins).name if plan.plugins else "",
     )

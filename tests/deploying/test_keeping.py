@@ -84,6 +84,7 @@ def test_an_attack_guesses_from_what_a_server_kept(tmp_path):
     deployed = Deployment(plan, tmp_path, settings={"record": "10MB"})
     deployed.run()
     folder, console = tmp_path / "server" / "recording", Console(file=io.StringIO(), width=200)
+    assert str(PLUGINS.parent) not in (folder / "recording.json").read_text()
     short = ["unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1"]
     short += [own := f"plugins={PLUGINS}"]
     records, guesses = replay_all(folder, ["attack=unsplit", "targets=3", *short], "typed", console)
