@@ -24,7 +24,8 @@ SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=Tru
 CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
 _LEFT = Number("accuracy left", "adversarial_accuracy", "evasion", percent=True)
 _EXCHANGED = Number("drop by another image's change", "exchanged_drop", "evasion", percent=True)
-_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT)
+_SIZE = Number("mean change in budgets", "perturbation_size", "evasion")
+_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT, _SIZE)
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
