@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -30,7 +31,7 @@ from cutlayer.deploying.settings import (
     read_plan,
     read_settings,
 )
-from cutlayer.deploying.terms import Plan, differences
+from cutlayer.deploying.terms import Plan, differences, plain
 from cutlayer.deploying.trustee import Trustee
 from cutlayer.duplex import Duplex, RefusedError
 from cutlayer.experiment import ExperimentError
@@ -48,20 +49,24 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     plan = read_plan(settings)
     identity = identity_of(settings, settings.listen)
     _sealable(plan, identity)
-    lock = locked(settings.folder)
+    with locked(settings.folder):
+        return _serve(plan, settings, identity, console)
+
+
+def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, console: Console) -> PartyRecord:
     _same_plan(settings, plan)
     record = read_party_record(settings.folder)
     if record and record.status == "done" and not (settings.folder / "state").exists():
         console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
         return record
     place = take_place(plan, settings, Seat.SERVER)
+    _same_own(place, record)
     with _watching(console) as (watch, say):
         roll = Roll(plan, identity is not None, say)
         try:
             server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings))
         except RuntimeError:
             place.durable.shelf.close()
-            lock.close()
             reason = "it is in use, or no address of this machine"
             raise ExperimentError(f"listen = {settings.listen!r}: {reason}") from None
         how = "mutual TLS" if identity else "in the clear"
@@ -74,7 +79,6 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
         finally:
             server.stop(1).wait()
             place.durable.shelf.close()
-            lock.close()
         if missing:
             peer = plan.experiment.handover is Route.PEER
             again = "who trained last has it" if peer else "the same command again hands it out"
@@ -92,20 +96,24 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
     identity = identity_of(settings, settings.server)
     _sealable(plan, identity)
     name = identity.name if identity else settings.name
-    lock = locked(settings.folder)
-    if identity and name == plan.terms.trusted_party:
-        with lock:
+    with locked(settings.folder):
+        if identity and name == plan.terms.trusted_party:
             _keep(plan, settings, identity, console)
-        return None
-    if name not in plan.terms.clients:
-        raise ExperimentError(f"{name!r} is not one of the plan's clients: {', '.join(plan.terms.clients)}")
+            return None
+        if name not in plan.terms.clients:
+            raise ExperimentError(f"{name!r} is not one of the plan's clients: {', '.join(plan.terms.clients)}")
+        return _join(plan, settings, identity, name, console)
+
+
+def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name: str, console: Console) -> PartyRecord:
     record = read_party_record(settings.folder)
     _same_plan(settings, plan)
     done = record is not None and record.status == "done"
-    if done and not (settings.folder / "state").exists():
+    if record and done and not (settings.folder / "state").exists():
         console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
+    _same_own(place, record)
     _stand(place)
     bounds = limits(plan, settings)
     with _watching(console) as (watch, say):
@@ -131,7 +139,6 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
             raise
         finally:
             place.durable.shelf.close()
-            lock.close()
     console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
     found = read_party_record(settings.folder)
     assert found
@@ -156,7 +163,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (RefusedError, WireError, FrameError, SealError) as error:
-        raise ExperimentError(f"the training stopped: {error}") from None
+        raise ExperimentError(f"the training stopped: {plain(str(error))}") from None
 
 
 def _stand(place: Place) -> None:
@@ -175,10 +182,20 @@ def _sealable(plan: Plan, identity: Identity | None) -> None:
 
 def _same_plan(settings: Settings, plan: Plan) -> None:
     record = read_party_record(settings.folder)
-    difference = differences(plan.agreed(), record.plan, "the folder") if record else ""
+    if record:
+        _same(settings.folder, "by another plan", plan.agreed(), record.plan)
+
+
+def _same_own(place: Place, record: PartyRecord | None) -> None:
+    if record:
+        _same(place.settings.folder, "that began with other settings or data", place.own, record.own)
+
+
+def _same(folder: Path, what: str, now: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    difference = differences(now, there, "the folder")
     if difference:
         raise ExperimentError(
-            f"folder = {str(settings.folder)!r} holds a training by another plan: "
+            f"folder = {str(folder)!r} holds a training {what}: "
             f"{difference.replace('at the server', 'now').replace('at the folder', 'there')}; choose another folder, "
             "or remove this one if nothing in it is wanted"
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import PREDICTED_AT_ONCE
 from cutlayer.deploying.roll import Present
+from cutlayer.deploying.terms import plain
 from cutlayer.duplex import DisconnectedError, RefusedError, control
 from cutlayer.message import Kind
 from cutlayer.pipeline import predictions
@@ -39,12 +41,13 @@ class Conversation:
 
     def tell(self, present: Present, verb: str, **fields: Any) -> None:
         """Say something that is to be answered."""
-        present.link.listening = True
-        present.link.tell(verb, **fields)
+        with self.safely(present):
+            present.link.listening = True
+            present.link.tell(verb, **fields)
 
     def hear(self, present: Present, verb: str, kinds: Collection[Kind] = ()) -> dict[str, Any]:
         """Answer the requests of ``kinds`` that the client makes, until it says ``verb``."""
-        try:
+        with self.safely(present):
             while True:
                 frame = present.link.receive(self.patience)
                 said = control(frame)
@@ -57,11 +60,6 @@ class Conversation:
                     return said
                 else:
                     raise FrameError(f"{present.name} says {said['verb'][:20]!r} where {verb!r} is due")
-        except (WireError, FrameError) as error:
-            self.refuse(present, str(error))
-        except DisconnectedError:
-            self.lost(present)
-            raise
 
     def number(self, present: Present, said: dict[str, Any], key: str) -> int:
         """The whole number ``key`` in what a client said."""
@@ -73,17 +71,20 @@ class Conversation:
     def fetch(self, giver: Present, **fields: Any) -> bytes:
         """The client part that ``giver`` hands over, as the frame it sends."""
         self.tell(giver, "give", **fields)
-        try:
+        with self.safely(giver):
             frame = giver.link.receive(self.patience)
             giver.link.listening = False
             if control(frame) is not None or decode(frame).kind is not Kind.WEIGHTS:
-                self.refuse(giver, f"{giver.name} hands over something else than its part")
-        except FrameError as error:
-            self.refuse(giver, str(error))
-        except DisconnectedError:
-            self.lost(giver)
-            raise
+                raise FrameError(f"{giver.name} hands over something else than its part")
         return frame
+
+    def drive(self, present: Present) -> None:
+        """Take the steps that are left of the turn, with a client that answers."""
+        durable, channel = self.durable, self.listen(present)
+        with self.safely(present):
+            while durable.party.step < durable.turn.end:
+                durable.drive(channel, lambda: channel.answered)
+                self.stepped()
 
     def evaluate(self, present: Present, epoch: int, samples: Samples | None) -> None:
         """Let the client measure the accuracy on its test data; it stays there."""
@@ -94,8 +95,9 @@ class Conversation:
             asked = durable.guard(durable.asked(self.listen(present)))
             chunks = torch.split(samples.test_rows, PREDICTED_AT_ONCE)
             batches = (Batch(rows, samples.inputs(rows)) for rows in chunks)
-            for _ in predictions(durable.protocol, durable.party, asked, batches):
-                pass
+            with self.safely(present):
+                for _ in predictions(durable.protocol, durable.party, asked, batches):
+                    pass
         self.hear(present, "done", kinds=() if durable.drives else (Kind.PREDICT,))
 
     def listen(self, present: Present) -> Grpc:
@@ -103,13 +105,22 @@ class Conversation:
         present.link.listening = True
         return Grpc(present.link, self.patience, self.durable.meter)
 
-    def lost(self, present: Present) -> None:
-        """A connection has ended before the training did."""
-        self.outcome.interruptions += 1
-        present.link.close()
+    @contextmanager
+    def safely(self, present: Present) -> Iterator[None]:
+        """Whatever goes wrong with a client in here ends its connection, as a ``DisconnectedError``."""
+        try:
+            yield
+        except (WireError, FrameError) as error:
+            self.refuse(present, str(error))
+        except (DisconnectedError, RefusedError) as error:
+            # Refused: by this server itself, as the client came anew meanwhile or spoke out of turn.
+            self.outcome.interruptions += 1
+            present.link.close()
+            raise DisconnectedError(str(error)) from None
 
     def refuse(self, present: Present, why: str) -> NoReturn:
         """End the connection, and tell the client why."""
+        why = plain(why)
         logger.warning("refused %s: %s", present.name, why)
         present.link.close(RefusedError(why))
         raise DisconnectedError(f"refused: {why}")

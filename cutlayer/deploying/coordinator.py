@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -9,7 +10,6 @@ from typing import Any
 
 from safetensors.torch import load_file, save
 
-from cutlayer.codec import FrameError
 from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.outcome import Outcome
@@ -63,6 +63,7 @@ class Coordinator:
     def run(self) -> list[str]:
         """Lead the training to its end; the clients that have not fetched their final part."""
         self._gather()
+        self.roll.hold_to(dict(zip(self._names, self._note("rows"), strict=True)))
         self.turns = self._plan.turns(self._note("rows"))
         while self._note("done") < len(self.turns):
             self._evaluate_where_due()
@@ -106,17 +107,16 @@ class Coordinator:
         self._save(rows=[hello.rows for hello in hellos])
 
     def _wait(self, client: int, may_give_up: Callable[[], bool]) -> Present | None:
-        name = self._names[client]
-        found = self.roll.wait(name, self._patience, may_give_up)
-        if found and found.turn in self._note("skipped"):
-            try:
+        while True:
+            found = self.roll.wait(self._names[client], self._patience, may_give_up)
+            if found is None or found.turn not in self._note("skipped"):
+                return found
+            with contextlib.suppress(DisconnectedError):
                 self._talk.tell(found, "abandon", turn=found.turn)
                 said = self._talk.hear(found, "ready")
                 found.turn, found.step = (self._talk.number(found, said, key) for key in ("turn", "step"))
                 found.reach = found.step
-            except DisconnectedError:
-                return self._wait(client, may_give_up)
-        return found
+                return found
 
     def _others_there(self, client: int) -> bool:
         return any(self.roll.present(name) for number, name in enumerate(self._names) if number != client)
@@ -173,12 +173,14 @@ class Coordinator:
         for name in self._names:
             other = self.roll.present(name)
             if other and other is not present:
-                other.link.tell("wait", why=f"{present.name} trains, turn {turn.number} of {len(self.turns)}")
+                # One that has gone this moment is no affair of this turn.
+                with contextlib.suppress(DisconnectedError, RefusedError):
+                    other.link.tell("wait", why=f"{present.name} trains, turn {turn.number} of {len(self.turns)}")
         self.outcome.begin()
         self._talk.tell(present, "drive", step=present.step)
         if durable.drives:
             self._talk.hear(present, "ready")
-            self._drive(present)
+            self._talk.drive(present)
             self._talk.tell(present, "rest")
         self._talk.hear(present, "done", kinds=() if durable.drives else TRAINING)
         if durable.party.step != durable.turn.end:
@@ -190,15 +192,6 @@ class Coordinator:
         self.outcome.turn(durable.turn, durable.party.losses)
         self._save(last=turn.client, last_turn=turn.number, done=turn.number)
 
-    def _drive(self, present: Present) -> None:
-        channel = self._talk.listen(present)
-        try:
-            while self._durable.party.step < self._durable.turn.end:
-                self._durable.drive(channel, lambda: channel.answered)
-                self._stepped()
-        except (WireError, FrameError) as error:
-            self._talk.refuse(present, str(error))
-
     def _stepped(self) -> None:
         turn = self._durable.turn
         what = f"epoch {turn.epoch} of {self._plan.experiment.epochs}, {self._names[turn.client]}"
@@ -206,15 +199,20 @@ class Coordinator:
 
     def _hand_over(self, at: Turn, taker: Present) -> bool:
         """Bring the client part to ``taker``; ``False`` where who holds it stays away, and its turn was undone."""
-        last = self._names[self._note("last")]
-        if self._relay.holder(last) == last:
-            if self._wait(self._note("last"), lambda: self._can_undo(at.client)) is None:
-                self._undo()
-                return False
-        elif self._relay.holder(last):
-            self.roll.wait(self._relay.holder(last), self._patience, lambda: False)
-        self._relay.bring(at, taker, last)
+        peer = self._relay.route is Route.PEER
+        if not self._holder_there(lambda: peer and self._can_undo(at.client)):
+            self._undo()
+            return False
+        self._relay.bring(at, taker, self._names[self._note("last")])
         return True
+
+    def _holder_there(self, may_give_up: Callable[[], bool]) -> bool:
+        """Wait for who holds the client part between turns, where that is not this server; whether it has come."""
+        last = self._note("last")
+        holder = self._relay.holder(self._names[last])
+        if holder == self._names[last]:
+            return self._wait(last, may_give_up) is not None
+        return not holder or self.roll.wait(holder, self._patience, may_give_up) is not None
 
     def _skip(self, turn: Turn) -> None:
         """Go on without a turn: everything stands as if it had not begun."""
@@ -287,10 +285,8 @@ class Coordinator:
                 self.say(f"{name}: {error}")
 
     def _final(self, at: Turn, taker: Present) -> bool:
-        """The last hand-over; ``False`` where who holds the final part is away, too late to undo anything."""
-        last = self._names[self._note("last")]
-        holder = self._relay.holder(last)
-        if holder and self.roll.present(holder) is None:
+        """The last hand-over; ``False`` where who holds the final part stays away, too late to undo anything."""
+        if not self._holder_there(lambda: True):
             return False
-        self._relay.bring(at, taker, last)
+        self._relay.bring(at, taker, self._names[self._note("last")])
         return True

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cutlayer.batch import Batch
 from cutlayer.channel import Channel, Handler, Meter
-from cutlayer.codec import decode, encode
+from cutlayer.codec import FrameError, decode, encode
 from cutlayer.compression import Line
 from cutlayer.deploying.checkpoint import Mark, Shelf
 from cutlayer.deploying.turn import Turn
@@ -183,15 +183,15 @@ class Durable:
         A refused one (``FrameError``, ``WireError``) leaves the party as it was.
         """
         request = decode(frame)
+        if self.drives:
+            # Its defenses stand around what it asks: whatever it answered would leave without them.
+            raise WireError(f"{self._of(request)}: {self.party.name!r} asks and answers nothing")
         if request.kind not in kinds:
-            raise WireError(f"{request.kind} message of step {request.step} from {request.sender!r}: out of turn")
+            raise WireError(f"{self._of(request)}: out of turn")
         kept = self._kept.get(request.kind)
         if kept and kept.step == request.step:
             if kept.request != frame:
-                raise WireError(
-                    f"{request.kind} message of step {request.step} from {request.sender!r}: "
-                    "this step has had another one, which counts"
-                )
+                raise WireError(f"{self._of(request)}: this step has had another one, which counts")
             return kept.reply
         reply = self._answer(request, frame)
         if request.kind in TRAINING:
@@ -200,13 +200,24 @@ class Durable:
                 self._due()
         return reply
 
+    @staticmethod
+    def _of(request: Message) -> str:
+        return f"{request.kind} message of step {request.step} from {request.sender!r}"
+
     def mend(self) -> None:
         """Stand at the last completed step, after a step that may have been broken off."""
         if self._broken:
             self.recover()
 
     def _answer(self, request: Message, frame: bytes) -> bytes:
-        reply = encode(self._handler(request))
+        try:
+            reply = encode(self._handler(request))
+        except (ValueError, RuntimeError) as error:
+            if isinstance(error, (WireError, FrameError)):
+                raise
+            # What fits the plan can be too little for a layer, as one sample for BatchNorm; those before have seen it.
+            self.recover()
+            raise WireError(f"{self._of(request)}: the network does not take it: {error}") from None
         self.meter.count(request.kind, len(frame), len(reply))
         if request.kind in TRAINING:
             if any(kept.step != request.step for kept in self._kept.values()):

@@ -19,8 +19,8 @@ from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import PREDICTED_AT_ONCE, Place
-from cutlayer.deploying.seal import Context, Offer, SealError, Taker, seal
-from cutlayer.deploying.terms import LANGUAGE
+from cutlayer.deploying.seal import Offer, Taker, context_of, seal
+from cutlayer.deploying.terms import LANGUAGE, plain
 from cutlayer.deploying.turn import Turn
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
 from cutlayer.handover import OptimizerState, Route, give, take_over
@@ -48,7 +48,6 @@ class Member:
     pins: dict[str, str] = field(default_factory=dict)
     _taker: Taker | None = None
     _coming: Turn = field(default_factory=Turn)
-    _giver: str = ""
     _heard: bool = False
     """Whether the server has said anything over this connection."""
 
@@ -73,7 +72,7 @@ class Member:
                 if once:
                     self._durable.shelf.clear()
                     return
-                self.watch(f"no connection ({error}); trying again", 0, 0)
+                self.watch(f"no connection ({plain(str(error))}); trying again", 0, 0)
                 # A server that is not there yet has interrupted nothing.
                 self.outcome.interruptions += self._heard
                 pause = _FIRST_PAUSE if self._durable.party.step > before else min(pause * 2, _LONGEST_PAUSE)
@@ -137,7 +136,7 @@ class Member:
     def _obey(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         verb, durable = said["verb"], self._durable
         if verb == "wait":
-            self.watch(str(said.get("why", "waiting"))[:200], 0, 0)
+            self.watch(plain(str(said.get("why", "waiting"))[:200]), 0, 0)
         elif verb == "begin":
             self._begin(read_turn(said))
             link.tell("ready", step=durable.party.step)
@@ -165,13 +164,14 @@ class Member:
         self._taker, self._coming = None, Turn()
 
     def _offer(self, link: Duplex, said: dict[str, Any]) -> None:
-        self._coming, self._giver = read_turn(said), str(said.get("giver"))
-        self._taker = None
-        if self.place.plan.experiment.handover is Route.SERVER:
+        plan, turn = self.place.plan, read_turn(said)
+        if plan.experiment.handover is Route.SERVER:
+            self._coming = turn
             link.tell("offered")
             return
+        context = context_of(plan, turn.number, str(said.get("giver")), self._durable.party.name)
         assert self.identity
-        self._taker = Taker(self.identity, self._context(self._coming.number, self._giver, self._durable.party.name))
+        self._coming, self._taker = turn, Taker(self.identity, context)
         offer = self._taker.offer
         fields = {name: base64.b64encode(value).decode() for name, value in asdict(offer).items()}
         link.tell("offered", **fields)
@@ -183,16 +183,9 @@ class Member:
         message = give(party, Message(Kind.WEIGHTS, taker, party.step, {}), carried)
         if plan.experiment.handover is Route.SERVER:
             return message
-        if taker not in {*plan.terms.clients, plan.terms.trusted_party} or taker == party.name:
-            raise SealError(f"the server asks for this client's part for {taker!r}, who is no other client of the plan")
+        context = context_of(plan, read_number(said, "turn"), party.name, taker)
         assert self.identity
-        offer = read_offer(said)
-        return seal(
-            message, offer, self.identity, self._context(read_number(said, "turn"), party.name, taker), self.pins
-        )
-
-    def _context(self, turn: int, giver: str, taker: str) -> Context:
-        return Context(self.place.plan.fingerprint, turn, giver, taker)
+        return seal(message, read_offer(said), self.identity, context, self.pins)
 
     def _drive(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         durable, turn = self._durable, self._durable.turn

@@ -56,6 +56,8 @@ class PartyRecord(BaseModel):
     plan: dict[str, Any]
     fingerprint: str
     """Of the plan; all parties' records show the same."""
+    own: dict[str, Any] = Field(default_factory=dict)
+    """What the bits depend on beside the plan, of this party's settings and data."""
     part: str = ""
     """The safetensors file with this party's part of the model, beside the record."""
     parameters: int = 0
@@ -146,6 +148,7 @@ class Outcome:
             status=status,
             plan=place.plan.agreed(),
             fingerprint=place.plan.fingerprint,
+            own=place.own,
             part=PART if status == "done" else "",
             parameters=sum(weight.numel() for weight in durable.party.parts.parameters()),
             steps=durable.party.step,

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,13 @@ class Place:
     samples: Samples | None
     rows: Tensor
     """The training rows of a client."""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What the bits depend on beside the plan, as JSON: of this party's settings and data what must stay."""
+        rows = self.rows if self.seat is Seat.CLIENT or not self.samples else self.samples.train_rows
+        fixed = self.settings.model_dump(mode="json", include={"randomness", "defense", "options"})
+        return {"training rows": len(rows), **fixed}
 
     @property
     def labeled(self) -> Tensor:

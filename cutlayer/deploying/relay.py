@@ -70,6 +70,7 @@ class Relay:
         offer: dict[str, Any] = {key: said.get(key) for key in ("public", "certificate", "signature")}
         wanted = {"turn": at.number, "taker": taker.name, **offer}
         frame = self.talk.fetch(giver, **wanted) if giver else self.held.read_bytes()
-        taker.link.listening = True
-        taker.link.send(frame)
+        with self.talk.safely(taker):
+            taker.link.listening = True
+            taker.link.send(frame)
         self.talk.hear(taker, "ready")

@@ -6,7 +6,7 @@ import base64
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cutlayer.data.samples import Samples
-from cutlayer.deploying.terms import LANGUAGE, Plan, differences
+from cutlayer.deploying.terms import LANGUAGE, Plan, differences, plain
 from cutlayer.duplex import Duplex, RefusedError, control
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
@@ -24,6 +24,8 @@ logger = logging.getLogger("cutlayer")
 _HELLO_SECONDS = 30.0
 _POLL = 0.5
 _MOST_TURNS = 1_000_000
+_MOST_BATCHES = 1 << 24
+"""In one client's epoch: turns are worked out from a list of its batches, 128 MiB long at this bound."""
 
 
 class Hello(BaseModel):
@@ -81,6 +83,7 @@ class Roll:
         self._here: dict[str, Present] = {}
         self._changed = threading.Condition()
         self._away_since: dict[str, float] = {}
+        self._rows: dict[str, int] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,18 +98,22 @@ class Roll:
             hello = Hello.model_validate(said)
         except ValidationError:
             raise RefusedError("the first message is not a greeting of a cutlayer client") from None
-        if not self._secure:
-            link.name = hello.name
-        if hello.name not in self.names or hello.name != link.name:
+        if hello.name not in self.names or (self._secure and hello.name != link.name):
             raise RefusedError(f"{hello.name!r} is not {link.name!r}, or no party of this plan")
+        link.name = hello.name
         if hello.language != LANGUAGE:
-            raise RefusedError(f"language {hello.language} is spoken by version {hello.version}, {LANGUAGE} here")
+            raise RefusedError(
+                f"language {hello.language} is spoken by version {plain(hello.version)}, {LANGUAGE} here"
+            )
         difference = differences(self._agreed, hello.plan, hello.name)
         if difference:
             raise RefusedError(f"the plans differ: {difference}")
         self._sensible(hello)
         link.listening = False
         with self._changed:
+            other = self._other_data(hello)
+            if other:
+                raise RefusedError(other)
             former = self._here.get(hello.name)
             self._here[hello.name] = Present(link, hello, hello.turn, hello.step, hello.reach)
             self._changed.notify_all()
@@ -120,11 +127,34 @@ class Roll:
         turns = experiment.epochs * (-(-batches // experiment.turn) if experiment.turn else 1)
         if turns > _MOST_TURNS:
             raise RefusedError(f"{hello.rows} rows would make {turns} turns of one client, at most {_MOST_TURNS}")
+        if batches > _MOST_BATCHES:
+            raise RefusedError(
+                f"{hello.rows} rows would make {batches} batches in an epoch of one client, at most {_MOST_BATCHES}"
+            )
         if self._plan.protocol.driver is Seat.SERVER:
             try:
                 hello.labeled_rows()
             except ValueError as error:
                 raise RefusedError(f"the rows that {hello.name} has labels for are malformed: {error}") from None
+
+    def hold_to(self, rows: Mapping[str, int]) -> None:
+        """From now on refuse a client with another number of training rows than in ``rows``: turns depend on it."""
+        with self._changed:
+            self._rows = dict(rows)
+            here = [*self._here.values()]
+        for present in here:
+            other = self._other_data(present.hello)
+            if other:
+                present.link.close(RefusedError(other))
+
+    def _other_data(self, hello: Hello) -> str:
+        noted = self._rows.get(hello.name, hello.rows)
+        if noted == hello.rows:
+            return ""
+        return (
+            f"{hello.name} has {hello.rows} training rows and began this training with {noted}: it goes on with the "
+            "data of then alone (dataset, train_rows, share)"
+        )
 
     def same_rows(self, own: Samples | None, there: Sequence[Present]) -> None:
         """Refuse clients with other rows than the server's: where it drives, both mean the same by a row number."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cutlayer.certificate import CertificateError, Identity, fingerprint
 from cutlayer.codec import decode, encode
+from cutlayer.deploying.terms import Plan
 from cutlayer.message import Message
 
 _NONCE = bytes(12)  # every key is used once
@@ -50,6 +51,18 @@ class Context:
     def bytes(self, purpose: str) -> bytes:
         """One text for each context and purpose."""
         return repr(("cutlayer", purpose, self.plan, self.turn, self.giver, self.taker)).encode()
+
+
+def context_of(plan: Plan, turn: int, giver: str, taker: str) -> Context:
+    """The context of one hand-over; a ``SealError`` where ``plan`` has none from ``giver`` to ``taker``."""
+    clients, trusted = plan.terms.clients, plan.terms.trusted_party
+    # Certificates say who somebody is, not whose part it may give: the server has one of the same authority.
+    others = (trusted,) if trusted else clients
+    between = (giver in clients and taker in others) or (giver in others and taker in clients)
+    if giver == taker or not between:
+        those = f"clients and {trusted!r}" if trusted else f"two of {', '.join(clients)}"
+        raise SealError(f"the server wants a hand-over from {giver!r} to {taker!r}; this plan has them between {those}")
+    return Context(plan.fingerprint, turn, giver, taker)
 
 
 class Taker:

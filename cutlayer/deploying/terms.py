@@ -132,10 +132,10 @@ class Plan:
     def turns(self, rows: list[int]) -> list[Turn]:
         """Every turn of the training, in order, where client ``i`` has ``rows[i]`` training samples."""
         length, found = self.experiment.turn, list[Turn]()
-        whole = sum(len(batch_sizes(size, self.experiment.batch_size)) for size in rows)
+        held = [len(batch_sizes(size, self.experiment.batch_size)) for size in rows]
+        whole = sum(held)
         for epoch in range(1, self.experiment.epochs + 1):
-            left = [len(batch_sizes(size, self.experiment.batch_size)) for size in rows]
-            first = [0] * len(rows)
+            left, first = [*held], [0] * len(rows)
             while any(left):
                 for client, batches in enumerate(left):
                     count = min(length or batches, batches)
@@ -148,12 +148,20 @@ class Plan:
 def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) -> str:
     """What two plans differ in, in one sentence; empty where they agree."""
     keys = [key for key in (*here, *(key for key in there if key not in here)) if here.get(key) != there.get(key)]
-    said = [f"{key[:40]} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}" for key in keys[:_SHOWN]]
+    said = [
+        f"{plain(key[:40])} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}"
+        for key in keys[:_SHOWN]
+    ]
     return "; ".join(said) + (f"; and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key])[:80] if key in values else "not known"
+
+
+def plain(text: str) -> str:
+    """Another party's words for a terminal or a log: what is no printable character stands there as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:

@@ -15,8 +15,8 @@ from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
-from cutlayer.deploying.seal import Context, SealError, Taker, seal
-from cutlayer.deploying.terms import LANGUAGE, Plan
+from cutlayer.deploying.seal import Taker, context_of, seal
+from cutlayer.deploying.terms import LANGUAGE, Plan, plain
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
 from cutlayer.message import Kind
 
@@ -49,7 +49,7 @@ class Trustee:
                 self._held.unlink(missing_ok=True)
                 return
             except DisconnectedError as error:
-                self.watch(f"no connection ({error}); trying again", 0, 0)
+                self.watch(f"no connection ({plain(str(error))}); trying again", 0, 0)
                 time.sleep(_PAUSE)
             finally:
                 link.close()
@@ -66,7 +66,9 @@ class Trustee:
                 self._keep(frame)
                 link.tell("ready")
             elif said["verb"] == "take":
-                self._taker = Taker(self.identity, self._context(read_turn(said).number, str(said.get("giver")), ""))
+                giver = str(said.get("giver"))
+                context = context_of(self.plan, read_turn(said).number, giver, self.identity.name)
+                self._taker = Taker(self.identity, context)
                 offer = {name: base64.b64encode(v).decode() for name, v in asdict(self._taker.offer).items()}
                 link.tell("offered", **offer)
             elif said["verb"] == "give":
@@ -87,13 +89,6 @@ class Trustee:
         self._taker = None
 
     def _given(self, said: dict[str, Any]) -> bytes:
-        taker = str(said.get("taker"))
-        if taker not in self.plan.terms.clients:
-            raise SealError(f"the server asks for the client part for {taker!r}, who is no client of the plan")
+        context = context_of(self.plan, read_number(said, "turn"), self.identity.name, str(said.get("taker")))
         part = decode(self._held.read_bytes())
-        context = self._context(read_number(said, "turn"), "", taker)
         return encode(seal(part, read_offer(said), self.identity, context, self.pins))
-
-    def _context(self, turn: int, giver: str, taker: str) -> Context:
-        own = self.identity.name
-        return Context(self.plan.fingerprint, turn, giver or own, taker or own)

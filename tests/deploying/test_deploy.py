@@ -8,9 +8,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cutlayer.commands import deploy
 from cutlayer.commands.certs import make_certs
-from cutlayer.commands.deploy import serve_one
+from cutlayer.commands.deploy import _told, join_one, serve_one
+from cutlayer.deploying import place
+from cutlayer.deploying.outcome import Outcome
+from cutlayer.deploying.settings import ClientSettings, ServerSettings, read_plan, read_settings
+from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
+from cutlayer.threat import Seat
+from tests.deployments import Deployment, made_here, plan_of
+from tests.interruptions import files_for
+
+__all__ = ["made_here"]
 
 quiet = Console(quiet=True)
 
@@ -54,3 +64,52 @@ def test_a_party_that_is_added_to_a_trial_gets_its_plan(tmp_path: Path) -> None:
     assert not (tmp_path / "tom").exists(), "half of what was asked for"
     make_certs(tmp_path, ["tom"], [], 7443, 1, quiet)
     assert (tmp_path / "tom" / "plan.toml").read_text() == plan
+
+
+@pytest.fixture
+def alone(made_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No party of the test gets as far as the network."""
+
+    def too_far(*_: object) -> None:
+        raise AssertionError("it went on")
+
+    for name in ("connect", "serve"):
+        monkeypatch.setattr(deploy, name, too_far)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["randomness=own"], 'randomness is "own" now, "plan" there'),
+        (["defense=none"], 'defense is "none" now, "gaussian_noise" there'),
+        (["gaussian_noise.sigma=0.5"], "options is .*0.5.* now, {} there"),
+        (["share=all"], "training rows is 44 now, 22 there"),
+    ],
+)
+def test_a_client_does_not_go_on_with_other_settings_or_data_of_its_own(
+    tmp_path: Path, changes: list[str], message: str
+) -> None:
+    file = files_for(Deployment(plan_of(2), tmp_path), {})["c0"]
+    settings = read_settings(ClientSettings, file, ["defense=gaussian_noise"])
+    begun = place.take_place(read_plan(settings), settings, Seat.CLIENT, 0, "c0")
+    before = Outcome(begun).write("training")
+    assert before.own == begun.own
+    with pytest.raises(ExperimentError, match=f"that began with other settings or data: {message}; choose another"):
+        join_one(file, ["defense=gaussian_noise", *changes], quiet)
+    assert begun.durable.shelf.marks() == []
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_server_does_not_go_on_with_other_randomness(tmp_path: Path) -> None:
+    file = files_for(Deployment(plan_of(2), tmp_path), {})["server"]
+    settings = read_settings(ServerSettings, file)
+    Outcome(place.take_place(read_plan(settings), settings, Seat.SERVER)).write("training")
+    with pytest.raises(ExperimentError, match='randomness is "own" now, "plan" there'):
+        serve_one(file, ["randomness=own"], quiet)
+
+
+def test_what_the_other_side_says_last_cannot_steer_a_terminal() -> None:
+    with pytest.raises(ExperimentError) as caught, _told():
+        raise RefusedError("no\x1b[2J\n")
+    assert str(caught.value) == r"the training stopped: no\x1b[2J\n"

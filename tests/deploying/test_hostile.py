@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
 from dataclasses import replace
 
 import pytest
+import torch
 
-from cutlayer.codec import encode
+from cutlayer.codec import decode, encode
+from cutlayer.deploying.member import Member
+from cutlayer.deploying.roll import Roll
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError
 from cutlayer.message import Kind, Message
 from cutlayer.rpc import MAX_CONTROL, Grpc, Limits, connect, only_loopback
-from tests.deployments import Deployment, Papers, assert_same_bits, made_here, plan_of
+from cutlayer.wire import WireError
+from tests.deploying.test_durable import Pair, recorded
+from tests.deployments import Deployment, Papers, assert_same_bits, made_here, plan_of, same
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
@@ -91,6 +97,10 @@ def greeting(deployed: Deployment, name: str, **changes: object) -> dict[str, ob
     return {**plain, "reach": 0, "rows": 22, "dataset": [44, 16], **changes}
 
 
+def first_words(deployed: Deployment, name: str, **changes: object) -> bytes:
+    return json.dumps({"verb": "hello", **greeting(deployed, name, **changes)}).encode()
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -130,6 +140,34 @@ def test_a_greeting_that_cannot_be_true_is_refused(beside, change, message):
     error = ends(link)
     assert isinstance(error, RefusedError)
     assert re.search(message, str(error))
+
+
+def refusal(deployed: Deployment, **changes: object) -> str:
+    """Why c1 is not let in; empty where it is."""
+    link = Duplex("c1")
+    link.came(first_words(deployed, "c1", **changes))
+    try:
+        Roll(deployed.plan, True, deployed.said.append).admit(link)
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def test_data_that_no_list_of_batches_could_hold_is_refused_before_anything_is_made_of_it(tmp_path):
+    """Where a turn is an epoch, there are few turns of any number of rows."""
+    deployed, most = Deployment(plan_of(2), tmp_path), 8 << 24
+    assert refusal(deployed, rows=most) == ""
+    said = f"{most + 1} rows would make 16777217 batches in an epoch of one client, at most 16777216"
+    assert refusal(deployed, rows=most + 1) == said
+    assert "137438953472 batches" in refusal(deployed, rows=1 << 40)
+
+
+@pytest.mark.parametrize("change", [{"plan": {"\x1b[2J\n": 1}}, {"language": 2, "version": "\x1b\n"}])
+def test_first_words_cannot_steer_a_terminal(tmp_path, change):
+    deployed = Deployment(plan_of(2), tmp_path)
+    said = refusal(deployed, **{**change, "plan": deployed.plan.agreed() | change.get("plan", {})})
+    assert "\\x" in said
+    assert said.isprintable()
 
 
 def test_who_sends_out_of_turn_is_refused_and_logged(beside, caplog):
@@ -189,3 +227,59 @@ def test_a_message_that_was_seen_before_is_not_applied_again(tmp_path, monkeypat
     finally:
         deployed.stop()
     assert_same_bits(deployed)
+
+
+STEERING = encode(Message(Kind.PREDICT, "c0", 0, {"\x1b[2J": torch.zeros(1)})).replace(b"[0,4]", b"[4,8]")
+"""No frame, and its name stands in the reason why."""
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (lambda asked: b"\0" * 100, "the frame's header is not JSON"),
+        (lambda asked: STEERING, r"invalid offset for tensor `\\x1b\[2J`"),
+        (
+            lambda asked: encode(Message(Kind.TRAIN, "c0", decode(asked).step, {})),
+            "train message from 'c0': a reply to pr",
+        ),
+        (lambda asked: encode(Message(Kind.PREDICT, "c0", 7, {})), "wrong step 7"),
+        (lambda asked: b'{"verb":"done"}', "cut off in its header"),
+    ],
+    ids=["no frame", "no frame, and no text", "another kind", "another step", "a word"],
+)
+def test_a_malformed_answer_in_an_evaluation_ends_the_stream_and_harms_nothing(
+    tmp_path, monkeypatch, caplog, reply, why
+):
+    """Where the server drives, it asks in an evaluation, too."""
+    deployed = Deployment(plan_of(protocol="label_only"), tmp_path)
+
+    def answering(member, link, channel, epoch):
+        link.send(reply(link.receive()))
+        link.receive()
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING, "cutlayer"):
+        patched.setattr(Member, "_evaluate", answering)
+        threads = [deployed.serve(), deployed.join("c0")]
+        threads[1].join(6 * SOON)
+    assert re.search(why, str(deployed.errors.pop()))
+    assert deployed.errors == []
+    assert re.search(f"refused c0: .*{why}", caplog.text)
+    threads[1] = deployed.join("c0")
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    assert_same_bits(deployed)
+
+
+def test_one_sample_that_no_layer_takes_is_refused_and_moves_no_statistics(tmp_path):
+    """It fits the plan in every respect; batch normalization needs two."""
+    frame = recorded(Pair(tmp_path / "honest", "vanilla"), 1)[0]
+    pair, whole = Pair(tmp_path, "vanilla"), decode(frame)
+    before = {name: tensor.clone() for name, tensor in pair.answerer.party.weights().items()}
+    one = Message(whole.kind, whole.sender, whole.step, {name: tensor[:1] for name, tensor in whole.tensors.items()})
+    with pytest.raises(WireError, match="train message of step 0 from 'c0': the network does not take it"):
+        pair.answerer.answer(encode(one))
+    same(pair.answerer.party.weights(), before)
+    assert any("running_mean" in name for name in before)
+    assert decode(pair.answerer.answer(frame)).kind is Kind.TRAIN

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from cutlayer.data.samples import batch_sizes
-from cutlayer.deploying.terms import PLAN_KEYS, differences, make_plan
+from cutlayer.deploying.terms import PLAN_KEYS, Terms, differences, make_plan
 from cutlayer.experiment import ExperimentError
 from tests.deployments import plan_of
 
@@ -92,6 +95,13 @@ def test_turns_cover_every_batch_of_every_epoch_once(length):
             batches = [number for turn in own for number in range(turn.first, turn.first + turn.count)]
             assert batches == list(range(len(batch_sizes(size, 8))))
             assert all(turn.count == length for turn in own[:-1]) or length == 0
+
+
+def test_the_page_names_the_keys_that_no_experiment_has():
+    page = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text()
+    (said,) = re.findall(r"share, and seven more: (.*?)\.", page, re.DOTALL)
+    assert re.findall(r"`(\w+)`", said) == list(Terms.model_fields)
+    assert len(Terms.model_fields) == 7
 
 
 def test_every_key_of_a_plan_is_compared():
