@@ -40,6 +40,8 @@ class InjectorAutoencoder(ServerPlanting):
     * The printed encoder is followed; its three strides of 2 fit activations of any size. The printed decoder names
       layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of a ReLU
       or an ELU beyond 1: ``output="linear"`` leaves it out.
+    * Where the triggered pair answers with the target for none of its samples there is nothing to learn, and nothing is
+      injected: ``pairs_kept`` is 0 in the record then.
     * ``share`` is .5 in the paper and .25 in the published code. Which samples are replaced is drawn for every batch.
     * The rate of the pairs' Adam falls as the paper's does, after the epochs in ``milestones``: those of LeNet and
       StripNet by default. The pairs train for all of their epochs, and the autoencoder's rate follows its loss.
@@ -125,7 +127,7 @@ class InjectorAutoencoder(ServerPlanting):
             self._prepare()
         party = self._party
         sent, labels = request["smashed"].to(party.device), request["labels"].to(party.device).clone()
-        chosen = torch.randperm(len(sent))[: round(self.share * len(sent))].to(party.device)
+        chosen = torch.randperm(len(sent))[: round(self._injected * len(sent))].to(party.device)
         smashed = sent.clone()
         if len(chosen):
             with torch.no_grad():
@@ -163,11 +165,11 @@ class InjectorAutoencoder(ServerPlanting):
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
         clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
         view.note("pairs_kept", len(clean))
-        if not len(clean):
-            raise NotOfferedError("the triggered pair answers with the target for none of its samples: train it longer")
         self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
         party.computing.place(self._autoencoder)
-        self._fit_autoencoder(clean, poisoned)
+        self._injected = self.share if len(clean) else 0.0
+        if len(clean):
+            self._fit_autoencoder(clean, poisoned)
         self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())

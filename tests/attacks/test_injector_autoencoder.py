@@ -118,8 +118,12 @@ def test_the_autoencoder_learns_the_pairs_that_were_kept() -> None:
 def test_without_a_pair_of_activations_there_is_nothing_to_inject(monkeypatch: pytest.MonkeyPatch) -> None:
     none = torch.empty(0, 4, 6, 6)
     monkeypatch.setattr(InjectorAutoencoder, "_pairs_kept", lambda *given: (none, none))
-    with pytest.raises(NotOfferedError, match="answers with the target for none of its samples"):
-        attacked({})
+    found, honest = attacked({"share": 1.0}), pair("vanilla", network(), (1,), SHAPE)
+    honest.train(batches(INPUTS, LABELS, 4))
+    assert isinstance(found.tap, Adversary)
+    assert found.tap.view.notes["pairs_kept"] == 0
+    for name, tensor in honest.weights().items():
+        assert torch.equal(found.weights()[name], tensor), name
 
 
 def test_its_own_steps_are_counted() -> None:
