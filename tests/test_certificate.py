@@ -123,6 +123,17 @@ def test_a_party_that_is_added_later_is_sent_to_the_server_that_is_there(tmp_pat
         certs(tmp_path, "dora", "other")
 
 
+def test_a_server_whose_files_cannot_be_read_is_told(tmp_path):
+    certs(tmp_path, "alice", "server.example.org")
+    settings, certificate = (tmp_path / "server" / name for name in ("server.toml", "certificate.pem"))
+    settings.write_text('plan = "plan.toml"\nlisten = "0.0.0.0"\n')
+    with pytest.raises(ExperimentError, match=r"listen = '0.0.0.0': an address and a port"):
+        certs(tmp_path, "tom")
+    certificate.unlink()
+    with pytest.raises(ExperimentError, match=r"certificate\.pem cannot be read"):
+        certs(tmp_path, "tom")
+
+
 @pytest.mark.parametrize(
     ("host", "days", "message"),
     [

@@ -9,7 +9,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -117,7 +116,8 @@ class InjectorAutoencoder(ServerPlanting):
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of both pairs and of the autoencoder, where every pair of activations is kept."""
-        return ceil(auxiliary / self.batch_size) * (2 * self.pair_epochs + self.autoencoder_epochs)
+        steps = sum(size > 1 for size in map(len, torch.split(torch.empty(auxiliary), self.batch_size)))
+        return steps * (2 * self.pair_epochs + self.autoencoder_epochs)
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's training step on a batch that is partly replaced."""

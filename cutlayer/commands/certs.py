@@ -126,7 +126,11 @@ def _address(there: Path, hosts: Sequence[str], port: int | None) -> str:
     host, file = hosts[0] if hosts else "localhost", there / "server.toml"
     if file.exists():
         kept = read_toml(file)
-        names = hosts_of((there / str(kept.get("certificate", "certificate.pem"))).read_bytes())
+        certificate = there / str(kept.get("certificate", "certificate.pem"))
+        try:
+            names = hosts_of(certificate.read_bytes())
+        except OSError as error:
+            raise ExperimentError(f"{certificate} cannot be read: {error.strerror}") from None
         host = hosts[0] if hosts else names[0]
         if not any(fnmatch(host, name) for name in names):
             raise ExperimentError(f"host {host!r}: the certificate in {there} is for {', '.join(names)}")
@@ -140,4 +144,7 @@ def _usual_port() -> int:
 
 
 def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])
+    port = address.rpartition(":")[2]
+    if not port.isdecimal():
+        raise ExperimentError(f"listen = {address!r}: an address and a port, as in 127.0.0.1:7443")
+    return int(port)

@@ -187,7 +187,8 @@ def _same_plan(settings: Settings, plan: Plan) -> None:
 
 
 def _same_own(place: Place, record: PartyRecord | None) -> None:
-    if record:
+    # Without it another version has begun, which its checkpoints say.
+    if record and record.own is not None:
         _same(place.settings.folder, "that began with other settings or data", place.own, record.own)
 
 

@@ -193,7 +193,14 @@ class Durable:
             if kept.request != frame:
                 raise WireError(f"{self._of(request)}: this step has had another one, which counts")
             return kept.reply
-        reply = self._answer(request, frame)
+        try:
+            reply = self._answer(request, frame)
+        except ValueError as error:
+            if isinstance(error, (WireError, FrameError)):
+                raise
+            # What fits the plan can be too little for a layer, as one sample for BatchNorm; those before have seen it.
+            self.recover()
+            raise WireError(f"{self._of(request)}: the network does not take it: {error}") from None
         if request.kind in TRAINING:
             self.shelf.append(frame)
             if request.step < self.party.step:
@@ -210,14 +217,7 @@ class Durable:
             self.recover()
 
     def _answer(self, request: Message, frame: bytes) -> bytes:
-        try:
-            reply = encode(self._handler(request))
-        except (ValueError, RuntimeError) as error:
-            if isinstance(error, (WireError, FrameError)):
-                raise
-            # What fits the plan can be too little for a layer, as one sample for BatchNorm; those before have seen it.
-            self.recover()
-            raise WireError(f"{self._of(request)}: the network does not take it: {error}") from None
+        reply = encode(self._handler(request))
         self.meter.count(request.kind, len(frame), len(reply))
         if request.kind in TRAINING:
             if any(kept.step != request.step for kept in self._kept.values()):

@@ -56,8 +56,8 @@ class PartyRecord(BaseModel):
     plan: dict[str, Any]
     fingerprint: str
     """Of the plan; all parties' records show the same."""
-    own: dict[str, Any] = Field(default_factory=dict)
-    """What the bits depend on beside the plan, of this party's settings and data."""
+    own: dict[str, Any] | None = None
+    """What the bits depend on beside the plan, of this party's settings and data; None: written by another version."""
     part: str = ""
     """The safetensors file with this party's part of the model, beside the record."""
     parameters: int = 0

@@ -23,12 +23,16 @@ def why(scores: Sequence[Score]) -> str:
 
 def _backdoor(found: Mapping[str, Score]) -> str:
     success, clean, legible = found["attack_success"], found["clean_accuracy"], found["recognition_rate"]
-    if legible.value is not None and legible.blind is not None and legible.value - legible.blind < ROOM:
-        return f"without the attack {_share(legible.value)} of triggered inputs are recognized: the trigger covers them"
     ruined = _ruined(clean.value, clean.blind, "clean inputs")
-    if success.blind is None or success.blind <= 1 - ROOM:
-        return ruined
-    return f"{_share(success.blind)} of the inputs are taken for the target anyway, without trigger or attack; {ruined}"
+    if success.blind is not None and success.blind > 1 - ROOM:
+        told = (
+            f"{_share(success.blind)} of the inputs are taken for the target anyway, without the attack or the trigger"
+        )
+        return f"{told}; {ruined}" if _near(clean.value, legible.blind) else told
+    # A network that knows nothing recognizes nothing, whatever the trigger covers.
+    if _near(legible.value, legible.blind) and not _near(clean.blind, legible.blind):
+        return f"without the attack {_share(legible.value)} of triggered inputs are recognized: the trigger covers them"
+    return ruined
 
 
 def _evasion(found: Mapping[str, Score]) -> str:
@@ -50,6 +54,11 @@ def _ruined(now: float | None, without: float | None, of: str) -> str:
     if now is None or without is None or without - now < ROOM:
         return f"{said}: train it for longer"
     return f"{said}, and on {_share(without)} without the attack, which has ruined the training"
+
+
+def _near(accuracy: float | None, guessed: float | None) -> bool:
+    """Whether an accuracy is hardly more than naming one class gives."""
+    return accuracy is not None and guessed is not None and accuracy - guessed < ROOM
 
 
 def _share(value: float | None) -> str:

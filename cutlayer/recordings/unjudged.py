@@ -71,8 +71,10 @@ def guess(
                     check(exchange.request, frame.request, agreement)
                 host.answer(exchange.request)
                 progress(f"replaying {file.stem}", number, number)
-    except (NetworkError, CutError, WireError) as error:
+    except (NetworkError, CutError) as error:
         raise RecordingError(f"model = {told.model!r} is not the recorded network: {error}") from None
+    except WireError as error:
+        raise RecordingError(f"a recorded message does not fit model = {told.model!r}: {error}") from None
     host.announce(rows)
     guesses = host.infer()
     return Unjudged(guesses, [_kept(recording, attack, number, one) for number, one in enumerate(guesses)])

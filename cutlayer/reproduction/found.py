@@ -96,11 +96,14 @@ class Found:
         groups = [Group(d, tuple(run for _, run in sorted(seeds.items()))) for d, seeds in found.items()]
         return sorted(groups, key=lambda g: (g.share >= 1, -len(g.differences), min(g.share, 1.0), g.differences))
 
-    def seeds(self, cell: Cell) -> set[int]:
-        """Those with a record of ``cell``, however it was obtained."""
+    def seeds(self, cell: Cell) -> int:
+        """How many have a record of ``cell``, all in one setting: in that which most of them have."""
         asked = as_experiment(cell.values).model_dump(mode="json")
-        runs = self._by_attack.get(asked["attack"], ())
-        return {run.record.cell.seed for run in runs if _belongs(run.record, cell.values, asked)}
+        settings = defaultdict[tuple[str, ...], set[int]](set)
+        for run in self._by_attack.get(asked["attack"], ()):
+            if _belongs(run.record, cell.values, asked):
+                settings[_differences(run.record, cell, cell)].add(run.record.cell.seed)
+        return max(map(len, settings.values()), default=0)
 
 
 def find(folders: Iterable[Path]) -> Found:

@@ -61,7 +61,7 @@ def _lossy(found: Found) -> list[str]:
     lossy = sorted((dataset, pixels) for dataset, pixels in seen if pixels not in {"", "lossless"})
     return [
         f"Some records of {dataset}, or all, are of {pixels.upper()} copies of its images, which lack their finest "
-        "detail; the papers have the original ones. Records say which (`pixels`)."
+        "detail. Records say which (`pixels`)."
         for dataset, pixels in lossy
     ]
 
@@ -74,7 +74,7 @@ def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[B
         if blocks:
             yield f"{exhibit.name.capitalize()}: {exhibit.title}", exhibit.text, blocks
         if cells or not blocks:
-            counts = [len(found.seeds(cell)) for cell in cells]
+            counts = [found.seeds(cell) for cell in cells]
             run = [str(sum(count >= least for count in counts)) for least in (1, 3)] if cells else ["-", "-"]
             rows.append([exhibit.name, exhibit.title, exhibit.option, str(len(cells) or "-"), *run])
     heads = ["exhibit", "title", "option of cutlayer reproduce", "cells", "with a record", "with three seeds"]

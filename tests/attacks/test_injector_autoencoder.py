@@ -127,8 +127,15 @@ def test_without_a_pair_of_activations_there_is_nothing_to_inject(monkeypatch: p
 
 
 def test_its_own_steps_are_counted() -> None:
-    attack = InjectorAutoencoder(pair_epochs=3, autoencoder_epochs=4, batch_size=10)
-    assert attack.work(5, 21) == 3 * (2 * 3 + 4)
+    tracked: list[int] = []
+    found = pair("vanilla", network(), (1,), SHAPE)
+    tap = seated(found, {"pair_epochs": 40, "autoencoder_epochs": 3, "batch_size": 23})
+    assert isinstance(tap.attack, InjectorAutoencoder)
+    view = tap.attack._view
+    view.track = lambda steps, what: (tracked.append(len(steps)), steps)[1]  # type: ignore[method-assign, assignment]
+    replace(found, tap=tap).train(batches(INPUTS[:4], LABELS[:4], 4))
+    # Of 24 samples of its own the last one stands alone.
+    assert tap.attack.work(5, 24) == sum(tracked) == 2 * 40 + 3
 
 
 @pytest.mark.parametrize("side", [4, 7, 12, 14, 16, 28, 32])

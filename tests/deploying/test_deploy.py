@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cutlayer.commands import deploy
 from cutlayer.commands.certs import make_certs
-from cutlayer.commands.deploy import _told, join_one, serve_one
+from cutlayer.commands.deploy import _same_own, _told, join_one, serve_one
 from cutlayer.deploying import place
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.settings import ClientSettings, ServerSettings, read_plan, read_settings
@@ -98,6 +98,8 @@ def test_a_client_does_not_go_on_with_other_settings_or_data_of_its_own(
     with pytest.raises(ExperimentError, match=f"that began with other settings or data: {message}; choose another"):
         join_one(file, ["defense=gaussian_noise", *changes], quiet)
     assert begun.durable.shelf.marks() == []
+    # What another version left is told by its checkpoints.
+    _same_own(begun, before.model_copy(update={"own": None}))
 
 
 @pytest.mark.usefixtures("alone")

@@ -283,3 +283,17 @@ def test_one_sample_that_no_layer_takes_is_refused_and_moves_no_statistics(tmp_p
     same(pair.answerer.party.weights(), before)
     assert any("running_mean" in name for name in before)
     assert decode(pair.answerer.answer(frame)).kind is Kind.TRAIN
+
+
+def test_what_fails_while_a_journal_is_worked_through_is_told_once(tmp_path):
+    pair, asked = Pair(tmp_path, "vanilla"), []
+    recorded(pair, 1)
+
+    def broken(request):
+        asked.append(request)
+        raise ValueError("not on this machine")
+
+    pair.answerer._handler = broken
+    with pytest.raises(ValueError, match=r"^not on this machine$"):
+        pair.answerer.recover()
+    assert len(asked) == 1

@@ -22,13 +22,22 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
             "92.0 % without the attack, which has ruined the training",
         ),
         (
-            scores("backdoor", attack_success=(1.0, 1.0), clean_accuracy=(0.1, 0.12), recognition_rate=(0.8, 0.1)),
-            "100.0 % of the inputs are taken for the target anyway, without trigger or attack; the deployment is right "
-            "on 10.0 % of clean inputs, hardly more than always naming one class: train it for longer",
+            scores("backdoor", attack_success=(1.0, 1.0), clean_accuracy=(0.1, 0.12), recognition_rate=(0.0, 0.11)),
+            "100.0 % of the inputs are taken for the target anyway, without the attack or the trigger; the deployment "
+            "is right on 10.0 % of clean inputs, hardly more than always naming one class: train it for longer",
         ),
         (
             scores("backdoor", attack_success=(1.0, 0.0), clean_accuracy=(0.9, 0.9), recognition_rate=(0.11, 0.11)),
             "without the attack 11.0 % of triggered inputs are recognized: the trigger covers them",
+        ),
+        (
+            scores("backdoor", attack_success=(0.9, 0.1), clean_accuracy=(0.1, 0.12), recognition_rate=(0.11, 0.11)),
+            "the deployment is right on 10.0 % of clean inputs, hardly more than always naming one class: train it for "
+            "longer",
+        ),
+        (
+            scores("backdoor", attack_success=(1.0, 0.99), clean_accuracy=(0.9, 0.9), recognition_rate=(0.01, 0.11)),
+            "99.0 % of the inputs are taken for the target anyway, without the attack or the trigger",
         ),
         (
             scores("evasion", accuracy_drop=(0.6, 0.58), natural_accuracy=(0.6, 0.7)),

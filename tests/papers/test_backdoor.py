@@ -51,7 +51,7 @@ def test_a_run_with_another_trigger_is_no_run_of_a_figure(tmp_path: Path) -> Non
     found = find([tmp_path])
     assert not FIGURES["mnist"].blocks(found)
     assert SMALL.blocks(found)
-    assert [sum(len(found.seeds(cell)) for cell in e.cells("quick")) for e in (FIGURES["mnist"], SMALL)] == [0, 1]
+    assert [sum(found.seeds(cell) for cell in e.cells("quick")) for e in (FIGURES["mnist"], SMALL)] == [0, 1]
 
 
 def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> None:

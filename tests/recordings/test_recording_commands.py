@@ -119,7 +119,7 @@ def test_a_network_of_ones_own_is_replayed_where_its_file_is_named_and_is_the_re
     other = tmp_path / "other.py"
     other.write_text(NET.format(7))
     for folder in (recording.folder, party):
-        with pytest.raises(ExperimentError, match=f"model = '{other}:build' is not the recorded network: "):
+        with pytest.raises(ExperimentError, match=f"model = '{other}:build'(: .*agreed| is not the recorded network)"):
             replay_all(folder, [*given[:-1], f"model={other}:build"], "typed", console())
 
 
