@@ -25,10 +25,11 @@ what the second stage adds. *Drop by another image's change* gives each image th
 *Mean change in budgets* is 1 where every value is moved as far as it may be; where a shadow's last ReLU has died there
 is no slope, and hardly any change.
 
-The printed numbers are single runs on few images: all 24 accuracies of the paper's table 4 are multiples of 1/896,
-rounded or cut off, which are the seven whole batches of the first 1,000 test images that its authors' partial code
-loads; the standard error of such a share is 1.3 points. The printed drops are no multiples, so that they are no
-differences of two of these accuracies; what they are of is not said.
+The printed numbers are single runs, it seems on few images: all 24 accuracies of the paper's table 4 are multiples of
+1/896, rounded or cut off, and seven whole batches of 128 are what is in the first 1,000 test images, which its authors'
+partial code loads. The standard error of such a share is 1.3 points. Of the 44 drops in tables 1 and 3 only four are
+such multiples, as many as by chance: they can hardly be differences of two of these accuracies, and what they are of
+is not said.
 
 The budget of 0.3 is in normalized units: with CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
 15.4 of 255 in the three channels, where the paper's normalization, which is not stated, could also mean 38 of 255 (.5).
