@@ -42,3 +42,15 @@ def test_a_page_says_of_which_images_only_copies_were_at_hand(tmp_path: Path) ->
         path.write_text(path.read_text().replace('"pixels":""', '"pixels":"lossless"').replace("lossless", pixels))
         write_markdown(tmp_path / "page.md", PAPER, find([tmp_path]), "lead")
         assert ("of mnist, or all, are of JPEG copies" in (tmp_path / "page.md").read_text()) is said
+
+
+def test_seeds_of_several_settings_are_not_counted_together(tmp_path: Path) -> None:
+    def counted() -> int:
+        found = find([tmp_path])
+        return max(found.seeds(cell) for exhibit in PAPER.exhibits for cell in exhibit.cells("quick"))
+
+    leave(tmp_path, 1, 0.05)
+    leave(tmp_path, 2, 0.06, options={"rounds": 500})
+    assert counted() == 1
+    leave(tmp_path, 3, 0.07)
+    assert counted() == 2
