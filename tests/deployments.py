@@ -188,6 +188,15 @@ def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> tuple[Sc
     return scene, session, found
 
 
+def ends_well(deployed: Deployment, *threads: threading.Thread) -> None:
+    """Wait for the parties of ``deployed``, whatever happened to them before: the bits are those of a session."""
+    try:
+        deployed.wait(*threads)
+    finally:
+        deployed.stop()
+    assert_same_bits(deployed)
+
+
 def assert_same_bits(
     deployed: Deployment, without: Sequence[int] = (), missing: Sequence[str] = (), **more: Any
 ) -> None:

@@ -116,8 +116,8 @@ class InjectorAutoencoder(ServerPlanting):
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of both pairs and of the autoencoder, where every pair of activations is kept."""
-        steps = sum(size > 1 for size in map(len, torch.split(torch.empty(auxiliary), self.batch_size)))
-        return steps * (2 * self.pair_epochs + self.autoencoder_epochs)
+        whole, rest = divmod(auxiliary, self.batch_size)
+        return (whole + (rest > 1)) * (2 * self.pair_epochs + self.autoencoder_epochs)
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's training step on a batch that is partly replaced."""

@@ -19,7 +19,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.rpc import MAX_CONTROL, Grpc, Limits, connect, only_loopback
 from cutlayer.wire import WireError
 from tests.deploying.test_durable import Pair, recorded
-from tests.deployments import Deployment, Papers, assert_same_bits, made_here, plan_of, same
+from tests.deployments import Deployment, Papers, ends_well, made_here, plan_of, same
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
@@ -34,11 +34,7 @@ def beside(tmp_path):
     threads = [deployed.serve(), deployed.join("c0")]
     yield deployed
     threads.append(deployed.join("c1"))
-    try:
-        deployed.wait(*threads)
-    finally:
-        deployed.stop()
-    assert_same_bits(deployed)
+    ends_well(deployed, *threads)
 
 
 def stranger(deployed: Deployment, identity: object) -> Duplex:
@@ -222,11 +218,7 @@ def test_a_message_that_was_seen_before_is_not_applied_again(tmp_path, monkeypat
     assert "wrong step 0, this party is at step 2" in str(deployed.errors.pop())
     assert "refused c0" in caplog.text
     threads[1] = deployed.join("c0")
-    try:
-        deployed.wait(*threads)
-    finally:
-        deployed.stop()
-    assert_same_bits(deployed)
+    ends_well(deployed, *threads)
 
 
 STEERING = encode(Message(Kind.PREDICT, "c0", 0, {"\x1b[2J": torch.zeros(1)})).replace(b"[0,4]", b"[4,8]")
@@ -265,11 +257,7 @@ def test_a_malformed_answer_in_an_evaluation_ends_the_stream_and_harms_nothing(
     assert deployed.errors == []
     assert re.search(f"refused c0: .*{why}", caplog.text)
     threads[1] = deployed.join("c0")
-    try:
-        deployed.wait(*threads)
-    finally:
-        deployed.stop()
-    assert_same_bits(deployed)
+    ends_well(deployed, *threads)
 
 
 def test_one_sample_that_no_layer_takes_is_refused_and_moves_no_statistics(tmp_path):

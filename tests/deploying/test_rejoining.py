@@ -11,7 +11,7 @@ from cutlayer.duplex import Duplex, RefusedError
 from tests import deployments
 from tests.deploying.test_hostile import ends, first_words, greeting, stranger
 from tests.deploying.test_serving import Gone, leaving, run_without
-from tests.deployments import Deployment, assert_same_bits, made_here, plan_of
+from tests.deployments import Deployment, assert_same_bits, ends_well, made_here, plan_of
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
@@ -121,11 +121,7 @@ def test_a_client_that_comes_back_with_other_data_is_refused_and_harms_nothing(t
     assert isinstance(error, RefusedError)
     assert "c1 has 21 training rows and began this training with 22" in str(error)
     threads[2] = deployed.join("c1")
-    try:
-        deployed.wait(*threads)
-    finally:
-        deployed.stop()
-    assert_same_bits(deployed)
+    ends_well(deployed, *threads)
 
 
 def test_a_client_that_came_with_other_data_before_a_server_remembers_is_refused_then(tmp_path):

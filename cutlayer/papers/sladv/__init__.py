@@ -28,7 +28,7 @@ is no slope, and hardly any change.
 The printed numbers are single runs, it seems on few images: all 24 accuracies of the paper's table 4 are multiples of
 1/896, rounded or cut off, and seven whole batches of 128 are what is in the first 1,000 test images, which its authors'
 partial code loads. The standard error of such a share is 1.3 points. Of the 44 drops in tables 1 and 3 only four are
-such multiples, as many as by chance: they can hardly be differences of two of these accuracies, and what they are of
+such multiples, no more than by chance: they can hardly be differences of two of these accuracies, and what they are of
 is not said.
 
 The budget of 0.3 is in normalized units: with CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
