@@ -175,7 +175,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
 
 def attack_of(case: Case) -> Attack:
     """The case's attack with its options."""
-    return scene_of(case).attack
+    return make_attack(case.attack, dict(case.options), case.plugins)
 
 
 @cache

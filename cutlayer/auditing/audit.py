@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, keep_attacked
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.target import send_targets
@@ -161,7 +161,7 @@ def _attacked(
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
     beside = honest(scene, clean)
-    if attends_training(scene):
+    if attends_training(scene.attack):
         session = outside.session = assemble(scene, host, keeper)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
@@ -216,18 +216,18 @@ def _judgements(
 
 def shared(scene: Scene) -> tuple[str, ...]:
     """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
-    return (*(() if attends_training(scene) else (deployed_key(scene),)), *((key(scene),) if _compared(scene) else ()))
+    attacked = () if attends_training(scene.attack) else (deployed_key(scene),)
+    return (*attacked, *((key(scene),) if _compared(scene) else ()))
 
 
 def leaves(scene: Scene) -> tuple[str, ...]:
     """The key of the victim that the cell's attack leaves for others, which it trains in any case."""
-    kept = attends_training(scene) and scene.budgets and scene.experiment.when == "after"
+    kept = attends_training(scene.attack) and scene.budgets and scene.experiment.when == "after"
     return (attacked_key(scene),) if kept else ()
 
 
-def attends_training(scene: Scene) -> bool:
+def attends_training(attack: Attack) -> bool:
     """Whether the adversary is there while the victim trains, so that no other cell can share it."""
-    attack = scene.attack
     watches = bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
     return isinstance(attack, TamperingAttack) or watches
 

@@ -88,7 +88,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
     with contextlib.redirect_stdout(sys.stderr):
         scenes = [scene for one in _experiments(experiment, given) for scene in settle(one)]
         run = folder.parent.parent / "replays" / folder.name
-        seconds = [0.0 if refusal(scene) else attack_pace(scene).seconds(scene) for scene in scenes]
+        seconds = [0.0 if refusal(scene.attack) else attack_pace(scene).seconds(scene) for scene in scenes]
         records = []
         with Display(console, [audit.title(scene) for scene in scenes], seconds) as display:
             for number, scene in enumerate(scenes):

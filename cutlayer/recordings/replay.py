@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing import audit
 from cutlayer.auditing.audit import Outcome, attends_training, outline
 from cutlayer.auditing.grants import Outside
@@ -62,26 +62,26 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outco
     return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
 
 
-def refusal(scene: Scene) -> str:
-    """Why the scene's attack cannot be replayed on any recording; empty where it can."""
-    threat = scene.attack.threat
+def refusal(attack: Attack) -> str:
+    """Why ``attack`` cannot be replayed on any recording; empty where it can."""
+    threat = attack.threat
     if threat.seat is not Seat.SERVER:
         return f"the recording is the server's, the attack sits at the {threat.seat}'s seat"
-    if isinstance(scene.attack, TamperingAttack):
+    if isinstance(attack, TamperingAttack):
         return "it tampers with messages: a recording answers nobody"
     if lacking := sorted(threat.knows & {*LIVE}):
         return f"a recording cannot hold {', '.join(lacking)}: nobody is there to be asked"
-    if Knows.OWN_PART in threat.knows and attends_training(scene):
+    if Knows.OWN_PART in threat.knows and attends_training(attack):
         return "a recording holds the server's own part before and after the training, not at each of its steps"
     return ""
 
 
 def _segments(scene: Scene, recording: Recording) -> list[str]:
     """The files that show the attack what it would have seen live, in order; its targets are in the last one."""
-    if why := refusal(scene):
+    if why := refusal(scene.attack):
         raise NotOfferedError(why)
     shape = shape_of(scene)
-    wanted = [TRAINING, ATTENDED + shape.name] if attends_training(scene) else [shape.name]
+    wanted = [TRAINING, ATTENDED + shape.name] if attends_training(scene.attack) else [shape.name]
     for name in wanted:
         if name not in recording.segments:
             there = ", ".join(recording.segments) or "nothing"

@@ -138,7 +138,7 @@ def attack_pace(scene: Scene) -> Pace:
 
 def _watched_steps(scene: Scene) -> int:
     """Training steps that an adversary attends."""
-    if not attends_training(scene) or scene.experiment.when != "after":
+    if not attends_training(scene.attack) or scene.experiment.when != "after":
         return 0
     rows, size = len(scene.dataset.train), scene.experiment.batch_size
     return scene.experiment.epochs * -(-rows // size)

@@ -31,7 +31,7 @@ from tests.scenes import made, scene_of
 __all__ = ["made"]
 ROOM = 1 << 28
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
-CASES = [case for case in trials.cases() if not refusal(trials.scene_of(case))]
+CASES = [case for case in trials.cases() if not refusal(trials.attack_of(case))]
 PLAIN = trials.plain(CASES)
 QUICK = [
     # Every attack in its own protocol, and one of them in all.
