@@ -97,7 +97,7 @@ class Attack(ABC):
 
     @abstractmethod
     def begin(self, view: View) -> None:
-        """Called once before the first message."""
+        """Called once before the first message, when no other seat can be asked for weights, gradients, queries."""
 
     @abstractmethod
     def observe(self, message: Message) -> None:

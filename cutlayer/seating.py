@@ -38,7 +38,7 @@ _GUARDED = {"labels": Knows.LABELS}
 
 @dataclass(frozen=True)
 class Brief:
-    """All that the server's seat is told. No root seed is in it: every stream's seed stands alone."""
+    """All that the server's seat is told: of seeds only those of its own streams, not the experiment's."""
 
     protocol: str
     model: str
@@ -80,6 +80,14 @@ def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = No
     """The attack plug-in ``name`` with ``options``."""
     attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
     return attack
+
+
+def answerable(brief: Brief) -> frozenset[Knows]:
+    """What the adversary of ``brief`` may ask the other seats for: declared by its threat model, and offered."""
+    if not brief.attack:
+        return frozenset()
+    declared = make_attack(brief.attack, brief.options, brief.plugin_folder).threat.knows
+    return declared.intersection(brief.offers, _OUTSIDE)
 
 
 def make_codec(brief: Brief) -> Compression | None:

@@ -15,7 +15,10 @@ _DEFAULT = threading.RLock()
 
 
 def derive(seed: int, *keys: str | int) -> int:
-    """A 63-bit seed for the stream named by ``keys``; it cannot be traced back to ``seed``."""
+    """A 63-bit seed for the stream named by ``keys``.
+
+    It keeps streams apart and nothing secret: whoever can try out every ``seed`` finds the one it comes from.
+    """
     text = repr((seed, *keys)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 

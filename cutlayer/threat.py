@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -97,6 +97,10 @@ class UndeclaredError(Exception):
     """An attack reached for something its threat model does not declare: a defect of the attack."""
 
 
+class TooEarlyError(Exception):
+    """An attack asked another seat before anybody sat there: a defect of the attack."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What knowing a peer's architecture means: fresh copies of its parts, and shapes."""
@@ -113,11 +117,11 @@ class View:
     """An adversary's window: one method for each thing that can be known, valid until ``infer`` returns.
 
     Built from what the experiment ``grants``; it refuses to be built when the threat model declares more than that,
-    refuses what the threat model does not declare, and counts what was used.
+    keeps none that the threat model does not declare, refuses those, and counts what was used.
     """
 
     threat: ThreatModel
-    grants: Mapping[Knows, Callable[..., Any]]
+    grants: InitVar[Mapping[Knows, Callable[..., Any]]]
     targets: Sequence[Row]
     """The samples to be guessed. Empty until the client has sent them; a guess is keyed by them."""
     protocol: str = ""
@@ -128,20 +132,21 @@ class View:
     used: dict[Knows, int] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        missing = sorted(self.threat.knows - set(self.grants))
+    def __post_init__(self, grants: Mapping[Knows, Callable[..., Any]]) -> None:
+        missing = sorted(self.threat.knows - set(grants))
         if missing:
             why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
             if exposed := [what for what in missing if what in BY_PROTOCOL]:
                 why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
+        self._grants = {what: grants[what] for what in self.threat.knows}
 
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""
         if what not in self.threat.knows:
             raise UndeclaredError(f"the threat model does not declare {what}; it declares {_names(self.threat.knows)}")
         self.used[what] = self.used.get(what, 0) + 1
-        return self.grants[what](*arguments)
+        return self._grants[what](*arguments)
 
     def own_part(self) -> nn.Module:
         """A copy of this seat's model part, with its present weights."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
@@ -58,6 +60,15 @@ def test_what_is_not_declared_is_refused_and_not_counted(what, method):
     with pytest.raises(UndeclaredError, match=f"does not declare {what}; it declares"):
         getattr(window, method)()
     assert window.used == {}
+
+
+def test_a_view_holds_nothing_undeclared():
+    """An attack reads its attributes as easily as it calls its methods."""
+    grants = {what: Mock() for what in Knows}
+    window = View(model(Knows.SCHEDULE), grants, ())
+    assert not hasattr(window, "grants")
+    held = [one for value in vars(window).values() for one in (value.values() if isinstance(value, dict) else [value])]
+    assert {what for what, grant in grants.items() if grant in held} == {Knows.SCHEDULE}
 
 
 @pytest.mark.parametrize("what", Knows)

@@ -43,7 +43,8 @@ class LabelInference(Attack):
       single samples gives each sample's gradient at the logits, which only its own label makes negative.
       ``search="decomposition"`` does this for single samples too. It does not depend on how well the client's part is
       trained; equation 3 does, as the clone's confidence enters it.
-    * ``observes="activations"`` also groups the returned gradients by direction, with no clone and no label names.
+    * ``observes="activations"`` also groups the returned gradients by direction, with no clone and no label names; only
+      where those of all targets can be kept.
     """
 
     paper: ClassVar[str] = "Erdogan, Kupcu, Cicek: UnSplit (WPES 2022), section 4.3"
@@ -126,13 +127,21 @@ class LabelInference(Attack):
         matched = torch.stack([self._label(row) for row in rows]) if rows else torch.zeros(0, dtype=torch.int64)
         name = "matching" if self.observes == "activations" else ""
         guesses = [Guess(Goal.LABELS, {"labels": matched}, rows, name=name)]
-        known = tuple(row for row in rows if row.kind is not Kind.PREDICT and row.step in self._gradients)
-        if known:
-            points = torch.stack([self._gradients[row.step][row.row].flatten() for row in known])
-            groups = clusters(normalize(points), self._classes, self.restarts)
-            guesses.append(Guess(Goal.LABELS, {"labels": groups}, known, name="clustering", relabeled=True))
+        if self.observes == "activations" and rows:
+            guesses += self._clustered(rows)
         stolen = {key: value.detach().cpu().clone() for key, value in self._clone.state_dict().items()}
         return [*guesses, Guess(Goal.MODEL, stolen, part=self._part)]
+
+    def _clustered(self, rows: Sequence[Row]) -> Sequence[Guess]:
+        """Groups of all targets, or none: a guess about some of them would be one about others than were asked for."""
+        known = sum(row.kind is not Kind.PREDICT and row.step in self._gradients for row in rows)
+        if known < len(rows):
+            why = f"only the newest {_BUDGET:,} numbers are kept, with gradients of {known} of {len(rows)} targets"
+            self._view.note("clustering", f"left out: {why}")
+            return ()
+        points = torch.stack([self._gradients[row.step][row.row].flatten() for row in rows])
+        groups = clusters(normalize(points), self._classes, self.restarts)
+        return [Guess(Goal.LABELS, {"labels": groups}, tuple(rows), name="clustering", relabeled=True)]
 
     def _compared(self) -> list[str]:
         """The names of the parameters to compare; only matrices and kernels count as weight tensors."""

@@ -2,54 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from cutlayer.data.auxiliary import Auxiliary
+from cutlayer.defense import Defense
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.session import Session
-from cutlayer.threat import Knows, NotOfferedError
+from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
+
+_OF_A_CLIENT = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS, Knows.PEER_QUERIES)
 
 
 class Outside:
     """Answers for the other seats what a threat model declares and the experiment offers."""
 
-    session: Session
+    session: Session | None = None
+    """The clients to be asked: assembled once the adversary has begun."""
 
     def __init__(
-        self, auxiliary: Auxiliary | None = None, natural: Mapping[Knows, Callable[[], Tensor]] | None = None
+        self, auxiliary: Auxiliary | None = None, facts: Mapping[Knows, Callable[[], Tensor]] | None = None
     ) -> None:
+        """``facts``: what needs nobody to be asked."""
         self._auxiliary = auxiliary
-        self._natural = natural or {}
+        self._facts = facts or {}
 
     def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Copies of what the client whose turn it is knows, and of the adversary's own data."""
+        """Copies of what the client whose turn it is knows, and of the adversary's own data.
+
+        ``TooEarlyError`` where a client is asked before there is one, ``NotOfferedError`` where nobody can answer.
+        """
         if what in {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
             if self._auxiliary is None:
                 raise NotOfferedError(f"the experiment has no data for {what}")
             return {"value": self._auxiliary.inputs() if what is Knows.AUX_INPUTS else self._auxiliary.labels()}
-        if what in self._natural:
-            return {"value": self._natural[what]()}
-        client = self.session.clients[self.session.last or 0]
+        if what in self._facts:
+            return {"value": self._facts[what]()}
+        if what not in _OF_A_CLIENT:
+            raise NotOfferedError(f"an experiment cannot offer {what} yet")
+        if self.session is None:
+            raise TooEarlyError(f"{what} is asked of a client, there is none while the attack begins: ask later")
+        number = self.session.last or 0
+        client = self.session.clients[number]
         if what is Knows.PEER_WEIGHTS:
             return client.weights()
         if what is Knows.PEER_GRADIENTS:
             return client.gradients()
-        if what is Knows.PEER_QUERIES:
-            return {"value": self._asked(client, tensors["0"])}
-        if what is Knows.CLASS_PRIOR:
-            labels = self.session.samples.dataset.train.labels
-            counts = torch.bincount(labels, minlength=len(self.session.samples.dataset.classes))
-            return {"value": counts / len(labels)}
-        raise NotOfferedError(f"an experiment cannot offer {what} yet")
+        return {"value": _asked(client, tensors["0"], self.session.defenses.get(number, ()))}
 
-    def _asked(self, client: Party, inputs: Tensor) -> Tensor:
-        """What the client would send for ``inputs``: a query passes its defenses as any prediction does."""
-        answer = Message(Kind.PREDICT, client.name, client.queries, {"smashed": client.forward(inputs, training=False)})
-        client.queries += 1
-        for defense in self.session.defenses:
-            answer = defense.guard(answer)
-        return answer["smashed"].cpu()
+
+def _asked(client: Party, inputs: Tensor, defenses: Sequence[Defense]) -> Tensor:
+    """What the client would send for ``inputs``: a query passes its defenses as any prediction does."""
+    answer = Message(Kind.PREDICT, client.name, client.queries, {"smashed": client.forward(inputs, training=False)})
+    client.queries += 1
+    for defense in defenses:
+        answer = defense.guard(answer)
+    return answer["smashed"].cpu()

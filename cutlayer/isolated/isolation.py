@@ -20,9 +20,9 @@ from cutlayer.codec import decode, encode
 from cutlayer.host import Act, Findings, Host
 from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
-from cutlayer.message import Message
-from cutlayer.seating import Brief, Outside, seat_server
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row
+from cutlayer.message import Kind, Message
+from cutlayer.seating import Brief, Outside, answerable, seat_server
+from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
 from cutlayer.wire import WireError
 
 _EXPECTED = {error.__name__: error for error in (NotOfferedError, WireError)}
@@ -43,6 +43,8 @@ class ProcessHost(Host):
         self._other = process or PipedProcess()
         self._lines, self._tell = self._other.lines, self._other.tell
         self._received: Mapping[str, Tensor] = {}
+        self._answerable = answerable(brief)
+        self._granted: dict[Knows, int] = {}
         self._tell("begin", dataclasses.asdict(brief))
 
     def ready(self) -> None:
@@ -85,12 +87,25 @@ class ProcessHost(Host):
         """Let the adversary there guess; what it used, noted and took is in ``findings`` afterwards."""
         self._tell("infer")
         found = self._until("guesses")
-        self.findings = Findings({Knows(k): v for k, v in found["used"].items()}, found["notes"], found["seconds"])
+        said = {Knows(what): count for what, count in found["used"].items()}
+        # What an attack takes past its view is counted here alone; what its own seat holds or is sent, there alone.
+        used = {what: max(said.get(what, 0), self._granted.get(what, 0)) for what in {**said, **self._granted}}
+        self.findings = Findings(used, found["notes"], found["seconds"])
         return [_guess(fields, number, self._received) for number, fields in enumerate(found["guesses"])]
 
     def close(self) -> None:
         """End the other process: no two cells share one."""
         self._other.close()
+
+    def _grant(self, what: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The gate on this side: the view on the other one stands in the attack's own process."""
+        if what not in self._answerable:
+            may = ", ".join(sorted(self._answerable)) or "nothing"
+            raise UndeclaredError(f"the attack asked another seat for {what}; declared and offered there: {may}")
+        asked = Knows(what)
+        count = len(tensors["0"]) if asked is Knows.PEER_QUERIES else 1
+        self._granted[asked] = self._granted.get(asked, 0) + count
+        return self._outside(asked, tensors)
 
     def _until(self, verb: str, peer: Handler | None = None) -> Any:
         """Serve the other process until it says ``verb`` on the control pipe, or (with "") answers on the wire."""
@@ -114,7 +129,7 @@ class ProcessHost(Host):
             if said == "progress":
                 self._progress(*content)
             elif said == "grant":
-                self._tell("granted", None, self._outside(Knows(content), tensors))
+                self._tell("granted", None, self._grant(content, tensors))
             elif said == "failed":
                 _raise(content)
 
@@ -155,7 +170,7 @@ class _Resident:
         elif verb == "restore":
             host.restore(tensors)
         elif verb == "announce":
-            host.announce([Row(kind, step, row) for kind, step, row in content])
+            host.announce([_row(fields) for fields in content])
         elif verb == "checkpoint":
             self._tell("state", None, host.checkpoint())
             return
@@ -177,7 +192,8 @@ class _Resident:
     def _ask_outside(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         self._tell("grant", what, tensors)
         verb, _, granted = unpack(self._lines.receive(Line.CONTROL))
-        assert verb == "granted"
+        if verb == "close":
+            raise EOFError("the caller grants nothing more")
         return granted
 
     def _report(self, what: str, done: int, total: int) -> None:
@@ -187,9 +203,14 @@ class _Resident:
         self._lines.send(Line.CONTROL, pack(verb, content, tensors or {}))
 
 
+def _row(fields: Sequence[Any]) -> Row:
+    kind, step, row = fields
+    return Row(Kind(kind), step, row)
+
+
 def _guess(fields: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]) -> Guess:
     own = {name: tensors[f"{number}.{name}"] for name in fields["tensors"]}
-    rows = tuple(Row(*row) for row in fields["rows"])
+    rows = tuple(map(_row, fields["rows"]))
     return Guess(Goal(fields["goal"]), own, rows, fields["part"], fields["name"], fields["relabeled"])
 
 

@@ -228,11 +228,18 @@ def test_a_row_that_is_only_predicted_gets_the_label_the_clone_predicts():
     assert torch.equal(guess.tensors["labels"], tail(features).argmax(1))
 
 
-def test_the_oldest_gradients_are_let_go(monkeypatch):
-    monkeypatch.setattr(module, "_BUDGET", 84 * 30)
+@pytest.mark.parametrize(("room", "kept"), [(50, 50), (49, 40)])
+def test_targets_are_grouped_all_or_none(room, kept, monkeypatch):
+    """The oldest gradients are let go, and a guess about some of the targets only would fail the whole cell."""
+    monkeypatch.setattr(module, "_BUDGET", 84 * room)
     found, adversary, _ = guesses(size=10, observes="activations")
-    assert found[Goal.LABELS, "clustering"].rows == tuple(adversary.view.targets[-30:])
-    assert len(found[Goal.LABELS, "matching"].rows) == 50
+    assert sum(map(len, adversary.attack._gradients.values())) == kept
+    assert {name for goal, name in found if goal is Goal.LABELS} == {"matching", "clustering"}.difference(
+        () if kept == 50 else {"clustering"}
+    )
+    assert all(guess.rows == tuple(adversary.view.targets) for (goal, _), guess in found.items() if goal is Goal.LABELS)
+    why = "left out: only the newest 4,116 numbers are kept, with gradients of 40 of 50 targets"
+    assert adversary.view.notes == ({} if kept == 50 else {"clustering": why})
 
 
 def test_where_the_server_has_the_labels_the_attack_does_not_apply():

@@ -8,10 +8,29 @@ import torch
 from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
-from cutlayer.threat import Knows
+from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
+
+
+@pytest.mark.usefixtures("made")
+def test_of_the_data_only_what_is_declared_is_at_hand() -> None:
+    assert scene_of(protocol="vanilla", cut="1").facts == {}
+    declaring = {"attack": "cheat", "options": {"cheat": {"declares": "natural_labels"}}}
+    scene = scene_of(protocol="vanilla", cut="1", **declaring)
+    assert torch.equal(
+        Outside(None, scene.facts)(Knows.NATURAL_LABELS, {})["value"], scene.samples.labels(scene.target_rows)
+    )
+    for what in (Knows.NATURAL_INPUTS, Knows.CLASS_PRIOR):
+        with pytest.raises(NotOfferedError, match=f"cannot offer {what}"):
+            Outside(None, scene.facts)(what, {})
+
+
+@pytest.mark.parametrize("what", [Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS, Knows.PEER_QUERIES])
+def test_clients_are_not_asked_before_there_are_any(what: Knows) -> None:
+    with pytest.raises(TooEarlyError, match=f"{what} is asked of a client, there is none while the attack begins"):
+        Outside()(what, {"0": torch.zeros(1)})
 
 
 @pytest.mark.usefixtures("made")
