@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+LARGE = 20_000_000
+"""FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,15 @@ class Computing:
 def computing(device: str, precision: str, memory_format: str) -> Computing:
     """By what an experiment or a party's own file calls them."""
     return Computing(device, "bfloat16" if precision == "bf16" else "", memory_format == "channels_last")
+
+
+def suited(flops: int, device: str, precision: str = "") -> tuple[int, str, str]:
+    """Threads, precision and memory format in which a network of ``flops`` a sample trains fastest on ``device``.
+
+    A ``precision`` that is asked for stays.
+    """
+    large = flops >= LARGE
+    # Without matrix units for bf16 the type only costs accuracy.
+    quick = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
+    precision = precision or ("bf16" if large and quick else "fp32")
+    return (os.cpu_count() or 1) if large else 1, precision, "channels_last" if precision == "bf16" else "contiguous"

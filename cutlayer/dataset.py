@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from cutlayer.stream import generator
 
 EMBEDDED = "embedded"
 """The source of data that come with a library: no file, no network."""
@@ -21,7 +24,7 @@ class Split:
     """Rows and their labels.
 
     ``inputs`` are images, uint8 ``[n, channels, height, width]`` in 0..255, or table rows, float32 ``[n, features]``
-    in [0, 1]; ``labels`` are class indices, int64 ``[n]``.
+    in [0, 1]; ``labels`` are class indices, int64 ``[n]``. Anything else is a ``DatasetError``.
     """
 
     inputs: Tensor
@@ -39,8 +42,22 @@ class Split:
                 f"labels are {self.labels.dtype} {list(self.labels.shape)}: {len(self.inputs)} inputs need int64"
                 f" [{len(self.inputs)}]"
             )
-        if not len(self.inputs):
-            raise DatasetError("a split has no rows")
+        if not self.inputs.numel():
+            raise DatasetError("a split has no rows, or nothing in them")
+        if self.inputs.is_floating_point():
+            self._check_values()
+
+    def _check_values(self) -> None:
+        # What is judged is judged in [0, 1]: beyond, the best guess would count as a bad one.
+        low, high = (float(value) for value in self.inputs.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            wrong = int(self.inputs.isfinite().logical_not().any(1).sum())
+            raise DatasetError(f"{wrong} of {len(self)} rows have values that are not finite: fill or leave them out")
+        if low < 0 or high > 1:
+            raise DatasetError(
+                f"inputs go from {low:g} to {high:g}, a table's values from 0 to 1: scale each feature by its lowest"
+                " and highest training value, and clip what test rows have beyond"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +76,18 @@ class Split:
         rows = torch.arange(count) * len(self) // count
         return Split(self.inputs[rows], self.labels[rows])
 
+    @property
+    def is_sorted(self) -> bool:
+        """Whether rows lie sorted by class, or nearly: by chance more than twice as many neighbors differ in it."""
+        parted = int((self.labels[1:] != self.labels[:-1]).sum())
+        by_chance = len(self) - float(self.labels.bincount().double().square().sum()) / len(self)
+        return parted < by_chance / 2
+
+    def mixed(self) -> Split:
+        """The same rows in an order drawn once for all splits of this size."""
+        rows = torch.randperm(len(self), generator=generator(0, "mixed"))
+        return Split(self.inputs[rows], self.labels[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -74,6 +103,8 @@ class Dataset:
     """The columns of a table, empty for images."""
     source: str = ""
     """Where the data came from: "embedded", a hub id with its revision, a folder."""
+    ranges: tuple[tuple[float, float], ...] = ()
+    """For each feature of a table, the values that 0 and 1 stand for; empty: not told."""
 
     def __post_init__(self) -> None:
         train, test = list(self.train.inputs.shape[1:]), list(self.test.inputs.shape[1:])

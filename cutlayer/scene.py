@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from cutlayer.attack import Attack
 from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary
+from cutlayer.data.content import content_of
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
 from cutlayer.dataset import EMBEDDED, Dataset, DatasetError
+from cutlayer.defending import make_defenses
 from cutlayer.experiment import Experiment
+from cutlayer.neighbor import neighbors
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
 from cutlayer.stream import derive, generator
@@ -55,6 +58,17 @@ class Scene:
         return self.samples.dataset
 
     @property
+    def content(self) -> tuple[str, ...]:
+        """What all data of the cell are known again by: the victim's, the adversaries' own, the transfer's."""
+        own = (one.auxiliary.content if one and one.auxiliary else "" for one in (self, self.under))
+        return (content_of(self.dataset), *own, content_of(self.transfer) if self.transfer else "")
+
+    @property
+    def isolated(self) -> bool:
+        """Whether its attack runs in another process than the truth: one at the clients' seat runs beside it."""
+        return self.experiment.isolate and self.attack.threat.seat is Seat.SERVER
+
+    @property
     def target_rows(self) -> Tensor:
         """The samples to be guessed, from the test split: so many as asked for, or those of the attack's paper."""
         number = self.experiment.targets or self.attack.setting.targets
@@ -70,11 +84,12 @@ class Scene:
             asked = getattr(self.experiment, key)
             if asked and asked > there:
                 found.append(f"{key} = {asked}: there are only {there}, all are taken")
-        return [*found, *self._idle_keys()]
+        return [*found, *self._idle_keys(), *self._undefended()]
 
     def _idle_keys(self) -> list[str]:
         """What the experiment asks for that this attack has no use for, in words."""
         experiment, threat = self.experiment, self.attack.threat
+        seats = {one.attack.threat.seat for one in (self, self.under) if one}
         usual = {name: field.default for name, field in type(experiment).model_fields.items()}
         planted = f"{experiment.attack} plants no backdoor that could be taken over"
         taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
@@ -84,12 +99,25 @@ class Scene:
             "transfer": taken_over,
             **dict.fromkeys(("transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std"), transferred),
             **dict.fromkeys(("budget", "pixel_budgets"), perturbed),
-            "malicious": f"{experiment.attack} sits at the server" if threat.seat is not Seat.CLIENT else "",
+            "malicious": f"{experiment.attack} sits at the server" if Seat.CLIENT not in seats else "",
             "data_dir": "" if self._reads_files() else f"{experiment.dataset} is embedded",
         }
         asked = {key: getattr(experiment, key) for key, why in idle.items() if why}
         told = {key: str(value) if isinstance(value, Path) else repr(value) for key, value in asked.items()}
         return [f"{key} = {told[key]} changes nothing: {idle[key]}" for key in told if asked[key] != usual[key]]
+
+    def _undefended(self) -> list[str]:
+        """What of the defenses does nothing here, and what the attack is granted past them, in words."""
+        experiment, asks = self.experiment, self.protocol.driver is Seat.CLIENT
+        frames = [frame.request if asks else frame.reply for frame in self.protocol.wire.values()]
+        sent = dict.fromkeys(name for frame in frames for name in frame)
+        why = f"changes nothing: in {experiment.protocol} a client sends {', '.join(sent)}"
+        named = ((type(defense).__module__.rpartition(".")[2], defense) for defense in make_defenses(experiment))
+        found = [f"{name}.{idle} {why}" for name, defense in named if (idle := defense.idle(sent))]
+        past = self.attack.threat.knows & {Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS}
+        if experiment.defenses and past:
+            found.append(f"{experiment.attack} is granted {', '.join(sorted(past))}, which no defense touches")
+        return found
 
     def _reads_files(self) -> bool:
         """Whether any of the data are looked for in a folder or at a hub."""
@@ -98,12 +126,18 @@ class Scene:
         return others or self.dataset.source != EMBEDDED
 
     @property
-    def natural(self) -> Mapping[Knows, Callable[[], Tensor]]:
-        """The targets, to be perturbed, and their labels."""
-        return {
+    def facts(self) -> Mapping[Knows, Callable[[], Tensor]]:
+        """What the data tell an attack that declares it: the targets to perturb, their labels, and the class prior."""
+        told: Mapping[Knows, Callable[[], Tensor]] = {
             Knows.NATURAL_INPUTS: lambda: self.samples.inputs(self.target_rows),
             Knows.NATURAL_LABELS: lambda: self.samples.labels(self.target_rows),
+            Knows.CLASS_PRIOR: self._class_prior,
         }
+        return {what: tell for what, tell in told.items() if what in self.attack.threat.knows}
+
+    def _class_prior(self) -> Tensor:
+        labels = self.dataset.train.labels
+        return torch.bincount(labels, minlength=len(self.dataset.classes)) / len(labels)
 
     @property
     def malicious(self) -> list[int]:
@@ -148,12 +182,30 @@ class Scene:
         return computing(experiment.device, experiment.precision, experiment.memory_format)
 
 
-def load_dataset(experiment: Experiment, name: str = "") -> Dataset:
-    """The experiment's data, or those of another dataset ``name`` in full; loaded once a process."""
+def load_dataset(experiment: Experiment, name: str = "", mixed: bool = True) -> Dataset:
+    """The experiment's data, or those of another dataset ``name`` in full; loaded once a process.
+
+    ``mixed``: a test split that lies sorted by class comes in another order, the same one each time.
+    """
     limits = (None, None, None) if name else (experiment.train_rows, experiment.test_rows, experiment.classes)
     name = name or experiment.dataset
     options = registry.checked(_loader(name, experiment.plugins), experiment.options.get(name, {}), name)
-    return _load(name, experiment.data_dir, tuple(sorted(options.items())), experiment.plugins, *limits)
+    return _load(name, _place(experiment, name), tuple(sorted(options.items())), experiment.plugins, mixed, *limits)
+
+
+def _place(experiment: Experiment, name: str) -> Path | None:
+    """Where the files of the dataset ``name`` are; None for nowhere on this machine."""
+    given = experiment.data_dir
+    if given is None or name == experiment.dataset or not _fills(experiment.dataset):
+        return given
+    # What fills the folder that was given, or is that file, need not have left room for others.
+    beside = given.expanduser() / name
+    return (beside if _fills(name) else given) if beside.is_dir() else None
+
+
+def _fills(name: str) -> bool:
+    """Whether ``data_dir`` is the dataset's own place: of public ones it holds a folder each."""
+    return name in {"folder", "table"} or name not in registry.names("datasets")
 
 
 def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
@@ -173,11 +225,17 @@ def scaling(experiment: Experiment) -> network.Scaling:
 
 
 def own_files(experiment: Experiment, *folders: str) -> str:
-    """Size and time of the user's own files that the experiment depends on: weights, model, plug-ins in ``folders``."""
+    """Size and time of the user's own files that the experiment depends on.
+
+    They are the weights, the model, the plug-ins in ``folders``, and what these import from their own folders.
+    """
     files = [experiment.weights, Path(experiment.model.rpartition(":")[0])]
     if experiment.plugins:
         files += [file for folder in folders for file in sorted((experiment.plugins / folder).glob("*.py"))]
-    states = [(file.name, file.stat()) for file in files if file and file.is_file()]
+    there = [file for file in files if file and file.is_file()]
+    code = [file for file in there if file.suffix == ".py"]
+    beside = [near for file in code for found in neighbors(file).values() for near in found]
+    states = [(file.name, file.stat()) for file in dict.fromkeys([*there, *beside])]
     return str([(name, state.st_size, state.st_mtime_ns) for name, state in states])
 
 
@@ -187,6 +245,7 @@ def _load(
     data_dir: Path | None,
     options: tuple[tuple[str, Any], ...],
     plugins: Path | None,
+    mixed: bool,
     train_rows: int | None,
     test_rows: int | None,
     classes: int | None,
@@ -194,7 +253,9 @@ def _load(
     dataset = _loader(name, plugins)(data_dir, **dict(options))
     if not isinstance(dataset, Dataset):
         raise DatasetError(f"dataset {name!r}: its load gives a {type(dataset).__name__}, it must give a Dataset")
-    return dataset.of_classes(classes).limited(train_rows, test_rows)
+    found = dataset.of_classes(classes).limited(train_rows, test_rows)
+    # Targets are the first test rows, which would all be of one class.
+    return replace(found, test=found.test.mixed()) if mixed and dataset.test.is_sorted else found
 
 
 def _loader(name: str, plugins: Path | None) -> Callable[..., object]:

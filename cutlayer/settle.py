@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cutlayer import network, registry
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.blocks.normalization import deviations
 from cutlayer.budget import Budget
+from cutlayer.computing import suited
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
 from cutlayer.data.samples import DealError, withheld
 from cutlayer.dataset import Dataset, DatasetError
@@ -27,8 +27,6 @@ from cutlayer.scene import Scene, build_model, load_dataset
 from cutlayer.seating import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
 
-LARGE = 20_000_000
-"""FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
 _MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, EvasionError)
 
 
@@ -76,7 +74,8 @@ def _all_of(experiment: Experiment, attack: Attack) -> list[Attack]:
     return [attack, *([make_attack(under, experiment.options.get(under, {}), experiment.plugins)] if under else [])]
 
 
-def _settle(experiment: Experiment) -> list[Scene]:
+def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]:
+    """``judged``: rows that another attack of the same cell is to guess, which no adversary gets."""
     kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
     preset = kind.presets.get(experiment.steps, {})
     options = {**preset, **experiment.options.get(experiment.attack, {})}
@@ -92,10 +91,6 @@ def _settle(experiment: Experiment) -> list[Scene]:
         raise ExperimentError(f"{experiment.attack}: {error}") from None
     if experiment.aux == AUTO:
         experiment = experiment.with_values(aux=SHARE if any(map(_judged, _all_of(experiment, attack))) else "test")
-    hands = experiment.clients + (experiment.aux == SHARE)
-    if hands > len(samples.train_rows):
-        there = len(samples.train_rows)
-        raise ExperimentError(f"clients = {experiment.clients}: there are only {there} training samples")
     if attack.threat.seat is Seat.CLIENT and experiment.malicious > experiment.clients:
         raise ExperimentError(f"malicious = {experiment.malicious}: there are only {experiment.clients} clients")
     experiment = experiment.with_values(
@@ -108,14 +103,13 @@ def _settle(experiment: Experiment) -> list[Scene]:
     if experiment.weights:
         network.load_weights(model, experiment.weights)
         experiment = experiment.with_values(epochs=0)
-    large = flop_count(model, dataset.input_shape) >= LARGE
+    asked = "" if experiment.precision == AUTO else experiment.precision
+    threads, precision, memory_format = suited(flop_count(model, dataset.input_shape), experiment.device, asked)
     experiment = experiment.with_values(
-        threads=experiment.threads or ((os.cpu_count() or 1) if large else 1),
-        precision=_precision(experiment.precision, experiment.device, large),
+        threads=experiment.threads or threads,
+        precision=precision,
+        memory_format=memory_format if experiment.memory_format == AUTO else experiment.memory_format,
     )
-    if experiment.memory_format == AUTO:
-        innermost = experiment.precision == "bf16"
-        experiment = experiment.with_values(memory_format="channels_last" if innermost else "contiguous")
     protocol = make_protocol(experiment.protocol, experiment.plugins)
     experiment, reaches = _budgets(experiment, attack, model, dataset)
     scenes = []
@@ -124,8 +118,10 @@ def _settle(experiment: Experiment) -> list[Scene]:
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
         scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
+        # More clients than samples are refused here, and not by the first cell that trains.
+        scene.deal()
         scene = replace(scene, transfer=_transfer(experiment, dataset))
-        scene = replace(scene, auxiliary=_auxiliary(scene))
+        scene = replace(scene, auxiliary=_auxiliary(scene, judged))
         _suit(scene)
         scenes.append(replace(scene, under=_under(scene)))
     return scenes
@@ -140,7 +136,7 @@ def _under(scene: Scene) -> Scene | None:
         raise ExperimentError(f"under = {experiment.under!r}: it tampers with no training")
     if isinstance(scene.attack, TamperingAttack):
         raise ExperimentError(f"under = {experiment.under!r}: {experiment.attack} tampers with the training itself")
-    return _settle(experiment.with_values(attack=experiment.under, under=""))[0]
+    return _settle(experiment.with_values(attack=experiment.under, under=""), scene.target_rows)[0]
 
 
 def _suit(scene: Scene) -> None:
@@ -172,13 +168,13 @@ def _transfer(experiment: Experiment, dataset: Dataset) -> Dataset | None:
     return other
 
 
-def _auxiliary(scene: Scene) -> Auxiliary | None:
+def _auxiliary(scene: Scene, judged: Tensor | None) -> Auxiliary | None:
     experiment, source = scene.experiment, scene.experiment.aux
     if not scene.attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
         return None
     other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
     samples = scene.samples
-    targets = scene.target_rows - len(samples.dataset.train)
+    targets = torch.cat([scene.target_rows, *([] if judged is None else [judged])]) - len(samples.dataset.train)
     # Rows of the test split never are among those of the training split.
     taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
     taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
@@ -226,11 +222,3 @@ def _device(device: str) -> str:
     if device == "cuda" and not there:
         raise ExperimentError("device = 'cuda': there is no CUDA device here; cpu or auto")
     return device if device != AUTO else "cuda" if there else "cpu"
-
-
-def _precision(precision: str, device: str, large: bool) -> str:
-    if precision != AUTO:
-        return precision
-    # Without matrix units for bf16 the type only costs accuracy.
-    quick = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
-    return "bf16" if large and quick else "fp32"

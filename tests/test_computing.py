@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.auditing.victim import train
-from cutlayer.computing import Computing
+from cutlayer.computing import LARGE, Computing, suited
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from tests.auditing.test_victim import plain, quiet, same
@@ -48,6 +49,15 @@ def test_channels_last_lays_out_memory_and_changes_rounding_alone(tmp_path: Path
 def test_the_memory_format_is_settled_by_the_precision() -> None:
     formats = [scene_of(protocol="vanilla", cut="1", precision=p).experiment.memory_format for p in ("fp32", "bf16")]
     assert formats == ["contiguous", "channels_last"]
+
+
+def test_only_a_large_network_gets_all_cores_and_bf16_only_where_that_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    for units, fast in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda units=units: units)
+        assert suited(LARGE - 1, "cpu") == (1, "fp32", "contiguous")
+        assert suited(LARGE, "cpu")[:2] == (6, fast)
+    assert suited(1, "cpu", "bf16") == (1, "bf16", "channels_last")
 
 
 class _Added(nn.Module):

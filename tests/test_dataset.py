@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -54,6 +56,7 @@ def test_limited_spreads_over_the_split() -> None:
         (torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64), "2 inputs need int64"),
         (torch.zeros(2, 3), torch.zeros(2), "labels are torch.float32"),
         (torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), "no rows"),
+        (torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64), "or nothing in them"),
     ],
 )
 def test_a_split_that_does_not_fit_is_refused(inputs, labels, message: str) -> None:
@@ -68,6 +71,47 @@ def test_a_dataset_that_does_not_fit_is_refused() -> None:
         Dataset("made", images(4), images(4), ("a",))
     with pytest.raises(DatasetError, match="1 feature names"):
         Dataset("made", images(4), images(4), ("a", "b"), features=("x",))
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([[0.0, 90.0], [0.5, 1.0]], "inputs go from 0 to 90, a table's values from 0 to 1: scale each feature by its"),
+        ([[-0.1, 0.5], [0.5, 1.0]], r"inputs go from -0\.1 to 1"),
+        ([[math.nan, 0.5], [0.5, 1.0]], "1 of 2 rows have values that are not finite: fill or leave them out"),
+        ([[0.5, math.inf], [-math.inf, math.nan]], "2 of 2 rows have values that are not finite"),
+    ],
+)
+def test_values_of_a_table_that_no_guess_is_judged_by_are_refused(values: list[list[float]], says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        Split(torch.tensor(values), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_sorted"),
+    [
+        ([0] * 9 + [1] * 9, True),
+        ([0] * 6 + [1, 0, 1] + [1] * 6, True),
+        ([number // 3 % 6 for number in range(90)], True),
+        ([number % 2 for number in range(18)], False),
+        (list(range(10)), False),
+        ([1] * 9, False),
+        ([0], False),
+    ],
+)
+def test_rows_that_lie_by_class_are_told_from_others(labels: list[int], is_sorted: bool) -> None:
+    split = Split(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), torch.tensor(labels))
+    assert split.is_sorted is is_sorted
+
+
+def test_a_mixed_split_has_the_same_rows_in_one_other_order() -> None:
+    split = Split(images(60).inputs, torch.arange(60) // 30)
+    one, again = split.mixed(), split.mixed()
+    values = one.inputs[:, 0, 0, 0].long()
+    assert sorted(values.tolist()) == list(range(60))
+    assert one.labels.equal(values // 30)
+    assert not one.is_sorted
+    assert one.inputs.equal(again.inputs)
 
 
 @given(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.experiment import ExperimentError, make
+from cutlayer.scene import load_dataset, own_files
 from cutlayer.settle import settle
 from cutlayer.sweeping.folder import run_folder
 from tests.scenes import made, scene_of
@@ -73,6 +74,30 @@ def test_a_dataset_of_ones_own_that_is_none_is_one_line_that_helps(
         settle(make({"plugins": datasets.parent, "dataset": name, "options": options}))
 
 
+STRIPES = """
+import torch
+from cutlayer.dataset import Dataset, Split
+
+def load(data_dir):
+    labels = torch.arange(40) // 10
+    split = Split(torch.arange(40, dtype=torch.uint8)[:, None, None, None].repeat(1, 1, 8, 8), labels)
+    return Dataset("by_class", split, split, tuple("abcd"))
+"""
+
+
+def test_a_test_split_in_the_order_of_its_classes_gives_targets_of_several(datasets: Path) -> None:
+    """Or an audit would guess one class, and its blind guess would always be right."""
+    (datasets / "by_class.py").write_text(STRIPES)
+    values = {"plugins": datasets.parent, "dataset": "by_class", "attack": "label_inference"}
+    (scene, *_) = settle(make({**values, "targets": 10, "model": "dense"}))
+    assert len(set(scene.samples.labels(scene.target_rows).tolist())) == 4
+    fewer = load_dataset(scene.experiment.with_values(test_rows=8))
+    assert fewer.test.inputs[:, 0, 0, 0].sort().values.tolist() == [0, 5, 10, 15, 20, 25, 30, 35], "spread as ever"
+    filed = load_dataset(scene.experiment, mixed=False)
+    assert filed.test.labels.equal(filed.train.labels)
+    assert scene.dataset.train.labels.equal(filed.train.labels)
+
+
 @pytest.mark.usefixtures("made")
 def test_a_file_where_the_runs_folder_would_be_is_one_line_that_helps(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
@@ -94,3 +119,20 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_training(
     said = rf"{tmp_path} cannot be written to \(Read-only file system\); keys name and out"
     with pytest.raises(ExperimentError, match=said):
         run_folder([scene_of(cut="1", protocol="vanilla", out=tmp_path / "deep", name="run")])
+
+
+def test_what_a_file_imports_from_its_folder_is_part_of_the_experiment(tmp_path: Path) -> None:
+    """Or a record of the network as it was would stand for the network as it is."""
+    (tmp_path / "attacks").mkdir()
+    for folder, name in ((tmp_path, "net"), (tmp_path / "attacks", "mine")):
+        (folder / f"{name}.py").write_text(f"from {name}_parts import Part")
+    experiment = make({"model": f"{tmp_path}/net.py:build", "plugins": tmp_path})
+    found = [own_files(experiment, "attacks")]
+    for near in (tmp_path / "net_parts.py", tmp_path / "attacks" / "mine_parts" / "__init__.py"):
+        near.parent.mkdir(exist_ok=True)
+        for text in ("Part = 1", "Part = 11"):
+            near.write_text(text)
+            found.append(own_files(experiment, "attacks"))
+    (tmp_path / "other.py").touch()
+    assert own_files(experiment, "attacks") == found[-1]
+    assert len(set(found)) == 5

@@ -1,21 +1,76 @@
-"""A victim whose training another attack has tampered with: for attacks that meet it once it is deployed."""
+"""A training that an adversary attends, and the victim it leaves for attacks that meet it once it is deployed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.victim import Victim, keep, key, look_up, over, train
-from cutlayer.deployment import CARRIERS, assemble, brief, measured, whole_model
+from cutlayer.auditing.victim import Progress, Victim, keep, key, look_up, over, train
+from cutlayer.deployment import CARRIERS, assemble, brief, honest_host, measured, whole_model
 from cutlayer.handover import Keeper
+from cutlayer.host import Host, Occupant
+from cutlayer.isolated.grpc_process import GrpcProcess
+from cutlayer.isolated.isolation import ProcessHost
+from cutlayer.isolated.process import OtherProcess
+from cutlayer.record import Epoch
 from cutlayer.scene import Scene, own_files
-from cutlayer.seating import seat_server
+from cutlayer.seating import seat_clients, seat_server
+from cutlayer.session import Session
+from cutlayer.threat import Seat
 
-Progress = Callable[[str, int, int], None]
-_ALSO = ("protocol", "cut", "attack", "aux", "aux_rows", "aux_adapt")
+
+@contextmanager
+def seated(
+    scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None = None
+) -> Iterator[tuple[Host, Host | Occupant]]:
+    """The server's end while the adversary of ``scene`` is there, and who is asked for guesses.
+
+    In ``process`` where it is isolated and one is at hand. ``NotOfferedError`` when the attack needs more than is
+    offered.
+    """
+    told = brief(scene, attack=True)
+    host: Host
+    occupant: Host | Occupant
+    if scene.attack.threat.seat is Seat.CLIENT:
+        # A malicious client knows its own samples anyway.
+        host, occupant = honest_host(scene), seat_clients(told, outside, progress)
+    elif scene.isolated:
+        if scene.experiment.carrier == "grpc":
+            process = GrpcProcess()
+        host = occupant = ProcessHost(told, outside, progress, process)
+    else:
+        host = occupant = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+    try:
+        if isinstance(host, ProcessHost):
+            host.ready()
+        yield host, occupant
+    finally:
+        host.close()
+
+
+def join(scene: Scene, session: Session, occupant: Host | Occupant) -> None:
+    """Let an adversary at the clients' seat take part in ``session``, beside the malicious ones."""
+    if isinstance(occupant, Occupant) and occupant.adversary:
+        session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
+
+
+def train_attended(
+    scene: Scene, session: Session, progress: Progress, after: Callable[[int], None] = lambda epoch: None
+) -> tuple[Epoch, ...]:
+    """Train with the adversary in its seat; ``after`` is called with the number of each epoch."""
+    history, epochs, steps = list[Epoch](), scene.experiment.epochs, session.steps_per_epoch()
+    done = iter(range(1, epochs * steps + 1))
+    for epoch in range(1, epochs + 1):
+        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
+        history.append(measured(scene, session, epoch, loss))
+        if over(history, scene.experiment.patience):
+            break
+        after(epoch)
+    return tuple(history)
 
 
 def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
@@ -24,19 +79,12 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     if victim := look_up(scene, folder):
         return victim
     torch.set_num_threads(scene.experiment.threads)
-    keeper, outside = Keeper("trusted_party"), Outside(scene.auxiliary, scene.natural)
-    host = seat_server(
-        brief(scene, attack=True), outside, progress, carrier=CARRIERS[scene.experiment.carrier], keeper=keeper
-    )
-    session = outside.session = assemble(scene, host, keeper)
-    history, epochs, steps = [], scene.experiment.epochs, session.steps_per_epoch()
-    done = iter(range(1, epochs * steps + 1))
-    for epoch in range(1, epochs + 1):
-        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
-        history.append(measured(scene, session, epoch, loss))
-        if over(history, scene.experiment.patience):
-            break
-    victim = Victim(whole_model(scene, session), tuple(history))
+    outside = Outside(scene.auxiliary, scene.facts)
+    with seated(scene, outside, progress) as (host, occupant):
+        session = outside.session = assemble(scene, host, Keeper("trusted_party"))
+        join(scene, session, occupant)
+        history = train_attended(scene, session, progress)
+        victim = Victim(whole_model(scene, session), history)
     keep_attacked(scene, run, victim)
     return victim
 
@@ -48,12 +96,11 @@ def keep_attacked(scene: Scene, run: Path, victim: Victim) -> None:
 
 def attacked_key(scene: Scene) -> str:
     """What two scenes share whose attacks leave the same victim behind."""
-    experiment = scene.experiment
-    # Of the test split an adversary gets what is no target.
-    targets = str(len(scene.target_rows)) if experiment.aux == "test" else ""
-    files = own_files(experiment, "attacks")
-    own = experiment.fingerprint(key(scene), str(scene.options), files, targets, only=_ALSO)
-    return f"attacked-{own}"
+    experiment, auxiliary = scene.experiment, scene.auxiliary
+    # No isolated cell takes what an attack has left that could have read the truth.
+    own = (str(scene.options), own_files(experiment, "attacks"), str(scene.malicious), str(scene.isolated))
+    data = auxiliary.content if auxiliary else ""
+    return f"attacked-{experiment.fingerprint(key(scene), *own, data, only=('protocol', 'cut', 'attack'))}"
 
 
 def deployed(scene: Scene, run: Path, progress: Progress) -> Victim:

@@ -13,24 +13,22 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, keep_attacked
+from cutlayer.auditing.attacked import (
+    attacked_key,
+    deployed,
+    deployed_key,
+    join,
+    keep_attacked,
+    seated,
+    train_attended,
+)
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.target import send_targets
-from cutlayer.auditing.victim import Progress, Victim, key, over, train
-from cutlayer.deployment import (
-    CARRIERS,
-    accuracy,
-    assemble,
-    brief,
-    honest_host,
-    measured,
-    whole_model,
-)
+from cutlayer.auditing.victim import Progress, Victim, key, train
+from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
 from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
-from cutlayer.isolated.grpc_process import GrpcProcess
-from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, judge
@@ -41,9 +39,9 @@ from cutlayer.provenance import code, environment
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
 from cutlayer.registry import FOLDERS
 from cutlayer.scene import Scene, own_files
-from cutlayer.seating import make_attack, seat_clients, seat_server
+from cutlayer.seating import make_attack
 from cutlayer.session import Session
-from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
+from cutlayer.threat import Goal, Knows, NotOfferedError, View
 from cutlayer.traffic import cost
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
@@ -64,13 +62,10 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     """
     torch.set_num_threads(scene.experiment.threads)
     start, record = time.perf_counter(), outline(scene)
-    outside = Outside(scene.auxiliary, scene.natural)
+    outside = Outside(scene.auxiliary, scene.facts)
     try:
-        host, occupant = _seated(scene, outside, progress, process)
-        try:
+        with seated(scene, outside, progress, process) as (host, occupant):
             outcome = _attacked(scene, run, progress, host, occupant, outside, record)
-        finally:
-            host.close()
     except NotOfferedError as error:
         return _not_applicable(record, _refusal(scene, error))
     done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
@@ -106,7 +101,7 @@ def outline(scene: Scene) -> Record:
             plain=scene.attack.plain,
             paper=scene.attack.paper,
         ),
-        isolated=experiment.isolate and threat.seat is Seat.SERVER,
+        isolated=all(one.isolated for one in (scene, scene.under) if one),
         attack=AttackRun(
             options=dict(scene.options),
             published_steps=published,
@@ -123,26 +118,8 @@ def outline(scene: Scene) -> Record:
 
 def fingerprint(scene: Scene) -> str:
     """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code."""
-    dataset = scene.dataset
     own = own_files(scene.experiment, *FOLDERS)
-    return scene.experiment.fingerprint(dataset.source, dataset.pixels, str(scene.options), code()["version"], own)
-
-
-def _seated(
-    scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None
-) -> tuple[Host, Host | Occupant]:
-    """The server's end, and who is asked for guesses."""
-    told = brief(scene, attack=True)
-    if scene.attack.threat.seat is Seat.CLIENT:
-        # A malicious client knows its own samples anyway.
-        return honest_host(scene), seat_clients(told, outside, progress)
-    if scene.experiment.isolate:
-        if scene.experiment.carrier == "grpc":
-            process = GrpcProcess()
-        isolated = ProcessHost(told, outside, progress, process)
-        return isolated, isolated
-    host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
-    return host, host
+    return scene.experiment.fingerprint(*scene.content, str(scene.options), code()["version"], own)
 
 
 def _attacked(
@@ -154,8 +131,6 @@ def _attacked(
     outside: Outside,
     record: Record,
 ) -> Outcome:
-    if isinstance(host, ProcessHost):
-        host.ready()
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
     untampered = train(scene, run, progress) if _compared(scene) else None
@@ -163,8 +138,7 @@ def _attacked(
     beside = honest(scene, clean)
     if attends_training(scene.attack):
         session = outside.session = assemble(scene, host, keeper)
-        if isinstance(occupant, Occupant) and occupant.adversary:
-            session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
+        join(scene, session, occupant)
         history, course = _train_watched(scene, session, progress, occupant, beside) if after else ((), ())
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
@@ -235,18 +209,14 @@ def attends_training(attack: Attack) -> bool:
 def _train_watched(
     scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None
 ) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
-    history, course = [], []
-    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
-    done = iter(range(1, epochs * steps + 1))
-    for epoch in range(1, epochs + 1):
-        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
-        history.append(measured(scene, session, epoch, loss))
-        if over(history, scene.experiment.patience):
-            break
-        if scene.attack.anytime and epoch < epochs:
+    course, steps = list[Course](), session.steps_per_epoch()
+
+    def judged(epoch: int) -> None:
+        if scene.attack.anytime and epoch < scene.experiment.epochs:
             scores = _judged(_judgements(scene, session, occupant, beside)[0])["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
-    return tuple(history), tuple(course)
+
+    return train_attended(scene, session, progress, judged), tuple(course)
 
 
 def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from cutlayer import __version__
+from cutlayer.data.content import content_of
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
 from cutlayer.experiment import ExperimentError
@@ -63,7 +65,10 @@ class Victim:
 
 
 def train(scene: Scene, run: Path, progress: Progress) -> Victim:
-    """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained."""
+    """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained.
+
+    Another command may be training it at the same time: to the same bits, so whoever is first keeps it.
+    """
     folder = run / "victims" / key(scene)
     if victim := look_up(scene, folder):
         return victim
@@ -73,18 +78,21 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     begun = _begun(scene, folder)
     history = _resume(session, begun)
     epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
+    victim = look_up(scene, folder)
     for epoch in range(len(history) + 1, epochs + 1):
-        if over(history, scene.experiment.patience):
+        if victim or over(history, scene.experiment.patience):
             break
         done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
         loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
         history.append(measured(scene, session, epoch, loss))
         _keep(session, begun, history)
-    if not history:
-        history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
-    victim = Victim(whole_model(scene, session), tuple(history))
-    keep(scene, folder, victim)
-    shutil.rmtree(begun, ignore_errors=True)
+        victim = look_up(scene, folder)
+    if victim is None:
+        if not history:
+            history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
+        victim = Victim(whole_model(scene, session), tuple(history))
+        keep(scene, folder, victim)
+    _discard(begun)
     return victim
 
 
@@ -102,14 +110,13 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
     What was measured of its gradients is left out where it was trained in another protocol or at another cut.
     ``ExperimentError`` where the folder holds something else.
     """
-    finished, weights = folder / "history.json", folder / "model.safetensors"
-    if not finished.is_file():
+    if not _finished(folder):
         return None
-    model, reading = join([scene.model]), weights
+    model, reading = join([scene.model]), folder / "model.safetensors"
     try:
-        model.load_state_dict(load_file(weights))
-        reading = finished
-        history = _History.model_validate_json(finished.read_bytes())
+        model.load_state_dict(load_file(reading))
+        reading = folder / "history.json"
+        history = _History.model_validate_json(reading.read_bytes())
     except (SafetensorError, FileNotFoundError, RuntimeError, ValidationError):
         raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder}") from None
     unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
@@ -124,7 +131,11 @@ def over(history: Sequence[Epoch], patience: int) -> bool:
 
 def trained(key: str, run: Path) -> bool:
     """Whether the victim with this ``key`` is there to be looked up."""
-    return (run / "victims" / key / "history.json").is_file()
+    return _finished(run / "victims" / key)
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "history.json").is_file()
 
 
 def steps_to_train(scene: Scene, run: Path) -> int:
@@ -146,40 +157,48 @@ def all_steps(scene: Scene) -> int:
 
 def key(scene: Scene) -> str:
     """What two cells share whose victims train to the same bits."""
-    experiment, dataset = scene.experiment, scene.dataset
+    experiment = scene.experiment
     own = () if _shared(scene) else ("protocol", "cut")
     options = {name: experiment.options.get(name, {}) for name in (experiment.dataset, *experiment.defenses)}
-    data = (dataset.source, dataset.pixels, str(len(dataset.train)), str(len(dataset.test)))
+    told, data = json.dumps(options, sort_keys=True, default=str), content_of(scene.dataset)
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
-    extra = (__version__, code, str(scene.withheld), json.dumps(options, sort_keys=True, default=str), *data)
-    return experiment.fingerprint(*extra, only=(*_TRAINED_BY, *own))
+    return experiment.fingerprint(__version__, code, str(scene.withheld), told, data, only=(*_TRAINED_BY, *own))
 
 
 @lru_cache(maxsize=256)
 def _shared(scene: Scene) -> bool:
     """Whether every protocol and cut trains to the same bits as the whole model: tried on a few samples.
 
-    Layers that draw prevent it, and so can bf16: what crosses a cut is float32 there.
+    Layers that draw prevent it, as each part draws from a stream of its own, even where so few samples show no
+    difference; and so can bf16: what crosses a cut is float32 there.
     """
     if scene.experiment.clients > 1 or scene.experiment.defenses or scene.experiment.pipelined:
         return False
-    alike = zip(_step(scene, (), 1), _step(scene, scene.cuts, 2), strict=True)
-    return all(torch.equal(whole, split) for whole, split in alike)
+    (whole, drawn), (parts, _) = _step(scene, ()), _step(scene, scene.cuts)
+    return not drawn and all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
 
 
-def _step(scene: Scene, cuts: tuple[int, ...], seed: int) -> list[Tensor]:
-    """The outputs and the weights' gradients of one step of the model cut at ``cuts``."""
+def _step(scene: Scene, cuts: tuple[int, ...]) -> tuple[list[Tensor], bool]:
+    """Outputs and weights' gradients of one step of the model cut at ``cuts``, and whether any layer drew for it."""
     rows, computing = scene.samples.train_rows[:_PROBED], scene.computing
     parts = nn.ModuleList(split(scene.model, cuts)).train()
     computing.place(parts)
-    value = scene.samples.inputs(rows)
-    with drawing(seed, torch.device(computing.device)):
+    value, device = scene.samples.inputs(rows), torch.device(computing.device)
+    with drawing(0, device):
+        before = _generators(device)
         for part in parts:
             with computing.precision():
                 value = part(computing.bring(value))
             value = value.float()
-    task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
-    return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)]
+        task_loss(value, scene.samples.labels(rows)).backward()  # type: ignore[no-untyped-call]
+        drawn = not torch.equal(before, _generators(device))
+    return [value, *(weight.grad for weight in parts.parameters() if weight.grad is not None)], drawn
+
+
+def _generators(device: torch.device) -> Tensor:
+    """Where the default generators stand, which layers draw from."""
+    gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return torch.cat([torch.default_generator.get_state(), *gpu])
 
 
 def _begun(scene: Scene, folder: Path) -> Path:
@@ -193,23 +212,37 @@ def _place(scene: Scene) -> str:
 
 
 def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
-    # Another command may be training the same victim: to the same bits, so whoever is first keeps it.
-    draft = folder / f".draft-{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name, tensors in session.checkpoint().items():
-        save_file({label: tensor.contiguous() for label, tensor in tensors.items()}, draft / f"{name}.safetensors")
-    (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
     whole = folder / f"epoch-{len(history)}"
-    try:
-        draft.rename(whole)
-    except OSError:
-        if not whole.is_dir():
-            raise
-        shutil.rmtree(draft)
+    while not (whole.is_dir() or _finished(folder.parent)):
+        draft = folder / f".draft-{uuid.uuid4().hex}"
+        try:
+            draft.mkdir(parents=True)
+            for name, tensors in session.checkpoint().items():
+                states = {label: tensor.contiguous() for label, tensor in tensors.items()}
+                save_file(states, draft / f"{name}.safetensors")
+            (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
+            draft.rename(whole)
+        except (FileNotFoundError, SafetensorError):
+            # Who has finished the same victim takes the folder away.
+            if draft.is_dir():
+                raise
+        except OSError:
+            if not whole.is_dir():
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     for earlier in folder.glob("epoch-*"):
         if _number(earlier) < len(history):
-            shutil.rmtree(earlier, ignore_errors=True)
+            _discard(earlier)
+
+
+def _discard(folder: Path) -> None:
+    """Take ``folder`` away in one step: who reads it meanwhile finds all of it, or misses it."""
+    aside = folder.with_name(f".gone-{uuid.uuid4().hex}")
+    # Another command may have been faster.
+    with contextlib.suppress(OSError):
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _number(kept: Path) -> int:
@@ -218,9 +251,16 @@ def _number(kept: Path) -> int:
 
 
 def _resume(session: Session, folder: Path) -> list[Epoch]:
-    kept = sorted(folder.glob("epoch-*"), key=_number)
-    if not kept:
-        return []
-    states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept[-1].glob("*.safetensors")}
-    session.restore(states)
-    return [Epoch(**epoch) for epoch in json.loads((kept[-1] / "history.json").read_text())]
+    while kept := max(folder.glob("epoch-*"), key=_number, default=None):
+        try:
+            states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept.glob("*.safetensors")}
+            # The last thing read: as long as it is in its place, so was everything before it.
+            history = [Epoch(**epoch) for epoch in json.loads((kept / "history.json").read_text())]
+        except FileNotFoundError:
+            # Another command has kept a later epoch, or finished.
+            if kept.is_dir():
+                raise
+            continue
+        session.restore(states)
+        return history
+    return []

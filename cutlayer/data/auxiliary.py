@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cutlayer.data.content import digest, split_digest
 from cutlayer.dataset import Dataset, DatasetError, Split
 
 SHARE = "share"
@@ -27,6 +28,11 @@ class Auxiliary:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def content(self) -> str:
+        """What they are known again by: the split's values, and which rows of it in which form."""
+        return str((split_digest(self.split), digest(self.rows), self.shape, self.labeled))
 
     def inputs(self) -> Tensor:
         """float32 [n, *shape] in [0, 1]; images of another size are resized.

@@ -63,6 +63,7 @@ def _read(path: Path) -> Dataset:
         about["pixels"],
         tuple(about["features"]),
         about["source"],
+        tuple((low, high) for low, high in about.get("ranges", ())),
     )
 
 
@@ -71,7 +72,7 @@ def _write(path: Path, dataset: Dataset) -> None:
     for name, split in zip(_SPLITS, (dataset.train, dataset.test), strict=True):
         tensors[f"{name}.inputs"] = split.inputs.contiguous()
         tensors[f"{name}.labels"] = split.labels.contiguous()
-    about = {key: getattr(dataset, key) for key in ("name", "classes", "pixels", "features", "source")}
+    about = {key: getattr(dataset, key) for key in ("name", "classes", "pixels", "features", "source", "ranges")}
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

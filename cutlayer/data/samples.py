@@ -100,7 +100,7 @@ def deal_rows(
     ``withheld``: first so many are taken from all rows alike; they come last.
     """
     if clients > len(rows) - withheld:
-        also = " and a share of an adversary's own" if withheld else ""
+        also = " and a share that no client gets" if withheld else ""
         raise DealError(f"clients = {clients}{also}: there are only {len(rows)} training samples to deal")
     order = torch.randperm(len(rows), generator=generator(seed, "deal"))
     kept, own = order[: len(rows) - withheld], order[len(rows) - withheld :]

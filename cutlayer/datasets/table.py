@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ _MOST_WORDS, _MOST_CLASSES = 100, 1000
 _HALVES = ("train", "test")
 
 
-def load(data_dir: Path | None = None, *, label: str = "", drop: str = "", split_seed: int = 0) -> Dataset:
+def load(
+    data_dir: Path | None = None, *, label: str = "", drop: str = "", split_seed: int = 0, columns: str = ""
+) -> Dataset:
     """The rows of the file ``data_dir``, or of train.csv and test.csv (or .parquet) in that folder.
 
     ``label`` is the column to predict, ``drop`` names columns to leave out, joined by +. Numbers are scaled so that
@@ -25,6 +29,11 @@ def load(data_dir: Path | None = None, *, label: str = "", drop: str = "", split
     word of the training rows, 1 where it stands. Of a single file ``split_seed`` draws the test part, a fifth of each
     class. Empty values (in a CSV file NA and null among them), other kinds of columns and too many different words
     raise DatasetError.
+
+    What rows of one's own decide so is another thing for each client of a deployment. ``columns`` names a TOML file
+    beside the data with what all of them agreed on: ``age = [0, 120]``, the values that 0 and 1 stand for; or
+    ``job = ["clerk", "nurse"]``, the words of a column, or the classes, in this order. Numbers beyond are clipped,
+    other words raise DatasetError.
     """
     if data_dir is None:
         raise DatasetError(
@@ -33,11 +42,23 @@ def load(data_dir: Path | None = None, *, label: str = "", drop: str = "", split
     place = Path(data_dir).expanduser()
     files = _files(place)
     left_out = [name for name in drop.split("+") if name]
-    options = [label, *left_out, str(split_seed), *files]
-    key = file_key(list(files.values()))
-    dataset = cached("table", [*options, *key], lambda: _made(files, label, left_out, split_seed))
-    source = f"{place}, {digest(dataset)}"
-    return Dataset("table", dataset.train, dataset.test, dataset.classes, features=dataset.features, source=source)
+    agreed = (place if place.is_dir() else place.parent) / columns if columns else None
+    options = [label, *left_out, str(split_seed), *files, columns]
+    key = file_key([*files.values(), *([agreed] if agreed and agreed.is_file() else [])])
+    dataset = cached("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
+    return replace(dataset, source=f"{place}, {digest(dataset)}")
+
+
+def _agreed(path: Path | None) -> dict[str, list[Any]]:
+    """What the file says of each column: a list for each."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"table.columns: {path} cannot be read: {error}") from None
+    for name, values in found.items():
+        if not isinstance(values, list) or len(set(map(repr, values))) < max(2, len(values)):
+            raise DatasetError(f"{path}: {name} = {values!r}: a list of two numbers, or of different words")
+    return found
 
 
 def _files(place: Path) -> dict[str, Path]:
@@ -57,7 +78,9 @@ def _files(place: Path) -> dict[str, Path]:
     return found
 
 
-def _made(files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int) -> Dataset:
+def _made(
+    files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int, agreed: Mapping[str, list[Any]]
+) -> Dataset:
     import pyarrow
 
     tables = {half: _read(path) for half, path in files.items()}
@@ -68,19 +91,15 @@ def _made(files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int)
             raise DatasetError(
                 f"the columns of {files[half]} are {', '.join(table.column_names)}, those of train {told}"
             )
-    if label not in names:
-        what = f"there is no column {label!r}" if label else "which column is to be predicted?"
-        raise DatasetError(f"table.label={label!r}: {what}; columns are {told}")
-    for name in drop:
-        if name not in names or name == label:
-            raise DatasetError(f"table.drop names {name!r}, which is {'the label' if name == label else 'no column'}")
+    _check_named(names, label, drop, agreed)
     try:
         whole = pyarrow.concat_tables(tables.values(), promote_options="permissive")
     except pyarrow.ArrowException as error:
         raise DatasetError(f"train and test do not fit together: {error}") from error
-    classes, labels = _labels(whole, label)
+    classes, labels = _labels(whole, label, agreed.get(label))
     if "" in files:
-        rare = [name for name, count in zip(classes, labels.bincount().tolist(), strict=True) if count < 2]
+        counts = labels.bincount(minlength=len(classes)).tolist()
+        rare = [name for name, count in zip(classes, counts, strict=True) if count == 1]
         if rare:
             raise DatasetError(f"{label} = {rare[0]} stands in one row: a training and a test part need two")
         train, test = stratified(labels, seed)
@@ -88,15 +107,28 @@ def _made(files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int)
         train, test = torch.split(torch.arange(len(labels)), [table.num_rows for table in tables.values()])
         if unknown := sorted(set(labels[test].tolist()) - set(labels[train].tolist())):
             raise DatasetError(f"{label} = {classes[unknown[0]]} stands in {files['test']} and not in {files['train']}")
-    encoded = {
-        name: _encoded(name, whole.column(name), train.numpy()) for name in names if name != label and name not in drop
-    }
-    if not encoded:
+    own = [name for name in names if name != label and name not in drop]
+    if not own:
         raise DatasetError(f"there is no column beside {label!r}")
-    features = tuple(feature for found, _ in encoded.values() for feature in found)
-    inputs = torch.from_numpy(np.concatenate([values for _, values in encoded.values()], axis=1)).float()
+    encoded = [_encoded(name, whole.column(name), train.numpy(), agreed.get(name)) for name in own]
+    features, ranges = zip(*(told for found, _ in encoded for told in found), strict=True)
+    inputs = torch.from_numpy(np.concatenate([values for _, values in encoded], axis=1)).float()
     halves = (Split(inputs[rows], labels[rows]) for rows in (train, test))
-    return Dataset("table", next(halves), next(halves), classes, features=features)
+    return Dataset("table", next(halves), next(halves), classes, features=features, ranges=ranges)
+
+
+def _check_named(names: Sequence[str], label: str, drop: Sequence[str], agreed: Iterable[str]) -> None:
+    """Refuse names that options give and no column has."""
+    told = ", ".join(names)
+    if label not in names:
+        what = f"there is no column {label!r}" if label else "which column is to be predicted?"
+        raise DatasetError(f"table.label={label!r}: {what}; columns are {told}")
+    for name in agreed:
+        if name not in names:
+            raise DatasetError(f"table.columns says what {name!r} is, which is no column; columns are {told}")
+    for name in drop:
+        if name not in names or name == label:
+            raise DatasetError(f"table.drop names {name!r}, which is {'the label' if name == label else 'no column'}")
 
 
 def _read(path: Path) -> Any:
@@ -121,7 +153,7 @@ def _read(path: Path) -> Any:
     return table
 
 
-def _labels(table: Any, label: str) -> tuple[tuple[str, ...], torch.Tensor]:
+def _labels(table: Any, label: str, agreed: list[Any] | None) -> tuple[tuple[str, ...], torch.Tensor]:
     from pyarrow import types
 
     column = table.column(label)
@@ -130,15 +162,24 @@ def _labels(table: Any, label: str) -> tuple[tuple[str, ...], torch.Tensor]:
     if types.is_nested(column.type):
         raise DatasetError(f"column {label!r} is {column.type}: classes are numbers, words or true and false")
     values = column.to_pylist()
-    found = sorted(set(values))
+    found = agreed or sorted(set(values))
     if not 2 <= len(found) <= _MOST_CLASSES:
         raise DatasetError(f"column {label!r} has {len(found)} different values: classes are 2 to {_MOST_CLASSES}")
+    if agreed:
+        _only(label, values, agreed)
     number = {value: place for place, value in enumerate(found)}
     return tuple(map(str, found)), torch.tensor([number[value] for value in values])
 
 
-def _encoded(name: str, column: Any, train: np.ndarray[Any, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """The features that a column becomes, and their values in [0, 1], float64 [rows, features]."""
+def _only(name: str, values: Iterable[Any], agreed: list[Any]) -> None:
+    if strange := sorted(map(str, set(values) - set(agreed))):
+        raise DatasetError(f"column {name!r} has {strange[0]!r}, which table.columns does not list")
+
+
+def _encoded(
+    name: str, column: Any, train: np.ndarray[Any, Any], agreed: list[Any] | None
+) -> tuple[list[tuple[str, tuple[float, float]]], np.ndarray[Any, Any]]:
+    """The features that a column becomes, with what 0 and 1 stand for, and their values, float64 [rows, features]."""
     from pyarrow import types
 
     leave = f"fill them, or leave the column out with table.drop={name}"
@@ -149,13 +190,25 @@ def _encoded(name: str, column: Any, train: np.ndarray[Any, Any]) -> tuple[list[
         values = np.asarray(column.to_pylist(), dtype=np.float64)
         if not np.isfinite(values).all():
             raise DatasetError(f"column {name!r} has values that are not finite: {leave}")
-        low, high = values[train].min(), values[train].max()
-        return [name], np.clip((values - low) / ((high - low) or 1.0), 0, 1)[:, None]
+        low, high = _range(name, agreed) if agreed else (float(values[train].min()), float(values[train].max()))
+        return [(name, (low, high))], np.clip((values - low) / ((high - low) or 1.0), 0, 1)[:, None]
     words = types.is_dictionary(kind) or types.is_string(kind) or types.is_large_string(kind)
     if not words:
         raise DatasetError(f"column {name!r} is {kind}: numbers, words and true or false can be learned; {leave}")
     values = np.asarray(column.to_pylist(), dtype=str)
-    found = sorted(set(values[train]))
+    found = [str(word) for word in agreed or sorted(set(values[train]))]
+    if agreed:
+        _only(name, values, found)
     if len(found) > _MOST_WORDS:
         raise DatasetError(f"column {name!r} has {len(found)} different words, more than {_MOST_WORDS}: {leave}")
-    return [f"{name}={word}" for word in found], np.stack([values == word for word in found], axis=1).astype(np.float64)
+    marks = np.stack([values == word for word in found], axis=1).astype(np.float64)
+    return [(f"{name}={word}", (0.0, 1.0)) for word in found], marks
+
+
+def _range(name: str, agreed: list[Any]) -> tuple[float, float]:
+    if len(agreed) != 2 or not all(isinstance(end, int | float) and np.isfinite(end) for end in agreed):
+        raise DatasetError(f"column {name!r} has numbers, table.columns gives it {agreed}: their lowest and highest")
+    low, high = map(float, agreed)
+    if low >= high:
+        raise DatasetError(f"table.columns: {name} = {agreed}: the lowest number first")
+    return low, high

@@ -45,7 +45,7 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outco
     try:
         segments = _segments(scene, recording)
         session = _deployed(scene, recording, segments[-1])
-        outside = Outside(scene.auxiliary, scene.natural)
+        outside = Outside(scene.auxiliary, scene.facts)
         told = _told(brief(scene, attack=True), recording, segments)
         host = _host(scene, told, outside, progress)
         try:

@@ -11,7 +11,7 @@ import torch
 
 from cutlayer.auditing import attacked, audit
 from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, train_under_attack
-from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.audit import leaves, outline, run_cell, shared
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.model import join
@@ -26,7 +26,7 @@ OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 def scene_of(attack: str, **values: Any) -> Scene:
     given = {"train_rows": 120, "test_rows": 40, "targets": 10, "epochs": 1, "batch_size": 16, "isolate": False}
     given |= {"model": "lenet", "protocol": "u_shaped", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share"}
-    own = {"sladv": {"alpha": 2.0}, "fgsm": {"epochs": 1}}
+    own = {"sladv": {"alpha": 2.0}, "fgsm": {"epochs": 1}, "client_backdoor": {"size": 3}}
     options = {name: own[name] for name in (attack, values.get("under")) if name in own}
     return settle(make({"attack": attack, "options": options, **given, **values}))[0]
 
@@ -89,6 +89,51 @@ def test_at_alpha_0_it_is_the_honest_one(tmp_path: Path) -> None:
     left = train_under_attack(scene_of("sladv", options={"sladv": {"alpha": 0.0}}), tmp_path, quiet)
     honest = train(scene_of("fgsm"), tmp_path, quiet).model.state_dict()
     assert [name for name, tensor in left.model.state_dict().items() if not torch.equal(tensor, honest[name])] == []
+
+
+def test_malicious_clients_take_part_in_what_is_attacked_afterwards(tmp_path: Path) -> None:
+    left = train_under_attack(scene_of("client_backdoor"), tmp_path, quiet)
+    record = run_cell(scene_of("client_backdoor"), tmp_path / "alone", quiet).record
+    assert left.history == record.training
+    assert left.history != record.untampered
+    later = scene_of("fgsm", under="client_backdoor", isolate=True)
+    assert deployed_key(later) == attacked_key(scene_of("client_backdoor"))
+    assert outline(later).isolated is False, "clients hold the truth"
+    assert deployed_key(scene_of("fgsm", under="client_backdoor", malicious=2)) != deployed_key(later)
+    assert not scene_of("fgsm", under="client_backdoor", malicious=2).shortfalls
+    assert scene_of("fgsm", under="sladv", malicious=2).shortfalls
+
+
+def test_who_tampered_is_kept_from_the_truth_as_the_attack_behind_it_is(tmp_path: Path) -> None:
+    """A victim whose attack could have read the truth is none for a cell that says that it could not."""
+    scene = scene_of("sladv", isolate=True)
+    with (
+        patch.object(attacked, "ProcessHost", side_effect=ConnectionError("another process")),
+        pytest.raises(ConnectionError, match="another process"),
+    ):
+        train_under_attack(scene, tmp_path, quiet)
+    assert attacked_key(scene) != attacked_key(scene_of("sladv", isolate=False))
+    assert outline(scene_of("fgsm", under="sladv", isolate=True)).isolated is True
+
+
+@pytest.mark.parametrize("targets", [None, 10])
+@pytest.mark.parametrize("attack", ["unsplit", "fgsm"])
+def test_what_is_judged_is_nothing_that_tampering_was_done_with(attack: str, targets: int | None) -> None:
+    scene = scene_of(attack, under="fsha", aux="test", test_rows=200, targets=targets)
+    assert scene.under is not None
+    given = scene.under.auxiliary
+    assert given is not None
+    first = len(scene.dataset.train)
+    given_rows = {first + row for row in given.rows.tolist()}
+    assert not given_rows & {*scene.target_rows.tolist(), *scene.under.target_rows.tolist()}
+    assert len(given_rows) == 200 - len({*scene.target_rows.tolist(), *scene.under.target_rows.tolist()})
+
+
+def test_victims_are_told_apart_by_what_their_attack_was_given() -> None:
+    """As many targets of other rows leave other rows to the attack before."""
+    ten = [scene_of("unsplit", under="fsha", aux="test", test_rows=200, targets=targets) for targets in (None, 10)]
+    assert len({len(scene.target_rows) for scene in ten}) == 1
+    assert len({deployed_key(scene) for scene in ten}) == 2
 
 
 def test_victims_are_told_apart_by_what_trained_them() -> None:

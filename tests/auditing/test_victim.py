@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
-from cutlayer.auditing import victim as victim_module
-from cutlayer.auditing.victim import Victim, key, steps_to_train, train
+from cutlayer.auditing.victim import key, steps_to_train, train
 from cutlayer.deployment import assemble, brief, honest_host, whole_parts
 from cutlayer.handover import Keeper
-from cutlayer.record import Epoch
 from cutlayer.scene import Scene
-from cutlayer.session import Session
 from cutlayer.threat import Knows, Seat
+from tests.cells import quiet
 from tests.scenes import made, scene_of
+from tests.trainings import interrupted_at, same
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
@@ -37,29 +34,11 @@ def build(input_shape, classes):
 '''
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    """No progress."""
-
-
 def plain(tmp_path: Path, norm: bool = False) -> str:
     file = tmp_path / f"plain{norm}.py"
     if not file.exists():
         file.write_text(PLAIN.format(norm="norm=nn.BatchNorm2d(3), " if norm else ""))
     return f"{file}:build"
-
-
-def same(one: Victim, other: Victim) -> bool:
-    states: list[dict[str, Tensor]] = [found.model.state_dict() for found in (one, other)]
-    assert states[0].keys() == states[1].keys()
-    return all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
-
-
-def interrupted_at(step: int) -> Any:
-    def progress(what: str, done: int, total: int) -> None:
-        if done == step:
-            raise KeyboardInterrupt
-
-    return progress
 
 
 @pytest.mark.parametrize(
@@ -117,60 +96,6 @@ def test_a_finished_training_is_looked_up(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model.safetensors"]
 
 
-def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = scene_of(protocol="vanilla", cut="1")
-    through = train(scene, tmp_path / "through", quiet)
-
-    def dies(path: Path, content: str | bytes) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(victim_module, "write_atomically", dies)
-    with pytest.raises(OSError, match="disk full"):
-        train(scene, tmp_path / "cut", quiet)
-    monkeypatch.undo()
-    folder = tmp_path / "cut" / "victims" / key(scene) / "vanilla-1"
-    assert {path.name for path in folder.iterdir()} == {"epoch-2"}
-    # What a kill in the middle of writing an epoch leaves behind.
-    (folder / ".draft-1").mkdir()
-    (folder / ".draft-1" / "server.safetensors").write_bytes(b"half")
-    assert same(through, train(scene, tmp_path / "cut", quiet))
-
-
-def test_two_commands_that_train_the_same_victim_end_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other one is ahead: its epochs are neither overwritten nor taken away."""
-    scene = scene_of(protocol="vanilla", cut="1")
-    alone = train(scene, tmp_path / "alone", quiet)
-    folder = tmp_path / "both" / "victims" / key(scene)
-    keep = victim_module._keep
-
-    def race(session: Session, where: Path, history: list[Epoch]) -> None:
-        if len(history) == 1:
-            for ahead in (1, 2):
-                (where / f"epoch-{ahead}").mkdir(parents=True)
-                (where / f"epoch-{ahead}" / "theirs").touch()
-        keep(session, where, history)
-        if len(history) == 1:
-            assert (where / "epoch-2" / "theirs").is_file()
-
-    monkeypatch.setattr(victim_module, "_keep", race)
-    assert same(alone, train(scene, tmp_path / "both", quiet))
-    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model.safetensors"]
-
-
-def test_a_kept_epoch_is_renamed_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = scene_of(protocol="vanilla", cut="1")
-
-    def dies(self: Path, target: Path) -> None:
-        raise OSError("killed")
-
-    monkeypatch.setattr(Path, "rename", dies)
-    with pytest.raises(OSError, match="killed"):
-        train(scene, tmp_path, quiet)
-    monkeypatch.undo()
-    begun = tmp_path / "victims" / key(scene) / "vanilla-1"
-    assert [path.name for path in begun.iterdir()] == [f".draft-{os.getpid()}"]
-
-
 @pytest.mark.parametrize(
     ("precision", "memory_format"), [("fp32", "contiguous"), ("fp32", "channels_last"), ("bf16", "auto")]
 )
@@ -195,6 +120,13 @@ def test_victims_that_share_a_key_train_to_the_same_bits(
 def test_layers_that_draw_keep_victims_apart() -> None:
     scenes = [scene_of(protocol=protocol, cut=cut) for protocol, cut in (*CUTS.items(), ("vanilla", "2"))]
     assert len({key(scene) for scene in scenes}) == 4
+
+
+def test_a_layer_that_draws_keeps_victims_apart_however_seldom_it_shows(tmp_path: Path) -> None:
+    file = tmp_path / "seldom.py"
+    file.write_text(PLAIN.format(norm="drop=nn.Dropout(1e-6), "))
+    scenes = [scene_of(protocol="vanilla", cut=cut, model=f"{file}:build") for cut in ("0", "3")]
+    assert len({key(scene) for scene in scenes}) == 2
 
 
 def test_several_clients_or_a_defense_keep_victims_apart(tmp_path: Path) -> None:

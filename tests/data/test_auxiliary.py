@@ -61,7 +61,7 @@ def test_a_share_is_what_no_client_holds() -> None:
     assert len(skewed.auxiliary) == 10
     assert sorted([*brightness(skewed.auxiliary), *torch.cat(skewed.deal()).tolist()]) == list(range(40))
     assert [len(hand) for hand in settled(clients=4)[0].deal()] == [10] * 4
-    with pytest.raises(ExperimentError, match="clients = 40: there are only 40 training samples"):
+    with pytest.raises(ExperimentError, match="clients = 40 and a share that no client gets: there are only 40 "):
         settled(aux="share", clients=40)
 
 
@@ -75,7 +75,7 @@ def test_a_share_of_any_size_is_withheld_whatever_the_adversary_has() -> None:
     assert sorted([*brightness(found.auxiliary), *torch.cat(found.deal()).tolist()]) == list(range(40))
     with pytest.raises(ExperimentError, match="share = 1: must be less than 1"):
         settled(share=1)
-    with pytest.raises(ExperimentError, match="clients = 35 and a share of an adversary's own: there are only 40"):
+    with pytest.raises(ExperimentError, match="clients = 35 and a share that no client gets: there are only 40"):
         settled(aux="share", clients=35, share=0.2)
 
 

@@ -63,6 +63,49 @@ def test_a_table_that_was_changed_is_another_one(tmp_path: Path) -> None:
     assert table.load(path, label="default").source != before, "or old records and victims would stand for it"
 
 
+AGREED = 'age = [0, 100]\njob = ["nurse", "clerk", "pilot"]\ndefault = ["yes", "no", "unknown"]\n'
+
+
+def test_what_parties_agreed_on_makes_the_same_row_the_same_numbers_for_all(tmp_path: Path) -> None:
+    whole, part = (written(tmp_path / name / "rows.csv", 40, start) for name, start in (("whole", 0), ("part", 20)))
+    for path in (whole, part):
+        (path.parent / "columns.toml").write_text(AGREED)
+    own, agreed = (
+        [table.load(p, label="default", columns=c) for p in (whole, part, part)] for c in ("", "columns.toml")
+    )
+    assert own[0].ranges[0] != own[1].ranges[0]
+    assert {found.ranges for found in agreed} == {((0, 100), *[(0, 1)] * 3, (0, 1))}
+    assert {found.features for found in agreed} == {("age", "job=nurse", "job=clerk", "job=pilot", "owner")}
+    assert {found.classes for found in agreed} == {("yes", "no", "unknown")}
+    rows = [{tuple(row) for split in (found.train, found.test) for row in split.inputs.tolist()} for found in agreed]
+    assert rows[1] < rows[0]
+    assert sorted(value for value, *_ in rows[1]) == pytest.approx([age / 100 for age in range(40, 60)])
+    (part.parent / "columns.toml").write_text(AGREED.replace("100", "120"))
+    assert table.load(part, label="default", columns="columns.toml").ranges[0] == (0, 120)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("age = [50]", r"age = \[50\]: a list of two numbers, or of different words"),
+        ("age = [50, 20]", r"age = \[50, 20\]: the lowest number first"),
+        (
+            'age = ["a", "b"]',
+            r"column 'age' has numbers, table.columns gives it \['a', 'b'\]: their lowest and highest",
+        ),
+        ('job = ["clerk", "pilot"]', "column 'job' has 'nurse', which table.columns does not list"),
+        ('default = ["yes", "maybe"]', "column 'default' has 'no', which table.columns does not list"),
+        ('jobs = ["clerk", "nurse"]', "table.columns says what 'jobs' is, which is no column; columns are age, job"),
+        ("age = 0..5", "columns.toml cannot be read"),
+    ],
+)
+def test_what_parties_cannot_have_agreed_on_is_one_clear_error(line: str, said: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "all.csv")
+    (tmp_path / "columns.toml").write_text(line)
+    with pytest.raises(DatasetError, match=said):
+        table.load(path, label="default", columns="columns.toml")
+
+
 def test_columns_that_are_dropped_are_no_features(tmp_path: Path) -> None:
     path = written(tmp_path / "all.csv")
     assert table.load(path, label="default", drop="age+owner").features == ("job=clerk", "job=nurse")

@@ -1,0 +1,35 @@
+"""What data are known again by: their values, whatever name and place they come under."""
+
+from __future__ import annotations
+
+import hashlib
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+
+from cutlayer.dataset import Dataset, Split
+
+# Hundreds of cells share one split: it is read once as long as it is there.
+_DIGESTS: WeakKeyDictionary[Split, str] = WeakKeyDictionary()
+
+
+def content_of(dataset: Dataset) -> str:
+    """The values and labels of both splits, in a digest of each, and all that is told of them."""
+    told = (dataset.source, dataset.pixels, dataset.classes, dataset.features)
+    return str((*told, split_digest(dataset.train), split_digest(dataset.test)))
+
+
+def split_digest(split: Split) -> str:
+    """A short digest of all inputs and labels, worked out once for each split."""
+    if split not in _DIGESTS:
+        _DIGESTS[split] = digest(split.inputs, split.labels)
+    return _DIGESTS[split]
+
+
+def digest(*tensors: Tensor) -> str:
+    """A short digest of values, types and shapes of ``tensors`` on the CPU."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.contiguous().numpy().data)
+    return found.hexdigest()[:16]

@@ -1,0 +1,113 @@
+"""What finished cells and victims are looked up by: the data themselves, and not what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from cutlayer.auditing.attacked import attacked_key, deployed_key
+from cutlayer.auditing.audit import fingerprint
+from cutlayer.auditing.victim import key
+from cutlayer.data import content
+from cutlayer.dataset import Dataset, Split
+from cutlayer.experiment import make
+from cutlayer.scene import Scene
+from cutlayer.settle import settle
+from tests.cells import STOCHASTIC
+from tests.scenes import made_dataset
+
+
+def edited(dataset: Dataset, split: str) -> Dataset:
+    """One value of one image is another."""
+    old: Split = getattr(dataset, split)
+    inputs = old.inputs.clone()
+    inputs[3, 0, 0, 0] += 1
+    return replace(dataset, **{split: Split(inputs, old.labels)})
+
+
+def scenes(files: dict[str, Dataset], **values: Any) -> list[Scene]:
+    def load(experiment: object, name: str = "") -> Dataset:
+        return files[name or "own"]
+
+    given = {"model": STOCHASTIC, "cut": "1", "protocol": "vanilla", "offers": ("aux_inputs", "aux_labels"), **values}
+    with patch("cutlayer.settle.load_dataset", load):
+        return settle(make({**given, "options": {"surrogate_client": {"size": 2}} if values else {}}))
+
+
+def keys(files: dict[str, Dataset], **values: Any) -> list[str]:
+    """Of the cell, of the honest victim and of the one that the attack before leaves."""
+    (scene,) = scenes(files, **values)
+    return [found(scene) for found in (fingerprint, key, deployed_key)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "others"),
+    [
+        ("own.train", [True, True, True]),
+        ("own.test", [True, True, True]),
+        ("other.train", [True, False, True]),
+        # Of another dataset only the training split is an adversary's.
+        ("other.test", [False, False, False]),
+    ],
+)
+def test_data_that_change_behind_their_name_are_other_data(changed: str, others: list[bool]) -> None:
+    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
+    name, split = changed.split(".")
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    before, same = keys(files, **asked), keys({**files, "own": made_dataset()}, **asked)
+    assert before == same
+    after = keys({**files, name: edited(files[name], split)}, **asked)
+    assert [one != other for one, other in zip(before, after, strict=True)] == others
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_data_of_a_transfer_that_change_behind_their_name_are_other_data(split: str) -> None:
+    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
+    asked = {"attack": "surrogate_client", "transfer": "other", "aux": "share", "epochs": 1}
+    before, after = keys(files, **asked), keys({**files, "other": edited(files["other"], split)}, **asked)
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_an_attack_is_known_by_its_own_data() -> None:
+    """A cell that leaves a victim behind keeps it where others look for it."""
+    files = {"own": made_dataset(), "other": made_dataset()}
+    asked = {"aux": "other", "epochs": 1}
+    (alone,), (under,) = (
+        scenes(files, **asked, attack=attack, under=before)
+        for attack, before in (("surrogate_client", ""), ("unsplit", "surrogate_client"))
+    )
+    assert attacked_key(alone) == deployed_key(under)
+
+
+def test_each_split_is_read_once_whatever_the_number_of_cells() -> None:
+    files = {"own": made_dataset(), "other": made_dataset()}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    read: list[int] = []
+    taken = content.digest
+
+    def counted(*tensors: Any) -> str:
+        read.append(len(tensors))
+        return taken(*tensors)
+
+    with patch.object(content, "digest", counted):
+        cells = [scene for seed in (1, 2) for scene in scenes(files, **asked, seed=seed)]
+        for scene in cells:
+            fingerprint(scene), fingerprint(scene), deployed_key(scene)
+    assert len(read) == 3, "both of the victim's, and what is the adversary's of the other"
+
+
+def test_a_worker_looks_where_its_caller_does() -> None:
+    """It is told the settled experiment alone, and loads the data again."""
+
+    def files() -> dict[str, Dataset]:
+        return {"own": made_dataset(), "other": made_dataset()}
+
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    (scene,) = scenes(files(), **asked)
+    told = scene.experiment.model_dump(mode="json")
+    with patch("cutlayer.settle.load_dataset", lambda experiment, name="": files()[name or "own"]):
+        (again,) = settle(make(told))
+    assert [found(again) for found in (fingerprint, key, deployed_key)] == keys(files(), **asked)

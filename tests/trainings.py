@@ -1,0 +1,25 @@
+"""Trainings that are broken off, and victims that are compared."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cutlayer.auditing.victim import Progress, Victim
+
+
+def interrupted_at(step: int) -> Progress:
+    """Ctrl-C in that training step."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def same(one: Victim, other: Victim) -> bool:
+    """Whether both have the same weights to the bit."""
+    states: list[dict[str, Tensor]] = [found.model.state_dict() for found in (one, other)]
+    assert states[0].keys() == states[1].keys()
+    return all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
