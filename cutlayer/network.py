@@ -7,6 +7,7 @@ import inspect
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +31,16 @@ class Scaling:
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+
+
+@final
+class Scaled(nn.Sequential):
+    """A first block with the scaling of its inputs before it."""
+
+    block: nn.Module
+
+    def __init__(self, normalization: Normalization, block: nn.Module) -> None:
+        super().__init__(OrderedDict(normalization=normalization, block=block))
 
 
 def build(
@@ -79,9 +90,18 @@ def scaled(model: nn.Sequential, scaling: Scaling, input_shape: tuple[int, ...],
     """
     if not scaling.mean and not scaling.std:
         return model
-    first = nn.Sequential(OrderedDict(normalization=_normalization(scaling, input_shape, keys), block=model[0]))
+    first = Scaled(_normalization(scaling, input_shape, keys), model[0])
     names = [name for name, _ in model.named_children()]
     return nn.Sequential(OrderedDict(zip(names, [first, *list(model)[1:]], strict=True)))
+
+
+def unscaled(model: nn.Module) -> nn.Sequential:
+    """The blocks of ``model``, or of a part of one, without a scaling: their weights have the names a user gave them.
+
+    They are the same blocks, not copies.
+    """
+    named = model.named_children()
+    return nn.Sequential(OrderedDict((name, b.block if isinstance(b, Scaled) else b) for name, b in named))
 
 
 def _normalization(scaling: Scaling, input_shape: tuple[int, ...], keys: str) -> Normalization:
@@ -108,9 +128,9 @@ def suggested_cuts(spec: str, model: nn.Sequential, plugins: Path | None = None)
 
 
 def load_weights(model: nn.Sequential, path: Path) -> None:
-    """Load ``model``'s weights from the safetensors file ``path``, as ``cutlayer export`` writes it."""
+    """Load ``model``'s weights from the safetensors file ``path``, under the names of the blocks, scaled or not."""
     try:
-        model.load_state_dict(load_file(path))
+        unscaled(model).load_state_dict(load_file(path))
     except FileNotFoundError:
         raise NetworkError(f"weights = {str(path)!r}: there is no such file") from None
     except (SafetensorError, OSError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cutlayer.mistake import nearest, reason
+from cutlayer.neighbor import importable
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -48,7 +49,7 @@ def module(folder: str, name: str, plugins: Path | None = None) -> ModuleType:
 
 
 def from_file(path: Path, name: str) -> ModuleType:
-    """The module in the file ``path``, imported once under ``name``."""
+    """The module in the file ``path``, imported once under ``name``; it can import others from its folder."""
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
@@ -58,7 +59,8 @@ def from_file(path: Path, name: str) -> ModuleType:
     made = importlib.util.module_from_spec(spec)
     sys.modules[name] = made
     try:
-        spec.loader.exec_module(made)
+        with importable(path):
+            spec.loader.exec_module(made)
     except Exception as error:
         del sys.modules[name]
         raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error

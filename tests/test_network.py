@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cutlayer.model import blocks, split
-from cutlayer.network import NetworkError, Scaling, build, load_weights, suggested_cuts
+from cutlayer.network import NetworkError, Scaling, build, load_weights, suggested_cuts, unscaled
 
 HEAD = "from collections import OrderedDict\nimport torch\nfrom torch import nn\n"
 MAKES = "def build(): return nn.Sequential"
@@ -159,6 +159,26 @@ def test_inputs_are_scaled_inside_the_first_block() -> None:
     inputs = torch.rand(2, 3, 32, 32)
     shifted = (inputs - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / 0.25
     torch.testing.assert_close(scaled(inputs), plain(shifted))
+
+
+def test_a_scaling_changes_no_name_of_a_weight_in_a_file(tmp_path: Path) -> None:
+    """Files go both ways between a network with a scaling and the same one in the user's own code."""
+    blocks = "conv=nn.Conv2d(1, 2, 3), flat=nn.Flatten(), out=nn.Linear(72, 4)"
+    body = f"def build(): return nn.Sequential(OrderedDict({blocks}))"
+    spec, file = written(tmp_path, body) + ":build", tmp_path / "w.safetensors"
+    plain, scaled = built(spec), build(spec, (1, 8, 8), 4, 2, scaling=Scaling((0.5,), (0.25,)))
+    save_file(plain.state_dict(), file)
+    load_weights(scaled, file)
+    inputs = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(scaled(inputs), plain((inputs - 0.5) / 0.25))
+
+    parts = split(build(spec, (1, 8, 8), 4, 3, scaling=Scaling((0.5,), (0.25,))), [0])
+    save_file({name: tensor for part in parts for name, tensor in unscaled(part).state_dict().items()}, file)
+    plain.load_state_dict(load_file(file))
+    torch.testing.assert_close(parts[1](parts[0](inputs)), plain((inputs - 0.5) / 0.25))
+    save_file({"conv.weight": torch.zeros(1)}, file)
+    with pytest.raises(NetworkError, match=r'Missing key.*"conv\.bias"'):
+        load_weights(scaled, file)
 
 
 @pytest.mark.parametrize(
