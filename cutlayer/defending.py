@@ -9,13 +9,16 @@ from cutlayer.experiment import Experiment
 from cutlayer.stream import derive
 
 
-def make_defenses(experiment: Experiment) -> list[Defense]:
-    """The experiment's defenses in the order they act, each on a stream of its own; a wire codec comes last."""
+def make_defenses(experiment: Experiment, client: int = 0) -> list[Defense]:
+    """The defenses of client number ``client`` in the order they act; a wire codec comes last.
+
+    Each is on a stream of its own: clients that drew the same noise would show it, where they send much the same.
+    """
     found: list[Defense] = []
     for number, name in enumerate(experiment.defenses):
         kind = registry.cls("defenses", name, Defense, experiment.plugins)
         defense: Defense = registry.make(kind, experiment.options.get(name, {}), name)
-        defense.seed = derive(experiment.seed, "defense", number)
+        defense.seed = derive(experiment.seed, "defense", client, number)
         found.append(defense)
     compression_of(found)
     return sorted(found, key=lambda defense: isinstance(defense, Compression))

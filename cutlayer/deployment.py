@@ -80,8 +80,8 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
             for rows in filter(len, (shard, samples.validation_rows, samples.test_rows)):
                 client.labels[rows] = samples.labels(rows)
         clients.append(client)
-    defenses = make_defenses(experiment)
-    codec = compression_of(defenses)
+    defenses = {number: make_defenses(experiment, number) for number in range(len(clients))}
+    codec = compression_of(defenses[0])
     plan = Plan(
         seed=experiment.seed,
         batch_size=experiment.batch_size,

@@ -109,3 +109,8 @@ def control(frame: bytes) -> dict[str, Any] | None:
     if not isinstance(said, dict) or not isinstance(said.get("verb"), str):
         raise FrameError("a control message names no verb")
     return said
+
+
+def plain(text: str) -> str:
+    """Another party's words for a terminal or a log: what is no printable character stands there as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -61,7 +61,8 @@ class Session:
     """Holds the client part between turns where the plan's route goes through somebody."""
     samples: Samples
     plan: Plan
-    defenses: Sequence[Defense] = ()
+    defenses: Mapping[int, Sequence[Defense]] = field(default_factory=dict)
+    """By the client's number, in the order they act."""
     adversaries: Mapping[int, Adversary] = field(default_factory=dict)
     """Who sits beside a malicious client, by the client's number: in training steps, not in predictions."""
     line: Line | None = None
@@ -127,7 +128,7 @@ class Session:
         coming = self._coming and self._coming[1]
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
-                defended = self._defended(self.protocol.handler(client, self.agreement), drives=False)
+                defended = self._defended(self.protocol.handler(client, self.agreement), number, drives=False)
                 self.peers[client.name] = wrap(defended, self.line.answering) if self.line else defended
             host.drive(act, batch, client.name, self.peers[client.name], coming)
             return
@@ -135,7 +136,7 @@ class Session:
         ahead.upcoming = (lambda: coming) if coming else None
         answer = wrap(host.answer, ahead)
         answer = wrap(answer, self.line.asking) if self.line else answer
-        peer = self._defended(self.protocol.checked(answer, self.agreement), drives=True)
+        peer = self._defended(self.protocol.checked(answer, self.agreement), number, drives=True)
         if act is Act.STEP and batch.labels is not None:
             peer = wrap(peer, self.scrutiny.of(batch.labels))
         if adversary:
@@ -197,8 +198,8 @@ class Session:
             handler = lambda request: give(giver, request, carried)  # noqa: E731
         return self.carrier(handler)
 
-    def _defended(self, peer: Handler, drives: bool) -> Handler:
-        own = [defense for defense in self.defenses if not isinstance(defense, Compression)]
+    def _defended(self, peer: Handler, number: int, drives: bool) -> Handler:
+        own = [defense for defense in self.defenses.get(number, ()) if not isinstance(defense, Compression)]
         # The last one wrapped is the first to see a request, and the last to see a reply.
         for defense in reversed(own) if drives else own:
             peer = wrap(peer, defense.tap(drives))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cutlayer.certificate import Identity, issue, make_authority
 from cutlayer.deploying import place
+from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.outcome import PART, PartyRecord, read_party_record
@@ -28,6 +29,7 @@ from cutlayer.deploying.trustee import Trustee
 from cutlayer.deployment import accuracy, assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Act
+from cutlayer.network import unscaled
 from cutlayer.rpc import connect, serve
 from cutlayer.scene import Scene
 from cutlayer.session import Session
@@ -41,7 +43,7 @@ SECONDS = 60
 @pytest.fixture
 def made_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every party of the test has the made data."""
-    monkeypatch.setattr(place, "load_dataset", lambda experiment: made_dataset())
+    monkeypatch.setattr(place, "load_dataset", lambda experiment, mixed: made_dataset())
 
 
 def plan_of(clients: int = 1, **values: Any) -> Plan:
@@ -89,6 +91,8 @@ class Deployment:
         if name == "server":
             return take_place(self.plan, self._settings(ServerSettings, name), Seat.SERVER)
         number = self.plan.terms.clients.index(name)
+        # Noise comes from a client's own secret alone: with this one it is that of a session.
+        write_durably(self.folder / name / "state" / "secret", str(self.plan.experiment.seed).encode())
         place = take_place(self.plan, self._settings(ClientSettings, name), Seat.CLIENT, number, name)
         if not place.durable.recover():
             place.durable.begin(place.durable.turn)
@@ -208,7 +212,7 @@ def assert_same_bits(
         for n, t in session.host.checkpoint().items()
         if n.startswith("weights.")
     }
-    client = {name: t for part in last.parts for name, t in part.state_dict().items()}
+    client = {name: t for part in last.parts for name, t in unscaled(part).state_dict().items()}
     for name in deployed.plan.terms.clients:
         if name not in missing:
             same(deployed.part(name), client)

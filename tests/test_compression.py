@@ -187,7 +187,7 @@ def test_defenses_act_in_the_order_they_are_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(GaussianNoise, "guard", noted)
     for protocol in ("vanilla", "label_only"):
         session = trained(0, protocol=protocol, cut=CUTS[protocol])
-        session.defenses = [GaussianNoise(sigma=1.0), GaussianNoise(sigma=2.0)]
+        session.defenses = {0: [GaussianNoise(sigma=1.0), GaussianNoise(sigma=2.0)]}
         session.exchange(Act.STEP, 0, session.shards[0][:4])
     assert acted == [1.0, 2.0, 1.0, 2.0]
 

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import seating
+from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper, OptimizerState, Route
+from cutlayer.host import Act
+from cutlayer.message import Message
 from cutlayer.model import split
 from cutlayer.scene import Scene
 from cutlayer.session import Session
@@ -181,6 +184,22 @@ def test_taking_up_a_checkpoint_ends_in_the_same_bits(protocol: str) -> None:
     for epoch in (2, 3):
         second.train_epoch(epoch)
     assert same(through.checkpoint(), second.checkpoint())
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_every_client_has_defenses_of_its_own(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    acted: list[tuple[str, int]] = []
+
+    def noted(defense: GaussianNoise, message: Message) -> Message:
+        acted.append((message.sender, defense.seed))
+        return message
+
+    monkeypatch.setattr(GaussianNoise, "guard", noted)
+    session = session_of(scene_of(protocol=protocol, cut=CUTS[protocol], clients=2, defense="gaussian_noise"))
+    for number in (0, 1):
+        session.exchange(Act.PREDICT, number, session.samples.test_rows)
+    assert [name for name, _ in acted] == ["client-0", "client-1"]
+    assert len({seed for _, seed in acted}) == 2
 
 
 def test_another_seed_ends_elsewhere() -> None:

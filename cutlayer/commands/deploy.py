@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError
 from cutlayer.deploying.coordinator import Coordinator
+from cutlayer.deploying.meaning import in_words
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.outcome import PART, RECORD, PartyRecord, read_party_record
 from cutlayer.deploying.place import Place, limits, take_place
@@ -31,9 +32,9 @@ from cutlayer.deploying.settings import (
     read_plan,
     read_settings,
 )
-from cutlayer.deploying.terms import Plan, differences, plain
+from cutlayer.deploying.terms import Plan, differences
 from cutlayer.deploying.trustee import Trustee
-from cutlayer.duplex import Duplex, RefusedError
+from cutlayer.duplex import Duplex, RefusedError, plain
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
 from cutlayer.rpc import connect, serve
@@ -70,6 +71,7 @@ def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, cons
             reason = "it is in use, or no address of this machine"
             raise ExperimentError(f"listen = {settings.listen!r}: {reason}") from None
         how = "mutual TLS" if identity else "in the clear"
+        _tell_data(place, say)
         say(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
         try:
             # Only now: a server that could not listen leaves nothing that a corrected plan would not fit.
@@ -118,6 +120,7 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
     bounds = limits(plan, settings)
     with _watching(console) as (watch, say):
         say(f"{name} joins {settings.server}" + (f", from step {place.durable.party.step}" if record else ""))
+        _tell_data(place, say)
         member = Member(
             place,
             identity,
@@ -164,6 +167,12 @@ def _told() -> Iterator[None]:
         yield
     except (RefusedError, WireError, FrameError, SealError) as error:
         raise ExperimentError(f"the training stopped: {plain(str(error))}") from None
+
+
+def _tell_data(place: Place, say: _Say) -> None:
+    """Who is refused because a number means something else to others can see here what it means."""
+    if place.samples:
+        say(plain(f"numbers in its own data: {in_words(place.samples.dataset)}"))
 
 
 def _stand(place: Place) -> None:

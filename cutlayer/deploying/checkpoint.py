@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cutlayer.experiment import ExperimentError
 
-FORM = "2"
+FORM = "3"
 """Of what parties keep; raised whenever it changes, so that no version takes up what another has begun."""
 _NAME = re.compile(r"at-(\d{8})-(\d{12})\.safetensors")
 _SIZE, _CHECK = 8, 4

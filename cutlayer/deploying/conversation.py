@@ -17,8 +17,7 @@ from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import PREDICTED_AT_ONCE
 from cutlayer.deploying.roll import Present
-from cutlayer.deploying.terms import plain
-from cutlayer.duplex import DisconnectedError, RefusedError, control
+from cutlayer.duplex import DisconnectedError, RefusedError, control, plain
 from cutlayer.message import Kind
 from cutlayer.pipeline import predictions
 from cutlayer.protocol import TRAINING

@@ -31,6 +31,7 @@ _FIRST: dict[str, Any] = {
     "skipped": [],
     "evaluated": 0,
     "rows": [],
+    "meaning": {},
     "finished": [],
 }
 
@@ -63,7 +64,7 @@ class Coordinator:
     def run(self) -> list[str]:
         """Lead the training to its end; the clients that have not fetched their final part."""
         self._gather()
-        self.roll.hold_to(dict(zip(self._names, self._note("rows"), strict=True)))
+        self.roll.hold_to(dict(zip(self._names, self._note("rows"), strict=True)), self._note("meaning"))
         self.turns = self._plan.turns(self._note("rows"))
         while self._note("done") < len(self.turns):
             self._evaluate_where_due()
@@ -97,14 +98,20 @@ class Coordinator:
         """Wait for everybody once: the order of turns depends on how much data each client has."""
         if self._note("rows"):
             return
-        there = [self._wait(number, lambda: False) for number in range(len(self._names))]
-        hellos = [present.hello for present in there if present]
+        there = self._everybody()
+        while not self.roll.same_meaning(self.place.meaning, there):
+            there = self._everybody()
+        hellos = [present.hello for present in there]
         if self._durable.drives:
-            self.roll.same_rows(self.place.samples, [present for present in there if present])
+            self.roll.same_rows(self.place.samples, there)
             rows = {number: hello.labeled_rows() for number, hello in enumerate(hellos)}
             write_durably(self._rows, save({str(number): held for number, held in rows.items()}))
             self._batches.rows.update(rows)
-        self._save(rows=[hello.rows for hello in hellos])
+        self._save(rows=[hello.rows for hello in hellos], meaning=hellos[0].meaning)
+
+    def _everybody(self) -> list[Present]:
+        there = (self._wait(number, lambda: False) for number in range(len(self._names)))
+        return [present for present in there if present]
 
     def _wait(self, client: int, may_give_up: Callable[[], bool]) -> Present | None:
         while True:

@@ -17,12 +17,13 @@ from cutlayer import __version__
 from cutlayer.batch import Batch
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
+from cutlayer.data.samples import batch_sizes
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import PREDICTED_AT_ONCE, Place
 from cutlayer.deploying.seal import Offer, Taker, context_of, seal
-from cutlayer.deploying.terms import LANGUAGE, plain
-from cutlayer.deploying.turn import Turn
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
+from cutlayer.deploying.terms import LANGUAGE
+from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.pipeline import predictions
@@ -116,6 +117,7 @@ class Member:
             "reach": durable.reach,
             "rows": len(place.rows),
             "dataset": [len(samples.train_rows), len(samples.test_rows)],
+            "meaning": place.meaning,
         }
         if place.plan.protocol.driver is Seat.SERVER:
             found["labeled"] = base64.b64encode(np.packbits(place.labeled.numpy()).tobytes()).decode()
@@ -138,7 +140,7 @@ class Member:
         if verb == "wait":
             self.watch(plain(str(said.get("why", "waiting"))[:200]), 0, 0)
         elif verb == "begin":
-            self._begin(read_turn(said))
+            self._begin(self._ordered(said))
             link.tell("ready", step=durable.party.step)
         elif verb == "take":
             self._offer(link, said)
@@ -159,12 +161,25 @@ class Member:
         else:
             raise FrameError(f"the server says {verb!r}, which means nothing here")
 
+    def _ordered(self, said: dict[str, Any]) -> Turn:
+        """The turn that the server orders; one that this client's own data cannot fill is a ``FrameError``."""
+        turn, place, experiment = read_turn(said), self.place, self.place.plan.experiment
+        batches = len(batch_sizes(len(place.rows), experiment.batch_size))
+        there = 0 <= turn.first <= turn.first + turn.count <= batches and 1 <= turn.epoch <= experiment.epochs
+        follows = self._durable.turn.number < turn.number < MOST_TURNS and 0 <= turn.start <= turn.end < MOST_STEPS
+        if there and follows and turn.client == place.number:
+            return turn
+        raise FrameError(
+            f"the server orders {turn}: this is client {place.number}, with {batches} batches in each of "
+            f"{experiment.epochs} epochs, after turn {self._durable.turn.number}"
+        )
+
     def _begin(self, turn: Turn) -> None:
         self._durable.begin(turn)
         self._taker, self._coming = None, Turn()
 
     def _offer(self, link: Duplex, said: dict[str, Any]) -> None:
-        plan, turn = self.place.plan, read_turn(said)
+        plan, turn = self.place.plan, self._ordered(said)
         if plan.experiment.handover is Route.SERVER:
             self._coming = turn
             link.tell("offered")
@@ -227,9 +242,12 @@ class Member:
                 next(driven)
                 durable.party.ledger.clear()
             else:
-                link.send(durable.answer(link.receive(self.place.settings.wait_seconds)))
-            assert durable.party.predicted is not None
-            right += int((durable.party.predicted.cpu().argmax(1) == samples.labels(rows)).sum())
+                frame = link.receive(self.place.settings.wait_seconds)
+                link.send(durable.answer(frame, (Kind.PREDICT,)))
+            predicted = durable.party.predicted
+            if predicted is None or len(predicted) != len(rows):
+                raise FrameError(f"the server asks for predictions of other rows than the {len(rows)} that are due")
+            right += int((predicted.cpu().argmax(1) == samples.labels(rows)).sum())
             self.watch(f"evaluating after epoch {epoch}", number + 1, len(chunks))
         self.outcome.evaluated(epoch, right / len(samples.test_rows))
         durable.notes = {"outcome": self.outcome.dump()}

@@ -17,6 +17,7 @@ from cutlayer.deploying.place import Place
 from cutlayer.deploying.turn import Turn
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
+from cutlayer.network import unscaled
 from cutlayer.provenance import code, environment
 from cutlayer.record import Traffic
 from cutlayer.threat import Seat
@@ -132,8 +133,8 @@ class Outcome:
 
     def finish(self) -> None:
         """Write this party's part, then the record that says so."""
-        party = self._place.durable.party
-        weights = {name: detached(t).cpu() for part in party.parts for name, t in part.state_dict().items()}
+        parts = [unscaled(part) for part in self._place.durable.party.parts]
+        weights = {name: detached(t).cpu() for part in parts for name, t in part.state_dict().items()}
         write_durably(self._place.settings.folder / PART, save(weights))
         self.write("done")
 

@@ -20,6 +20,7 @@ from cutlayer.defending import make_defenses
 from cutlayer.deploying.checkpoint import Shelf, write_durably
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.keeping import recorder_of
+from cutlayer.deploying.meaning import meaning
 from cutlayer.deploying.settings import ClientSettings, Settings
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
@@ -63,6 +64,11 @@ class Place:
         return {"training rows": len(rows), **fixed}
 
     @property
+    def meaning(self) -> dict[str, str]:
+        """What the numbers in its data stand for, as digests; empty where it brings none."""
+        return meaning(self.samples.dataset, self.plan.fingerprint) if self.samples else {}
+
+    @property
     def labeled(self) -> Tensor:
         """Which of its rows a client could look up the label of: bits, one for each training row."""
         assert self.samples
@@ -97,8 +103,8 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
             party.labels[samples.test_rows] = samples.labels(samples.test_rows)
     if seat is Seat.SERVER and settings.defense != "none":
         raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
-    defenses = make_defenses(experiment.with_values(seed=root)) if seat is Seat.CLIENT else []
-
+    # Noise that others could compute is noise they could take away: never from the plan's seed.
+    defenses = make_defenses(experiment.with_values(seed=_secret(folder)), number) if seat is Seat.CLIENT else []
     if any(isinstance(defense, Compression) for defense in defenses):
         raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
 
@@ -198,7 +204,8 @@ def _samples(plan: Plan, settings: Settings, experiment: Experiment, seat: Seat)
         if seat is Seat.CLIENT or plan.protocol.driver is seat:
             raise ExperimentError(f"dataset is missing: in {plan.experiment.protocol} this party brings data")
         return None
-    dataset = load_dataset(experiment)
+    # Row i must mean the same sample to who has the inputs and to who has the labels.
+    dataset = load_dataset(experiment, mixed=False)
     if dataset.input_shape != plan.terms.inputs or len(dataset.classes) != plan.terms.classes:
         raise ExperimentError(
             f"dataset = {settings.dataset!r} has inputs {list(dataset.input_shape)}, {len(dataset.classes)} classes; "

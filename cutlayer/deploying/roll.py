@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from cutlayer.data.samples import Samples
-from cutlayer.deploying.terms import LANGUAGE, Plan, differences, plain
-from cutlayer.duplex import Duplex, RefusedError, control
+from cutlayer.deploying.meaning import unlike
+from cutlayer.deploying.terms import LANGUAGE, Plan, differences
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
 
@@ -26,6 +29,9 @@ _POLL = 0.5
 _MOST_TURNS = 1_000_000
 _MOST_BATCHES = 1 << 24
 """In one client's epoch: turns are worked out from a list of its batches, 128 MiB long at this bound."""
+
+
+Digest = Annotated[str, Field(max_length=64)]
 
 
 class Hello(BaseModel):
@@ -43,6 +49,7 @@ class Hello(BaseModel):
     reach: int = Field(ge=0)
     rows: int = Field(ge=0, le=1 << 40)
     dataset: list[int] = Field(max_length=2)
+    meaning: dict[Digest, Digest] = Field({}, max_length=8)
     labeled: str = ""
 
     def labeled_rows(self) -> Tensor:
@@ -84,6 +91,7 @@ class Roll:
         self._changed = threading.Condition()
         self._away_since: dict[str, float] = {}
         self._rows: dict[str, int] = {}
+        self._meaning: dict[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,10 +145,13 @@ class Roll:
             except ValueError as error:
                 raise RefusedError(f"the rows that {hello.name} has labels for are malformed: {error}") from None
 
-    def hold_to(self, rows: Mapping[str, int]) -> None:
-        """From now on refuse a client with another number of training rows than in ``rows``: turns depend on it."""
+    def hold_to(self, rows: Mapping[str, int], meaning: Mapping[str, str]) -> None:
+        """From now on refuse a client with another number of training rows than in ``rows``: turns depend on it.
+
+        And one whose data do not have the ``meaning`` that all had in the beginning.
+        """
         with self._changed:
-            self._rows = dict(rows)
+            self._rows, self._meaning = dict(rows), dict(meaning)
             here = [*self._here.values()]
         for present in here:
             other = self._other_data(present.hello)
@@ -148,13 +159,15 @@ class Roll:
                 present.link.close(RefusedError(other))
 
     def _other_data(self, hello: Hello) -> str:
-        noted = self._rows.get(hello.name, hello.rows)
-        if noted == hello.rows:
+        if hello.name not in self._rows:
             return ""
-        return (
-            f"{hello.name} has {hello.rows} training rows and began this training with {noted}: it goes on with the "
-            "data of then alone (dataset, train_rows, share)"
-        )
+        noted = self._rows[hello.name]
+        if noted != hello.rows:
+            return (
+                f"{hello.name} has {hello.rows} training rows and began this training with {noted}: it goes on with "
+                "the data of then alone (dataset, train_rows, share)"
+            )
+        return unlike(hello.name, hello.meaning, "all when the training began", self._meaning)
 
     def same_rows(self, own: Samples | None, there: Sequence[Present]) -> None:
         """Refuse clients with other rows than the server's: where it drives, both mean the same by a row number."""
@@ -166,6 +179,23 @@ class Roll:
                 why = f"row numbers do not match: {name} has {found} rows (training, test), the server {wanted}"
                 present.link.close(RefusedError(why))
                 raise ExperimentError(why)
+
+    def same_meaning(self, own: Mapping[str, str], there: Sequence[Present]) -> bool:
+        """Refuse clients to whose data numbers mean something else than to the server's ``own``; whether all stay.
+
+        Where it has none, the first client's count.
+        """
+        first = there[0]
+        wanted, whose = (own, "the server") if own else (first.hello.meaning, first.name)
+        found = [(one, unlike(one.name, one.hello.meaning, whose, wanted)) for one in there]
+        other = [(one, why) for one, why in found if why]
+        for one, why in other:
+            one.link.close(RefusedError(why))
+        if other and not own:
+            # Which of two is wrong, only their owners know.
+            with contextlib.suppress(DisconnectedError, RefusedError):
+                first.link.tell("wait", why=other[0][1])
+        return not other
 
     def present(self, name: str) -> Present | None:
         """The client ``name`` where it is connected."""

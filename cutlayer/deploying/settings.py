@@ -49,7 +49,8 @@ class Settings(BaseModel):
     randomness: Literal["own", "plan"] = Field(
         "own",
         description="own: initial weights, shuffling and dropout from a secret of this party; plan: from the plan's "
-        "seed, which makes the run repeatable and lets everybody who knows the plan compute them",
+        "seed, which makes the run repeatable and lets everybody who knows the plan compute them. The noise of a "
+        "defense comes from the secret either way",
     )
     checkpoint_every: int = Field(100, ge=1, description="training steps between two checkpoints")
     ping_seconds: float = Field(20.0, gt=0, description="a connection without a sign of life for twice as long is dead")
@@ -97,26 +98,35 @@ def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -
     where = file.parent
     named = next((text.partition("=")[2] for text in reversed(overrides) if text.startswith("plan=")), None)
     plan = values.get("plan")
-    if named is not None:
-        values["plan"] = read_toml(Path(named))
-    elif isinstance(plan, str):
-        values["plan"] = read_toml(where / plan)
-    written = _plugins(values)
+    if named is not None or isinstance(plan, str):
+        # What is typed is meant from here.
+        path = Path(named).expanduser() if named is not None else where / Path(str(plan)).expanduser()
+        values["plan"] = _with_model_from(path.parent, read_toml(path))
+    elif isinstance(plan, dict):
+        values["plan"] = _with_model_from(where, plan)
+    written, own = _plugins(values), _tables(kind)
+    # A plug-in can have a key's name, as the dataset folder has: its table is told from that key's value.
+    tables = {key: values.pop(key) for key in [*values] if isinstance(values[key], dict) and key not in own}
     for text in (text for text in overrides if not text.startswith("plan=")):
-        _override(values, text)
+        head, dot, _ = text.partition("=")[0].partition(".")
+        _override(tables if dot and head not in own else values, text)
     # What a file says of a plug-in that overrides have put aside is passed over; what is typed is meant.
     aside = written - _plugins(values) - {text.partition(".")[0] for text in overrides}
-    tables = {key: value for key, value in values.items() if isinstance(value, dict) and key not in kind.model_fields}
-    values = {key: value for key, value in values.items() if key not in tables}
     settings = validated(kind, values)
     twice = next((name for name in tables if name in settings.options), "")
     if twice:
         raise ExperimentError(f"{twice}: its options are given twice, as {twice} and as options.{twice}")
     options = {name: table for name, table in {**settings.options, **tables}.items() if name not in aside}
-    moved = {name: where / path for name in _PATHS if (path := getattr(settings, name)) is not None}
+    moved = {name: where / path.expanduser() for name in _PATHS if (path := getattr(settings, name)) is not None}
     settings = settings.model_copy(update={**moved, "options": options})
     _check_options(settings)
     return settings
+
+
+def _with_model_from(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
+    """``plan`` whose model, where that is a function of a file, is looked for from ``folder``, where the plan lies."""
+    file, colon, function = str(plan.get("model", "")).rpartition(":")
+    return {**plan, "model": f"{folder / Path(file).expanduser()}:{function}"} if colon else plan
 
 
 def _plugins(values: Mapping[str, Any]) -> set[str]:
@@ -124,13 +134,20 @@ def _plugins(values: Mapping[str, Any]) -> set[str]:
     return {str(values.get("dataset", "")), *str(values.get("defense", "")).split("+")}
 
 
+def _tables(kind: type[Settings]) -> list[str]:
+    """The keys whose values are tables."""
+    return [key for key in ("plan", "pins", "options") if key in kind.model_fields]
+
+
 def _check_options(settings: Settings) -> None:
     """``ExperimentError`` for options of what this party does not use: a slip of the pen, and they would do nothing."""
     known = {name for folder in ("defenses", "datasets") for name in registry.names(folder, settings.plugins)}
     for name in settings.options:
+        if name not in known and name in type(settings).model_fields:
+            raise ExperimentError(f"{name} is a value, no table with keys of its own")
         if name not in known:
             near = nearest(name, (*type(settings).model_fields, *known))
-            tables = ", ".join(key for key in ("plan", "pins") if key in type(settings).model_fields)
+            tables = ", ".join(key for key in _tables(type(settings)) if key != "options")
             raise ExperimentError(
                 f"unknown table {name!r}{near}; tables: {tables}, and each plug-in's with its options"
             )
@@ -181,7 +198,7 @@ def _override(values: dict[str, Any], text: str) -> None:
         raise ExperimentError(f"{text!r} is not of the form key=value")
     if key in _PATHS:
         # What is typed is meant from here, not from where the file lies.
-        value = str(Path(value).absolute())
+        value = str(Path(value).expanduser().absolute())
     table: dict[str, Any] = values
     *outer, last = key.strip().split(".")
     for name in outer:

@@ -18,6 +18,7 @@ from cutlayer.compression import Compression, Line
 from cutlayer.data.samples import batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.deploying.turn import Turn
+from cutlayer.duplex import plain
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
 from cutlayer.handover import Route
 from cutlayer.mistake import mistake, nearest
@@ -29,7 +30,7 @@ from cutlayer.wire import Agreement
 
 Values = TypeVar("Values", bound=BaseModel)
 _SHOWN = 8
-LANGUAGE = 1
+LANGUAGE = 2
 """Of the messages between the parties; it changes when old and new ones would misunderstand each other."""
 TRAINING_KEYS = (
     *(
@@ -157,11 +158,6 @@ def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) ->
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key])[:80] if key in values else "not known"
-
-
-def plain(text: str) -> str:
-    """Another party's words for a terminal or a log: what is no printable character stands there as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:

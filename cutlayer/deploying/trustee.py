@@ -16,8 +16,8 @@ from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
-from cutlayer.deploying.terms import LANGUAGE, Plan, plain
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control
+from cutlayer.deploying.terms import LANGUAGE, Plan
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.message import Kind
 
 _PAUSE = 1.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_TURNS, MOST_STEPS = 10**8, 10**12
+"""Of a training: the names of checkpoints have eight digits for the one, twelve for the other."""
+
 
 @dataclass(frozen=True)
 class Turn:

@@ -9,11 +9,16 @@ import torch
 from torch import nn
 
 from cutlayer import registry
+from cutlayer.defending import make_defenses
 from cutlayer.defenses.gaussian_noise import GaussianNoise
+from cutlayer.experiment import make
 from cutlayer.message import Kind, Message
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 from tests.parties import batches, pair
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
 
 MESSAGE = Message(Kind.TRAIN, "client", 3, {"smashed": torch.zeros(100, 200), "labels": torch.arange(100)})
 
@@ -50,6 +55,12 @@ def test_the_stream_depends_on_seed_kind_step_and_name_alone():
     assert not any(torch.equal(noisy, other) for other in others)
 
 
+def test_two_clients_and_two_of_a_clients_defenses_draw_noise_of_their_own():
+    experiment = make({"defense": "gaussian_noise+gaussian_noise", "clients": 2})
+    drawn = [defense.guard(MESSAGE)["smashed"] for number in (0, 1) for defense in make_defenses(experiment, number)]
+    assert len({tuple(noise.flatten().tolist()) for noise in drawn}) == 4
+
+
 def test_leaves_the_other_streams_alone():
     before = torch.get_rng_state()
     GaussianNoise().guard(MESSAGE)
@@ -72,7 +83,7 @@ def test_refuses_a_tensor_that_a_client_never_sends():
     ("name", "cuts", "noisy"),
     [
         ("vanilla", (0,), {"smashed"}),
-        ("u_shaped", (0, 1), {"smashed"}),
+        ("u_shaped", (0, 1), {"smashed", "features_grad"}),
         ("label_only", (0,), {"grad"}),
     ],
 )
@@ -105,3 +116,37 @@ def test_reaches_what_the_client_sends_at_the_cut(name, cuts, noisy):
         peer = victim.protocol.checked(victim.carrier(peer), victim.agreement)
     victim.protocol.step(victim.driver, peer, batch)
     assert {key for key in left if not torch.equal(left[key], arrived[key])} == noisy
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("values", "tensors", "said"),
+    [
+        ({}, ["grad"], ["tensors = grad changes nothing: in vanilla a client sends smashed, labels"]),
+        ({}, ["smashed", "features_grad"], ["tensors = features_grad changes nothing"]),
+        ({}, ["smashed"], []),
+        (
+            {"protocol": "label_only", "cut": "4"},
+            ["smashed"],
+            ["tensors = smashed changes nothing: in label_only a cli"],
+        ),
+        ({"protocol": "u_shaped", "cut": "1:4"}, ["smashed", "features_grad"], []),
+        ({}, None, []),
+    ],
+)
+def test_it_says_which_of_the_tensors_asked_for_are_never_sent(values, tensors, said):
+    options = {"gaussian_noise": {"tensors": tensors}} if tensors else {}
+    scene = scene_of(**{"protocol": "vanilla", "cut": "1", "defense": "gaussian_noise", "options": options, **values})
+    assert [line[: len(f"gaussian_noise.{told}")] for line, told in zip(scene.shortfalls, said, strict=True)] == [
+        f"gaussian_noise.{told}" for told in said
+    ]
+
+
+@pytest.mark.usefixtures("made")
+def test_it_says_what_an_attack_is_granted_past_the_defenses():
+    values = {"protocol": "u_shaped", "cut": "1:4", "attack": "label_inference"}
+    told = "label_inference is granted peer_gradients, which no defense touches"
+    for observes, defense in (("weights", "gaussian_noise"), ("activations", "gaussian_noise"), ("weights", "none")):
+        options = {"label_inference": {"observes": observes}}
+        shortfalls = scene_of(**values, defense=defense, options=options).shortfalls
+        assert (told in shortfalls) == ((observes, defense) == ("weights", "gaussian_noise"))

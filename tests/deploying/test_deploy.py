@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from pathlib import Path
 
@@ -109,6 +110,14 @@ def test_a_server_does_not_go_on_with_other_randomness(tmp_path: Path) -> None:
     Outcome(place.take_place(read_plan(settings), settings, Seat.SERVER)).write("training")
     with pytest.raises(ExperimentError, match='randomness is "own" now, "plan" there'):
         serve_one(file, ["randomness=own"], quiet)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_client_is_told_what_the_numbers_in_its_data_mean(tmp_path: Path) -> None:
+    file, told = files_for(Deployment(plan_of(), tmp_path), {})["c0"], io.StringIO()
+    with pytest.raises(AssertionError, match="it went on"):
+        join_one(file, [], Console(file=told, width=200))
+    assert "numbers in its own data: classes 0 a, 1 b, 2 c, 3 d" in told.getvalue()
 
 
 def test_what_the_other_side_says_last_cannot_steer_a_terminal() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cutlayer.codec import decode, encode
+from cutlayer.deploying.meaning import meaning
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError
@@ -20,7 +21,7 @@ from cutlayer.rpc import MAX_CONTROL, Grpc, Limits, connect, only_loopback
 from cutlayer.wire import WireError
 from tests.deploying.test_durable import Pair, recorded
 from tests.deployments import Deployment, Papers, ends_well, made_here, plan_of, same
-from tests.scenes import made
+from tests.scenes import made, made_dataset
 
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
@@ -89,8 +90,9 @@ def test_a_client_cannot_speak_in_the_name_of_another(beside):
 
 
 def greeting(deployed: Deployment, name: str, **changes: object) -> dict[str, object]:
-    plain = {"name": name, "language": 1, "version": "0", "plan": deployed.plan.agreed(), "turn": 0, "step": 0}
-    return {**plain, "reach": 0, "rows": 22, "dataset": [44, 16], **changes}
+    plain = {"name": name, "language": 2, "version": "0", "plan": deployed.plan.agreed(), "turn": 0, "step": 0}
+    meant = meaning(made_dataset(), deployed.plan.fingerprint)
+    return {**plain, "reach": 0, "rows": 22, "dataset": [44, 16], "meaning": meant, **changes}
 
 
 def first_words(deployed: Deployment, name: str, **changes: object) -> bytes:
@@ -127,7 +129,9 @@ def test_first_words_that_are_no_greeting_end_the_stream(beside, frame):
         ({"step": "0"}, "not a greeting"),
         ({"plan": {}}, "the plans differ"),
         ({"plan": {str(n): [] for n in range(500)}}, "and 5.. more"),
-        ({"language": 2}, "language 2"),
+        ({"language": 3}, "language 3"),
+        ({"meaning": {str(n): "" for n in range(9)}}, "not a greeting"),
+        ({"meaning": {"classes": "0" * 65}}, "not a greeting"),
     ],
 )
 def test_a_greeting_that_cannot_be_true_is_refused(beside, change, message):
@@ -158,7 +162,7 @@ def test_data_that_no_list_of_batches_could_hold_is_refused_before_anything_is_m
     assert "137438953472 batches" in refusal(deployed, rows=1 << 40)
 
 
-@pytest.mark.parametrize("change", [{"plan": {"\x1b[2J\n": 1}}, {"language": 2, "version": "\x1b\n"}])
+@pytest.mark.parametrize("change", [{"plan": {"\x1b[2J\n": 1}}, {"language": 3, "version": "\x1b\n"}])
 def test_first_words_cannot_steer_a_terminal(tmp_path, change):
     deployed = Deployment(plan_of(2), tmp_path)
     said = refusal(deployed, **{**change, "plan": deployed.plan.agreed() | change.get("plan", {})})

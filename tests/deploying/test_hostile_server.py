@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cutlayer.certificate import Identity
-from cutlayer.codec import encode
+from cutlayer.codec import FrameError, encode
 from cutlayer.deploying.member import Member, read_offer
 from cutlayer.deploying.seal import Context, SealError, seal
 from cutlayer.deploying.trustee import Trustee
@@ -159,4 +159,59 @@ def test_how_a_server_ends_a_connection_cannot_steer_a_terminal(tmp_path, monkey
     with pytest.raises(StopIteration):
         member.run()
     assert seen == [r"no connection (gone\x1b[2J\n); trying again"]
+    place.durable.shelf.close()
+
+
+ORDER = {"number": 1, "epoch": 1, "count": 3}
+
+
+@pytest.mark.parametrize("verb", ["begin", "take"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"count": 7},
+        {"first": 4},
+        {"first": -1},
+        {"count": -1},
+        {"client": 1},
+        {"epoch": 0},
+        {"epoch": 3},
+        {"number": 0},
+        {"number": 10**8},
+        {"start": -1},
+        {"start": 10**12},
+    ],
+    ids=str,
+)
+def test_a_turn_that_its_data_cannot_fill_is_refused_by_a_client_in_one_sentence(tmp_path, verb, change):
+    """It has 44 rows, six batches; what lies beyond them ended in a traceback."""
+    place = Deployment(plan_of(), tmp_path).place("c0")
+    before = place.durable.party.checkpoint()
+    link = Server(say(verb, at={**ORDER, **change}, giver="c1"), say("drive", step=0))
+    member = Member(place, None, lambda: link)  # type: ignore[arg-type, return-value]
+    with pytest.raises(
+        FrameError, match=r"the server orders Turn\(.*\): this is client 0, with 6 batches in each of 2 ep"
+    ):
+        member.run(once=True)
+    same(place.durable.party.checkpoint(), before)
+    place.durable.shelf.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "message"),
+    [
+        (Kind.PREDICT, range(44, 48), "asks for predictions of other rows than the 16 that are due"),
+        (Kind.TRAIN, range(16), "train message of step 0 from 'server': out of turn"),
+    ],
+)
+def test_an_evaluation_of_other_rows_than_are_due_is_refused_by_a_client_in_one_sentence(tmp_path, kind, rows, message):
+    deployed = Deployment(plan_of(protocol="label_only"), tmp_path)
+    place = deployed.place("c0")
+    before = place.durable.party.checkpoint()
+    tensors = {"smashed": torch.zeros(len(rows), *deployed.plan.agreement["smashed"].shape), "rows": torch.tensor(rows)}
+    link = Server(say("evaluate", epoch=1), encode(Message(kind, "server", 0, tensors)))
+    member = Member(place, None, lambda: link)  # type: ignore[arg-type, return-value]
+    with pytest.raises((FrameError, WireError), match=message):
+        member.run(once=True)
+    same(place.durable.party.checkpoint(), before)
     place.durable.shelf.close()

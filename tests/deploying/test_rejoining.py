@@ -132,7 +132,7 @@ def test_a_client_that_came_with_other_data_before_a_server_remembers_is_refused
         links[name] = Duplex(name)
         links[name].came(first_words(deployed, name, rows=rows))
         roll.admit(links[name])
-    roll.hold_to({"c0": 22, "c1": 22})
+    roll.hold_to({"c0": 22, "c1": 22}, greeting(deployed, "c0")["meaning"])
     assert roll.present("c0")
     assert roll.present("c1") is None
     assert "21 training rows" in str(links["c1"].why)

@@ -51,6 +51,8 @@ def test_rates_scaling_and_a_carried_optimizer_are_those_of_a_session(tmp_path, 
     deployed = Deployment(plan, tmp_path)
     deployed.run()
     assert_same_bits(deployed)
+    whole = plan_of().build(0)
+    assert whole.load_state_dict({**deployed.part("c1"), **deployed.part("server")}), "the blocks' own names"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_only_where_the_plan_says_so_the_server_sees_a_client_part(tmp_path, mon
         monkeypatch.setattr(Conversation, "fetch", noting)
         deployed.run()
         monkeypatch.undo()
-        monkeypatch.setattr(place, "load_dataset", lambda experiment: made_dataset())
+        monkeypatch.setattr(place, "load_dataset", lambda experiment, mixed: made_dataset())
     assert seen["peer"] == {"public", "certificate", "signature", "sealed"}
     assert "0.conv.weight" in seen["server"]
 

@@ -35,6 +35,38 @@ def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file,
     assert read_plan(settings).experiment.epochs == 7
 
 
+NET = "from torch import nn\ndef build(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_network_of_ones_own_lies_beside_the_plan_wherever_one_stands(file, tmp_path, monkeypatch, table):
+    own = PLAN.replace('"lenet"', '"nets/net.py:build"').replace("cut = 2", "cut = 0")
+    (tmp_path / "plan.toml").write_text(own)
+    if table:
+        file.write_text(file.read_text().replace('plan = "plan.toml"\n', "") + f"[plan]\n{own}")
+    for folder in (tmp_path / "nets", tmp_path / "here"):
+        folder.mkdir()
+        (folder / "net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path / "here")
+    one = read_plan(read_settings(ClientSettings, file))
+    assert one.experiment.model == f"{tmp_path}/nets/net.py:build"
+    typed = ["plan.model=net.py:build", *([] if table else ["plan=../plan.toml"])]
+    other = read_plan(read_settings(ClientSettings, file, typed))
+    assert other.experiment.model == "net.py:build"
+    assert one.agreed() == other.agreed(), "where it lies is each party's affair"
+    assert str(tmp_path) not in str(one.agreed())
+
+
+def test_a_tilde_is_the_home_in_a_file_and_typed(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "plan.toml").rename(tmp_path / "home" / "plan.toml")
+    file.write_text('data_dir = "~/scans"\n' + file.read_text().replace('"plan.toml"', '"~/plan.toml"'))
+    settings = read_settings(ClientSettings, file, ["folder=~/run"])
+    assert (settings.data_dir, settings.folder) == (tmp_path / "home" / "scans", tmp_path / "home" / "run")
+    assert read_settings(ClientSettings, file, ["plan=~/plan.toml"]).plan == settings.plan
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -43,7 +75,8 @@ def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file,
         (["share=some"], "share = 'some'"),
         (["plan.epoch=1"], "did you mean 'epochs'"),
         (["nonsense"], "not of the form key=value"),
-        (["server.x=1"], "'server.x=1': server = 'there:1' is a value, no table"),
+        (["server.x=1"], "server is a value, no table with keys of its own"),
+        (["folder.size=9"], "options are given for 'folder', which neither defense = 'gaussian_noise' nor dataset"),
         (["plan=none.toml"], "there is no such file"),
         (["plan.clients=alice"], "clients = 'alice': must be a list, in brackets"),
         (["server=there"], "server = 'there': must be host:port"),
@@ -83,6 +116,27 @@ def test_a_mistyped_option_of_a_defense_is_refused(tmp_path):
     )
     with pytest.raises(PluginError, match=r"unknown option gaussian_noise.sigm \(did you mean 'sigma'\?\)"):
         deployed.place("c0")
+
+
+@pytest.mark.parametrize(
+    ("lines", "changes"),
+    [
+        ('dataset = "folder"\n[folder]\nsize = 64\n', []),
+        ('dataset = "folder"\n', ["folder.size=64"]),
+        ('dataset = "folder"\n[folder]\nsize = 32\n', ["folder.size=64"]),
+        ("[folder]\nsize = 64\n", ["dataset=folder"]),
+        ('dataset = "folder"\nfolder = "kept"\n', ["folder.size=64"]),
+        ('dataset = "folder"\nfolder = "kept"\n[options.folder]\nsize = 64\n', []),
+        ('dataset = "folder"\n[folder]\nsize = 64\n', ["folder=kept"]),
+    ],
+)
+def test_the_dataset_folder_has_a_table_beside_the_key_of_that_name(tmp_path, monkeypatch, lines, changes):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "client.toml"
+    file.write_text('server = "there:1"\nplan = {}\n' + lines)
+    settings = read_settings(ClientSettings, file, changes)
+    assert settings.options == {"folder": {"size": 64}}
+    assert settings.folder == tmp_path / ("kept" if "kept" in f"{lines}{changes}" else "run")
 
 
 def test_what_a_file_says_of_a_defense_that_is_put_aside_is_passed_over(file):
