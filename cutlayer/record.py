@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -39,7 +39,8 @@ class Cell(_Part):
 
 
 class Score(_Part):
-    """One metric of one goal beside the same metric of a guess that never looks at the wire."""
+    """One metric of one goal beside the same metric of a guess that never looks at the wire (``blind``); where that
+    makes no sense, of random signs or of the deployment without the attack, which a report says."""
 
     goal: str
     metric: str
@@ -123,7 +124,11 @@ class Pictures(_Part):
     ssim: tuple[float | None, ...] = ()
     stretched_ssim: tuple[float | None, ...] = ()
     """Of the guesses with each one's own range stretched to [0, 1]."""
+    blind: str = ""
+    """Which blind guess is pictured, the better one in SSIM, or in MSE without it: the ``mean`` of other data, or a
+    ``constant`` image. Empty in early records: the mean, though it need not be the better one."""
     blind_ssim: tuple[float | None, ...] = ()
+    """Of that one."""
     mse: tuple[float | None, ...] = ()
     before: tuple[str, ...] = ()
     """What the deployment takes each natural input for."""
@@ -206,11 +211,11 @@ class Record(_Part):
     """One cell as it was left behind; a failed cell leaves fields at their defaults."""
 
     status: str = DONE
-    reason: str = ""
+    reason: Annotated[str, StringConstraints(strip_whitespace=True)] = ""
     fingerprint: str = ""
     cell: Cell = Field(default_factory=Cell)
     utility: float | None = None
-    """Clean test accuracy of the trained split model."""
+    """Clean test accuracy of the trained split model; attacked ``before`` training, of that trained afterwards."""
     training: tuple[Epoch, ...] = ()
     untampered: tuple[Epoch, ...] = ()
     """The same without the attack on it, where that is trained to compare."""
@@ -221,9 +226,9 @@ class Record(_Part):
     thresholds: Thresholds = Field(default_factory=Thresholds)
     threat: Threat = Field(default_factory=Threat)
     isolated: bool | None = None
-    """Whether the attack ran in another process than the truth."""
+    """Whether the attack, and one that it is ``under``, ran in another process than the truth."""
     bytes_up: int | None = None
-    """Bytes of frames from the clients to the server while the adversary watched."""
+    """Of the training's frames from the clients to the server: computed from one step with each size of batch."""
     bytes_down: int | None = None
     bytes_per_sample: float | None = None
     """Both ways, for one training sample."""
@@ -265,11 +270,6 @@ class Record(_Part):
             seconds = sum(line.seconds(kind.round_trips, kind.bytes_up, kind.bytes_down) for kind in kinds)
         experiment = {**self.experiment, "link": link} if self.experiment else {}
         return self.model_copy(update={"link": link, "link_seconds": seconds, "experiment": experiment})
-
-    @field_validator("reason")
-    @classmethod
-    def _one_line(cls, reason: str) -> str:
-        return reason.strip()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -132,7 +132,7 @@ class Evaded:
 
     @property
     def beside(self) -> dict[str, tuple[float, float]]:
-        """What is shown beside the score, each with its blind value."""
+        """What is shown beside the score, each with what stands beside it: a report says what that is."""
         own, honest = self.own, self.honest
         return {
             "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),

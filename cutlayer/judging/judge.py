@@ -11,7 +11,7 @@ from torch import Tensor
 from cutlayer.attack import Guess
 from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
-from cutlayer.judging.likeness import BEST, better, constant_metrics, developed, feature_scores, image_metrics
+from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
@@ -90,31 +90,25 @@ def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tenso
 def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
     own = image_metrics(claimed, truth.inputs)
     mean = truth.mean_input.expand_as(truth.inputs)
-    of_mean, of_constant = image_metrics(mean, truth.inputs), constant_metrics(truth.inputs)
+    of_mean, constants = image_metrics(mean, truth.inputs), best_constants(truth.inputs)
+    blind = {m: better(m, [of_mean[m].mean().item(), constants[m].value]) for m in own}
     deciding = {"ssim", "ssim_stretched"} & own.keys() or {"mse"}
-    scores = []
-    for metric, values in own.items():
-        blind = better(metric, [of_mean[metric].mean().item(), of_constant[metric]])
-        scores.append(
-            score(
-                Goal.INPUTS,
-                metric,
-                values.mean().item(),
-                blind,
-                BEST[metric],
-                thresholds,
-                guess.name,
-                metric in deciding,
-            )
-        )
+    scores = [
+        score(Goal.INPUTS, m, v.mean().item(), blind[m], BEST[m], thresholds, guess.name, m in deciding)
+        for m, v in own.items()
+    ]
+    shown = "ssim" if "ssim" in own else "mse"
+    by_mean = blind[shown] == of_mean[shown].mean().item()
+    pictured = mean if by_mean else torch.full_like(truth.inputs, constants[shown].level)
     pictures = Pictures(
         labels=tuple(truth.classes[label] for label in truth.labels.tolist()),
         ssim=tuple(own["ssim"].tolist()) if "ssim" in own else (),
         stretched_ssim=tuple(own["ssim_stretched"].tolist()) if "ssim" in own else (),
-        blind_ssim=tuple(of_mean["ssim"].tolist()) if "ssim" in own else (),
+        blind="mean" if by_mean else "constant",
+        blind_ssim=tuple(image_metrics(pictured, truth.inputs)["ssim"].tolist()) if "ssim" in own else (),
         mse=tuple(own["mse"].tolist()),
     )
-    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": mean}
+    images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": pictured}
     if "ssim" in own:
         images["stretched"] = developed(claimed, truth.inputs)
     return Judgement(tuple(scores), pictures, images)
@@ -238,7 +232,8 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     beside = found.beside
     if (predicted := guess.tensors.get("predicted")) is not None and predicted.shape == truth.evasion.labels.shape:
         beside["proxy_accuracy"] = ((predicted == truth.evasion.labels).double().mean().item(), commonest)
-        beside["proxy_agreement"] = ((predicted == truth.evasion.before).double().mean().item(), commonest)
+        answered = truth.evasion.before
+        beside["proxy_agreement"] = ((predicted == answered).double().mean().item(), _commonest(answered))
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)

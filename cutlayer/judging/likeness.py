@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -18,6 +20,16 @@ HIGHER = frozenset({"ssim", "ssim_stretched", "psnr"})
 _WINDOW = 11  # pixels: the side of SSIM's Gaussian window; smaller images have no SSIM
 _LEVELS = 52  # grey levels tried for the best constant image
 _PSNR_LIMIT = 100.0  # dB: equal images have infinite PSNR, which JSON cannot hold
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An image of one level everywhere: the best one by some metric."""
+
+    level: float
+    """From 0 to 1."""
+    value: float
+    """The metric's mean over the true images."""
 
 
 def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -56,17 +68,25 @@ def better(metric: str, values: Sequence[float]) -> float:
     return max(values) if metric in HIGHER else min(values)
 
 
-def constant_metrics(truth: Tensor) -> dict[str, float]:
-    """For each metric the mean over ``truth`` for the constant image that suits that metric best."""
-    return dict(_constant_metrics(truth.cpu().numpy().tobytes(), truth.shape))
+def best_constants(truth: Tensor) -> Mapping[str, Constant]:
+    """For each metric the constant image that suits ``truth`` [n, C, H, W] best by it."""
+    return _best_constants(truth.cpu().numpy().tobytes(), truth.shape)
 
 
 @lru_cache(maxsize=32)
-def _constant_metrics(pixels: bytes, shape: torch.Size) -> Mapping[str, float]:
+def _best_constants(pixels: bytes, shape: torch.Size) -> Mapping[str, Constant]:
     # The cells of a grid and the guesses of a cell are judged by the same targets, and this is most of judging.
     truth = torch.frombuffer(bytearray(pixels), dtype=torch.float32).view(shape)
-    levels = [image_metrics(torch.full_like(truth, level), truth) for level in torch.linspace(0, 1, _LEVELS).tolist()]
-    return {metric: better(metric, [found[metric].mean().item() for found in levels]) for metric in levels[0]}
+    found: dict[str, list[Constant]] = {}
+    for level in torch.linspace(0, 1, _LEVELS).tolist():
+        for metric, values in image_metrics(torch.full_like(truth, level), truth).items():
+            found.setdefault(metric, []).append(Constant(level, values.mean().item()))
+    return MappingProxyType(
+        {
+            metric: (max if metric in HIGHER else min)(tried, key=lambda constant: constant.value)
+            for metric, tried in found.items()
+        }
+    )
 
 
 def feature_scores(claimed: Tensor, truth: Tensor, mean: Tensor, names: Sequence[str]) -> tuple[Feature, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, spread, tampered
+from cutlayer.report.finding import Finding, Row, Spread, spread, tampered, untrained
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,12 @@ class Defended:
 
     def accuracy(self, cut: str) -> str:
         """The test accuracy of the split model at ``cut``: the honestly trained one's, where there is one."""
+        here = [finding for finding in self.findings if finding.cut == cut]
         if honest := self.utility(cut):
-            return wording.mean(honest, "accuracy")
+            later = " trained afterwards" if all(untrained(finding.first) for finding in here) else ""
+            return wording.mean(honest, "accuracy") + later
         # Each attack leaves a network of its own behind: their mean is that of none.
-        left = spread(cell.record.utility for f in self.findings if f.cut == cut for cell in f.cells)
+        left = spread(cell.record.utility for finding in here for cell in finding.cells)
         if left is None:
             return wording.DASH
         return f"{wording.span(left, 'accuracy') or wording.mean(left, 'accuracy')} under attack"

@@ -43,6 +43,8 @@ class Grid:
     hidden: int
     scale: float = 1.0
     """What a change is multiplied by to be seen."""
+    blind: str = ""
+    """Which blind guess is pictured, as in the record."""
 
 
 def grids(finding: Finding, most: int = _MOST_PICTURES) -> list[Grid]:
@@ -61,7 +63,7 @@ def grids(finding: Finding, most: int = _MOST_PICTURES) -> list[Grid]:
             drawn = (picture(truth[i]), picture(guess[i]), _drawn(stretched, i), _drawn(blind, i))
             taken = (about.before[i], about.after[i]) if i < len(about.before) and i < len(about.after) else ("", "")
             shots.append(Shot(str(label), *drawn, *scores, *taken))
-        made.append(Grid(cell.record.cell.seed, tuple(shots), count - len(shots), about.scale or 1.0))
+        made.append(Grid(cell.record.cell.seed, tuple(shots), count - len(shots), about.scale or 1.0, about.blind))
     return made
 
 

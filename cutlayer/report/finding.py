@@ -142,7 +142,9 @@ def findings(evidence: Iterable[Evidence]) -> list[Finding]:
     for group in groups.values():
         ordered = tuple(sorted(group, key=lambda item: item.record.cell.seed))
         first = ordered[0].record
-        told = {name: value for name, value in _coordinates(first).items() if name in varied[_scope(first)]}
+        # Nothing else on a page says that the network was not the trained one.
+        named = varied[_scope(first)] | ({"when"} if untrained(first) else set())
+        told = {name: value for name, value in _coordinates(first).items() if name in named}
         found = Finding(ordered, "", _rows(ordered))
         if "defenses" in told:
             # Their options belong to them, and stand with their names.
@@ -216,7 +218,7 @@ def _axis(name: str, value: str) -> str:
     if name == "defenses":
         return value
     if name in ("when", "steps"):
-        return {"before": "before training", "after": "after training"}.get(value, f"{value} steps")
+        return {"before": "attacked before training", "after": "attacked after training"}.get(value, f"{value} steps")
     return f"{name}={value}"
 
 
@@ -228,6 +230,11 @@ def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
     thresholds = cells[0].record.thresholds
     rows = [_row(scores, thresholds) for scores in together.values()]
     return tuple(sorted(rows, key=lambda row: (row.goal, _counted(row.guess), not row.decides)))
+
+
+def untrained(record: Record) -> bool:
+    """Whether the network was attacked before its training."""
+    return record.cell.when == "before"
 
 
 def tampered(record: Record) -> bool:

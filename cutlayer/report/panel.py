@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cutlayer.record import DONE
+from cutlayer.record import DONE, Course
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended, by_defense
 from cutlayer.report.evidence import Evidence
@@ -20,6 +21,7 @@ _NOTICED = {
     "gradient_norm": "Norm of the returned gradient",
     "label_gap": "Label gap of the returned gradient",
 }
+_PLANTED = ("attack_success", "clean_accuracy")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,16 @@ class Panel:
         limits = self.findings[0].first.thresholds
         return by_cut("Advantage by cut", points, self.cuts, limits.leak, limits.partial)
 
+    @property
+    def deeper(self) -> str:
+        """What a deeper cut does to the client's work, in a sentence; empty where it goes neither way."""
+        known = [f.share("client_flops", "flops") for f in map(self.at, self.cuts) if f]
+        steps = [after - before for before, after in itertools.pairwise(s for s in known if s is not None)]
+        if not any(steps) or min(steps) < 0 < max(steps):
+            return ""
+        more = "more" if max(steps) > 0 else "less"
+        return f"A deeper cut leaves {more} of the work to the client; whether less leaks is what this shows."
+
     def work(self) -> Chart | None:
         """The client's share of parameters and of forward FLOPs against the cut."""
         points = []
@@ -139,16 +151,22 @@ class Panel:
         return charts
 
     def course(self) -> list[Chart]:
-        """What an attack on the training would have got by each step, in each deciding metric, blind beside."""
+        """What an attack on the training would have got by then, with what stands beside it.
+
+        A backdoor by epochs, whether or not anything was decided at the end; else each deciding metric by steps.
+        """
         made = []
         for finding in self.findings:
-            for row in finding.deciding:
+            planted = [r for r in finding.rows if (r.goal, r.guess) == ("backdoor", "") and r.metric in _PLANTED]
+            others = [("training step", [row]) for row in finding.deciding if row not in planted]
+            for axis, rows in [*([("epoch", planted)] if planted else []), *others]:
                 points = [
-                    Points(name, _over_course(finding, row, field))
-                    for name, field in ((wording.metric(row.metric), "value"), ("blind", "blind"))
+                    Points(name, _over_course(finding, row, field, axis == "epoch"))
+                    for row in rows
+                    for name, field in _drawn(row)
                 ]
-                told = f"{finding.first.cell.attack}, cut {finding.cut}: {row.goal}"
-                chart = curves(told, "training step", points) if points[0].at else None
+                told = f"{finding.first.cell.attack}, cut {finding.cut}{wording.told(finding.variant)}: {rows[0].goal}"
+                chart = curves(told, axis, points) if points[0].at else None
                 made += [chart] if chart else []
         return made
 
@@ -205,17 +223,23 @@ def _over_epochs(finding: Finding, field: str, whose: str) -> tuple[tuple[float,
     return tuple((epoch, value) for epoch, value in line if value)
 
 
-def _over_course(finding: Finding, row: Row, field: str) -> tuple[tuple[float, Spread], ...]:
+def _drawn(row: Row) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The two curves of a row, by name, and the field of a score that each is of."""
+    metric, beside = wording.metric(row.metric), wording.beside(row)
+    return (metric, "value"), (f"{metric}, {beside}" if beside else "blind", "blind")
+
+
+def _over_course(finding: Finding, row: Row, field: str, by_epoch: bool) -> tuple[tuple[float, Spread], ...]:
     at: dict[float, list[float | None]] = {}
     for record in (cell.record for cell in finding.cells if cell.record.course):
-        first = record.course[0]
-        end = first.step // first.epoch * record.training[-1].epoch
-        for step, scores in (*((part.step, part.scores) for part in record.course), (end, record.scores)):
-            for score in scores:
+        first, last = record.course[0], record.training[-1].epoch
+        end = Course(epoch=last, step=first.step // first.epoch * last, scores=record.scores)
+        for part in (*record.course, end):
+            for score in part.scores:
                 if (score.goal, score.metric, told_apart(score)) == (row.goal, row.metric, row.guess):
-                    at.setdefault(step, []).append(getattr(score, field))
-    line = ((step, spread(values)) for step, values in sorted(at.items()))
-    return tuple((step, value) for step, value in line if value)
+                    at.setdefault(part.epoch if by_epoch else part.step, []).append(getattr(score, field))
+    line = ((place, spread(values)) for place, values in sorted(at.items()))
+    return tuple((place, value) for place, value in line if value)
 
 
 def _over_rounds(runs: Sequence[Sequence[float | None]]) -> tuple[tuple[float, Spread], ...]:

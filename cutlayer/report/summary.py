@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, tampered, worst
+from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, tampered, untrained, worst
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
 _LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
@@ -91,7 +91,7 @@ def _cuts(records: Iterable[Record]) -> str:
 
 def audited(finished: Sequence[Record]) -> str:
     """What was audited, in two sentences."""
-    names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol", "attack")}
+    names = {field: wording.join(_named(finished, field)) for field in ("model", "dataset", "protocol")}
     ran = seeds(finished)
     utility, bare, attacked = _utility(finished)
     tampering = sorted({str(r.experiment["under"]) for r in finished if r.experiment.get("under")})
@@ -107,7 +107,25 @@ def audited(finished: Sequence[Record]) -> str:
     return (
         f"{names['model']} was trained on {names['dataset']} by split learning ({names['protocol']}), "
         f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
-        f"{wording.join(map(str, ran))}{accurate}. It was attacked with {names['attack']}{before}."
+        f"{wording.join(map(str, ran))}{accurate}. It was {_attacked(finished)}{before}."
+    )
+
+
+def _attacked(finished: Sequence[Record]) -> str:
+    """With what, and with what before the training."""
+    early, late = ([record for record in finished if untrained(record) == before] for before in (True, False))
+    parts = (("attacked", late), ("attacked before training", early))
+    return wording.join(f"{how} with {wording.join(_named(records, 'attack'))}" for how, records in parts if records)
+
+
+def trained(finished: Sequence[Record]) -> str:
+    """Which training the curves of a report are of, as the beginning of a sentence."""
+    early = [record for record in finished if untrained(record)]
+    if len(early) == len(finished):
+        return "The split training that followed: the network was attacked before training"
+    by = wording.join(_named(early, "attack"))
+    return "The split training that was attacked" + (
+        f", or that followed where {by} attacked before training" if by else ""
     )
 
 
@@ -207,7 +225,8 @@ def undecided(finished: Sequence[Record]) -> list[str]:
     cuts: dict[tuple[str, str], list[str]] = {}
     for record in finished:
         if record.reason:
-            cuts.setdefault((record.cell.attack, record.reason), []).append(record.cell.cut)
+            name = f"{record.cell.attack}, attacked before training," if untrained(record) else record.cell.attack
+            cuts.setdefault((name, record.reason), []).append(record.cell.cut)
     return [f"{attack} {cuts_told(names, False)}: {why}." for (attack, why), names in cuts.items()]
 
 
@@ -216,8 +235,9 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     finished = [record for record in records if record.status == DONE]
     utility, bare, attacked = _utility(finished)
     mean, span = wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")
+    later = "of the network trained afterwards" if utility and all(map(untrained, finished)) else ""
     # Each attack leaves a network of its own behind: their mean is that of none.
-    accuracy = (span or mean, "under attack" if finished else "") if attacked else (mean, span)
+    accuracy = (span or mean, "under attack" if finished else "") if attacked else (mean, span, later)
     pixels = wording.join(dict.fromkeys(record.cell.pixels for record in finished if record.cell.pixels))
     shares = spread(record.attack.fraction for record in finished)
     ran = f"{wording.share(shares.low)}" if shares else ""
@@ -230,7 +250,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Protocol", wording.join(_named(finished, "protocol")), ""),
         ("Cuts", _cuts(finished), ""),
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
-        ("Test accuracy", accuracy[0], "; ".join(filter(None, (bare, accuracy[1])))),
+        ("Test accuracy", accuracy[0], "; ".join(filter(None, (bare, *accuracy[1:])))),
         ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
         ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from cutlayer.record import Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, plain
+from cutlayer.report.finding import Finding, plain, untrained
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,13 @@ class Adversary:
     def record(self) -> Record:
         """Stands for all in what they share."""
         return self.members[0].first
+
+    @property
+    def untrained(self) -> str:
+        """Whether the network was attacked before its training, in a clause; empty where it was not."""
+        early = [untrained(member.first) for member in self.members]
+        where = "" if all(early) else " in the cells that are named so"
+        return f"attacked before training{where}, with the weights that it begins with" if any(early) else ""
 
     @property
     def options(self) -> dict[str, str]:

@@ -40,6 +40,31 @@ _DATA = {
     "natural_labels": "their labels",
     "peer_queries": "queries to the other party",
 }
+# What stands beside a score where it is not a guess that never looks at the wire.
+_BESIDE = {
+    "backdoor": {
+        "attack_success": "without the attack or the trigger",
+        "clean_accuracy": "trained without the attack",
+        "recognition_rate": "always naming one class; the value, too, is of the one trained without the attack",
+    },
+    "evasion": {
+        "accuracy_drop": "random signs",
+        "random_signs_drop": "trained without the attack",
+        "uniform_noise_drop": "trained without the attack",
+        "exchanged_drop": "random signs",
+        "adversarial_accuracy": "random signs, trained without the attack",
+        "natural_accuracy": "trained without the attack",
+        "perturbation_size": "random signs",
+        "loss_correlation": "random signs",
+        "layer_distance": "a shadow that always gives the mean",
+        "slope_similarity": "an unrelated shadow",
+    },
+}
+_PICTURED = {
+    "mean": "the blind guess, which is the mean of other data",
+    "constant": "the blind guess, which is the best constant",
+    "": "the mean of other data, a blind guess",
+}
 _METRICS = {"ssim": "SSIM", "mse": "MSE", "psnr": "PSNR"}
 _RATES = ("accuracy", "agreement", "rate", "success", "drop")
 
@@ -59,6 +84,16 @@ def metric(name: str) -> str:
     """A metric's name as printed."""
     head, _, rest = name.partition("_")
     return " ".join(filter(None, (_METRICS.get(head, head), rest.replace("_", " "))))
+
+
+def beside(row: Row) -> str:
+    """What stands beside the value of a row, where it is no blind guess; else empty."""
+    return _BESIDE.get(row.goal, {}).get(row.metric, "")
+
+
+def pictured(blind: str) -> str:
+    """The picture made without a look at the wire, by its name in the record."""
+    return _PICTURED.get(blind, _PICTURED[""])
 
 
 def knows(name: str) -> str:

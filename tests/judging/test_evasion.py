@@ -171,24 +171,30 @@ def test_pictures_show_the_change_scaled_and_both_predictions() -> None:
     assert judge(guess_of(worst, "8/255"), truth_of(), Thresholds()).pictures is None
 
 
-def test_likeness_that_falls_as_the_loss_grows_is_told() -> None:
-    """With a linear network of one direction both follow from the same number."""
+@pytest.mark.parametrize("number", [2, 3])
+def test_likeness_that_falls_as_the_loss_grows_is_told(number: int) -> None:
+    """Along one direction of a linear network both follow from the same number, whichever part is the last."""
     ray = torch.linspace(0, 1, COUNT).view(-1, 1, 1, 1)
     worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
-    found = evade(
-        guess_of(INPUTS),
-        INPUTS + ray * (worst - INPUTS),
-        evasion_truth(natural=INPUTS[:1].expand_as(INPUTS), labels=LABELS[:1].expand(COUNT)),
-    )
-    assert -1 <= found.correlation <= 1
-    three = (nn.Identity(), NETWORK[:1], NETWORK[1:])
     along = INPUTS[:1] + ray * (worst[:1] - INPUTS[:1])
-    found = evade(
-        guess_of(along),
-        along,
-        evasion_truth(natural=INPUTS[:1].expand_as(INPUTS), parts=three, labels=LABELS[:1].expand(COUNT)),
-    )
-    assert found.correlation == pytest.approx(-1)
+    parts = (nn.Identity(), NETWORK[:1], NETWORK[1:])[-number:]
+    same = {"natural": INPUTS[:1].expand_as(INPUTS), "labels": LABELS[:1].expand(COUNT), "parts": parts}
+    assert evade(guess_of(along), along, evasion_truth(**same)).correlation == pytest.approx(-1)
+    there = worst[:1].expand_as(INPUTS)
+    back = evade(guess_of(along), along, evasion_truth(**{**same, "natural": there}))
+    assert back.correlation == pytest.approx(1), "the way back is the likelier, the higher the loss"
+
+
+def test_what_a_proxy_agrees_with_stands_beside_the_commonest_answer() -> None:
+    """The deployment is right on half of its targets, and names one class for all."""
+    often = torch.arange(COUNT) % 2
+
+    def always(inputs: Tensor) -> Tensor:
+        return torch.tensor([[1.0, 0.0]]).expand(len(inputs), 2)
+
+    found = scores_of(guess_of(INPUTS, predicted=often), truth_of(answers=always, labels=often))
+    assert (found["proxy_accuracy"].value, found["proxy_accuracy"].blind) == (1, 0.5)
+    assert (found["proxy_agreement"].value, found["proxy_agreement"].blind) == (0.5, 1)
 
 
 def test_equal_losses_correlate_with_nothing() -> None:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from cutlayer.attack import Guess
 from cutlayer.judging.judge import GuessError, Truth, judge
-from cutlayer.judging.likeness import constant_metrics, image_metrics
+from cutlayer.judging.likeness import best_constants, image_metrics
 from cutlayer.message import Kind
 from cutlayer.record import LEAK, NONE, PARTIAL, Score
 from cutlayer.threat import Goal, Row
-from tests.guesses import THRESHOLDS, guess_of, inputs_scores, labels_truth, rows_of, truth_of
+from tests.guesses import THRESHOLDS, guess_of, images, inputs_scores, labels_truth, rows_of, truth_of
 
 
 @pytest.mark.parametrize("mean_is_better", [True, False])
@@ -23,10 +23,31 @@ def test_blind_is_the_better_of_mean_image_and_best_constant(mean_is_better: boo
     truth = truth_of()
     mean = truth.inputs.mean(0) if mean_is_better else 1 - truth.inputs.mean(0)
     found = inputs_scores(torch.zeros_like(truth.inputs), Truth(**{**vars(truth), "mean_input": mean}))
-    of_mean, of_constant = image_metrics(mean.expand_as(truth.inputs), truth.inputs), constant_metrics(truth.inputs)
+    of_mean, constants = image_metrics(mean.expand_as(truth.inputs), truth.inputs), best_constants(truth.inputs)
     for metric in ("mse", "ssim"):
-        expected = of_mean[metric].mean().item() if mean_is_better else of_constant[metric]
+        expected = of_mean[metric].mean().item() if mean_is_better else constants[metric].value
         assert found[metric].blind == pytest.approx(expected), metric
+
+
+@pytest.mark.parametrize("side", [16, 8])
+@pytest.mark.parametrize("mean_is_better", [True, False])
+def test_the_blind_guess_that_is_pictured_is_the_one_that_decides(mean_is_better: bool, side: int) -> None:
+    truth = truth_of(images()[..., :side, :side])
+    mean = truth.inputs.mean(0) if mean_is_better else 1 - truth.inputs.mean(0)
+    truth = Truth(**{**vars(truth), "mean_input": mean})
+    judgement = judge(guess_of(Goal.INPUTS, 5, inputs=torch.zeros_like(truth.inputs)), truth, THRESHOLDS)
+    about, blind = judgement.pictures, judgement.images["blind"]
+    assert about is not None
+    assert about.blind == ("mean" if mean_is_better else "constant")
+    assert torch.equal(blind, mean.expand_as(blind)) == mean_is_better
+    assert (blind.max() == blind.min()) != mean_is_better
+    metric = "ssim" if side == 16 else "mse"
+    decided = next(score.blind for score in judgement.scores if score.metric == metric)
+    assert image_metrics(blind, truth.inputs)[metric].mean().item() == pytest.approx(decided)
+    if metric == "ssim":
+        assert sum(value or 0 for value in about.blind_ssim) / 5 == pytest.approx(decided)
+    else:
+        assert about.blind_ssim == ()
 
 
 def test_advantage_is_1_for_the_truth_and_0_for_the_blind_guess() -> None:

@@ -7,7 +7,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
-from cutlayer.judging.likeness import constant_metrics, developed, image_metrics, stretched
+from cutlayer.judging.likeness import best_constants, developed, image_metrics, stretched
 from tests.guesses import images
 
 
@@ -65,15 +65,17 @@ def test_psnr_of_equal_images_is_a_number() -> None:
 
 def test_the_best_constant_suits_its_metric_best() -> None:
     truth = torch.cat([torch.zeros(3, 1, 12, 12), torch.ones(1, 1, 12, 12)])
-    found = constant_metrics(truth)
-    assert found["mse"] == pytest.approx(0.1875, abs=1e-4)  # at 1/4: 3/4 * 1/16 + 1/4 * 9/16
-    assert found["ssim"] == pytest.approx(0.75, abs=0.01)  # at 0 three of four are perfect
-    assert found["psnr"] == pytest.approx(75.0, abs=0.01)
+    found = best_constants(truth)
+    assert found["mse"].value == pytest.approx(0.1875, abs=1e-4)  # at 1/4: 3/4 * 1/16 + 1/4 * 9/16
+    assert found["ssim"].value == pytest.approx(0.75, abs=0.01)  # at 0 three of four are perfect
+    assert found["psnr"].value == pytest.approx(75.0, abs=0.01)
+    assert found["mse"].level == pytest.approx(0.25, abs=0.01)
+    assert found["ssim"].level == found["psnr"].level == 0
 
 
 def test_the_best_constant_of_other_images_is_another() -> None:
     truth = torch.cat([torch.zeros(3, 1, 12, 12), torch.ones(1, 1, 12, 12)])
-    one, half, together = map(constant_metrics, (truth, truth / 2, truth.view(1, 4, 12, 12)))
-    assert half["mse"] == pytest.approx(one["mse"] / 4, abs=1e-4)
-    assert together["psnr"] == pytest.approx(7.27, abs=0.01)  # of one image: 1 over an MSE of 3/16
-    assert one["psnr"] > 70
+    one, half, together = map(best_constants, (truth, truth / 2, truth.view(1, 4, 12, 12)))
+    assert half["mse"].value == pytest.approx(one["mse"].value / 4, abs=1e-4)
+    assert together["psnr"].value == pytest.approx(7.27, abs=0.01)  # of one image: 1 over an MSE of 3/16
+    assert one["psnr"].value > 70

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cutlayer.auditing.audit import run_cell
+from cutlayer.commands import reproduce as command
+from cutlayer.dataset import DatasetError
+from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.papers.backdoor import PAPER
 from cutlayer.papers.backdoor.appendix import FIGURE_9, SMALL, TABLE_3
 from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
@@ -20,6 +24,7 @@ from cutlayer.reproduction.block import Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment, find
 from cutlayer.reproduction.paper import Exhibit
+from cutlayer.reproduction.plan import experiments
 from cutlayer.settle import settle
 from tests.cells import quiet
 
@@ -160,3 +165,21 @@ def test_every_cell_is_an_experiment(scale: Scale) -> None:
     for exhibit in PAPER.exhibits:
         for cell in exhibit.cells(scale):
             as_experiment({**cell.values, **cell.how})
+
+
+@pytest.mark.parametrize("exhibit", [TABLE_3, FIGURE_9], ids=lambda exhibit: exhibit.name)
+def test_where_letters_are_not_here_a_cell_that_needs_them_is_not_run(
+    exhibit: Exhibit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(experiment: Experiment, name: str = "") -> None:
+        if (name or experiment.dataset) == "emnist_letters":
+            raise DatasetError("emnist_letters: there is no such folder")
+
+    settled: list[Experiment] = []
+    monkeypatch.setattr(command, "load_dataset", load)
+    monkeypatch.setattr(command, "scenes", lambda asked: settled.extend(asked) or [])
+    asked = experiments("backdoor", [exhibit], "quick", 1, [f"out={tmp_path}"])
+    assert any("emnist_letters" in {experiment.dataset, experiment.transfer} for experiment in asked)
+    with pytest.raises(ExperimentError, match="emnist_letters: there is no such folder"):
+        command._settled(asked, Console(quiet=True))
+    assert [e for e in settled if "emnist_letters" in {e.dataset, e.transfer}] == []

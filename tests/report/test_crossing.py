@@ -31,5 +31,18 @@ def test_the_wire_is_shown_by_kind_and_by_link(tmp_path: Path) -> None:
     assert text.count("1Mbit/0ms: ") == 2
 
 
+def test_what_several_attacks_share_is_counted_once(tmp_path: Path) -> None:
+    """No attack adds to what its victim's training takes, and none of it was counted while the cell ran."""
+    kind = {"round_trips": 100, "bytes_up": 1_234_000, "bytes_down": 567_000}
+    for attack in ("unsplit", "another"):
+        record = made_record("unsplit", 1, 1, 0.5, traffic={"train": kind}, bytes_up=1_234_000, bytes_down=567_000)
+        record["cell"]["attack"] = attack
+        save(tmp_path, record)
+    text = shown(tmp_path)
+    assert text.count("1.2 MB") == 1
+    assert "2.5 MB" not in text
+    assert "Bytes are computed" in text
+
+
 def test_a_run_that_never_counted_shows_no_wire(tmp_path: Path) -> None:
     assert "On the wire" not in shown(made_run(tmp_path))

@@ -26,12 +26,9 @@ MSE = Number("MSE", "mse_published", lower_is_better=True)
 
 
 def leave(folder: Path, seed: int, value: float, depth: int = 1, decides: bool = False, **changed: Any) -> None:
-    """The record of a cell of table 2 on MNIST, attacked after the training."""
-    (cell,) = [
-        cell
-        for cell in TABLE_2.cells("quick")
-        if (cell.values["dataset"], cell.values["cut"], cell.values["when"]) == ("mnist", str(depth), "after")
-    ]
+    """The record of a cell of table 2 on MNIST, attacked after the training unless ``when`` is changed."""
+    there = ("mnist", str(depth), changed.get("when", "after"))
+    (cell,) = [c for c in TABLE_2.cells("quick") if (c.values["dataset"], c.values["cut"], c.values["when"]) == there]
     options = {"rounds": 1000, "order": "sequential", **changed.pop("options", {})}
     experiment = as_experiment({**cell.values, "seed": seed, **changed})
     scores = [
@@ -77,6 +74,14 @@ def test_seeds_are_taken_together_and_settings_apart(tmp_path: Path) -> None:
     assert rows[0]["blind"] == "0.058"
     assert rows[0]["accuracy with the clone"] == "90.0 % (seeds: 90.0 %; 90.0 %)"
     assert rows[0]["seconds an image"] == "2"
+
+
+def test_an_accuracy_is_that_of_trained_victims_alone(tmp_path: Path) -> None:
+    for when in ("after", "before"):
+        leave(tmp_path / when, 1, 0.05, when=when)
+    told = [block.text for block in TABLE_2.blocks(find([tmp_path])) if isinstance(block, Text)]
+    assert "**mnist, attacked after training.** Test accuracy of the victims 98.0%, printed 98%." in told
+    assert "**mnist, attacked before training.** The victims are untrained." in told
 
 
 def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def _table_2(found: Found) -> list[Block]:
         if not lines:
             absent += [Text(f"{dataset}, attacked {when} training: not run.")] if dataset in PAPERS_OWN else []
             continue
-        blocks.append(Text(f"**{dataset}, attacked {when} training.** {_victims(dataset, lines)}"))
+        victims = _victims(dataset, lines) if when == "after" else "The victims are untrained."
+        blocks.append(Text(f"**{dataset}, attacked {when} training.** {victims}"))
         blocks += comparison(("depth",), (MSE, SSIM, _STRETCHED, CLONE), lines, ("seconds an image",))
         if others:
             blocks.append(Text("In settings farther from the published one:"))
