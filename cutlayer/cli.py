@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from cutlayer import __version__
-from cutlayer.record import FAILED, LEAK, PARTIAL
+from cutlayer.record import FAILED, LEAK, NONE, PARTIAL
 
 app = typer.Typer(
     add_completion=False,
@@ -45,6 +45,7 @@ class FailOn(StrEnum):
     PARTIAL = "partial"
 
 
+_MEASURED = {LEAK, PARTIAL, NONE}
 # A cell that failed is no proof that nothing leaks.
 _AS_BAD = {FailOn.LEAK: {LEAK, FAILED}, FailOn.PARTIAL: {LEAK, PARTIAL, FAILED}}
 _INTERRUPTED = 130
@@ -55,7 +56,7 @@ Given = Annotated[
 
 
 Jobs = Annotated[
-    int, typer.Option(min=0, help="Cells at once; 0: as many as there are cores for. Results do not depend on it.")
+    int, typer.Option(min=0, help="Most cells at once; 0: as many as there are cores for. Results do not depend on it.")
 ]
 
 
@@ -64,14 +65,20 @@ def audit(
     given: Given = None,
     jobs: Jobs = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per cell on standard output.")] = False,
-    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, or a failed cell.")] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, a failed cell, or no verdict at all.")
+    ] = None,
 ) -> None:
     """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
     from cutlayer.commands.audit import audit_all
 
     file, overrides = _experiment(given)
     records = audit_all(file, overrides, _command(), jobs, Console(stderr=True), as_json)
-    if fail_on and {record.verdict for record in records} & _AS_BAD[fail_on]:
+    verdicts = {record.verdict for record in records}
+    if fail_on and not verdicts & _MEASURED:
+        print(f"--fail-on {fail_on}: no cell has a verdict, so nothing is known of what leaks", file=sys.stderr)
+        raise typer.Exit(1)
+    if fail_on and verdicts & _AS_BAD[fail_on]:
         raise typer.Exit(1)
 
 

@@ -15,37 +15,14 @@ from safetensors.torch import load_file
 
 from cutlayer import __version__, cli
 from cutlayer.commands.display import Display
-from cutlayer.record import Record
+from tests.calls import call, elsewhere
 from tests.cells import GREY, attacks
 from tests.scenes import PLUGINS, made
 
-__all__ = ["made"]
+__all__ = ["call", "elsewhere", "made"]
 
 MODEL = f"model={PLUGINS / 'models' / 'stochastic.py'}:build"
 QUICK = ("attack=unsplit", "protocol=vanilla", "cut=0", "unsplit.rounds=1", "epochs=2", "batch_size=8", MODEL)
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs land in the test's own folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Any:
-    """The exit code, standard output and standard error of a command line."""
-    # Made data are in this process alone.
-    monkeypatch.setattr("cutlayer.commands.audit.sensible_jobs", lambda cells: 1)
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cutlayer", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, *capfd.readouterr()
-
-    return called
 
 
 @pytest.mark.usefixtures("made")
@@ -73,48 +50,6 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
     assert (code, out) == (0, "")
     assert "(2 of 2 cells are there already)" in err
     assert "prints" not in err
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "fail_on", "code"),
-    [
-        ("no leak,leak", "leak", 1),
-        ("partial leak,no leak,not applicable", "leak", 0),
-        ("partial leak", "partial", 1),
-        ("leak", "partial", 1),
-        ("no leak,not applicable", "partial", 0),
-        ("failed", "leak", 1),
-        ("failed", "partial", 1),
-        ("leak,failed", "", 0),
-    ],
-)
-def test_fail_on_makes_the_exit_code(
-    call: Any, monkeypatch: pytest.MonkeyPatch, verdicts: str, fail_on: str, code: int
-) -> None:
-    records = [Record(verdict=verdict) for verdict in verdicts.split(",")]
-    monkeypatch.setattr("cutlayer.commands.audit.audit_all", lambda *arguments: records)
-    assert call("audit", *(["--fail-on", fail_on] if fail_on else []))[0] == code
-
-
-@pytest.mark.usefixtures("made")
-def test_a_perfect_guess_is_a_leak_to_fail_on(call: Any) -> None:
-    """The cheating attack of the isolation tests, in one process with the truth."""
-    arguments = ("audit", f"plugins={PLUGINS}", "model=stochastic", "protocol=vanilla", "cut=1", "epochs=0", "--json")
-    code, out, _ = call(*arguments, "attack=cheat", "isolate=false", "--fail-on", "leak")
-    assert code == 1
-    assert json.loads(out)["verdict"] == "leak"
-    assert json.loads(out)["scores"][0]["advantage"] == 1.0
-
-
-@pytest.mark.usefixtures("made")
-def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> None:
-    plugins = attacks(tmp_path / "own", crash='raise RuntimeError("no\\nway")')
-    arguments = ("audit", f"plugins={plugins}", "attack=crash", "protocol=vanilla", "cut=1", "isolate=false", MODEL)
-    code, _, err = call(*arguments)
-    assert code == 0
-    assert "failed: cut 1, crash: RuntimeError: no\n" in err
-    assert "Traceback" not in err
-    assert call(*arguments, "--fail-on", "leak")[0] == 1
 
 
 @pytest.mark.usefixtures("made")
@@ -208,8 +143,8 @@ def test_no_command_is_help_and_version_is_the_version(call: Any) -> None:
 def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_path: Path) -> None:
     source = PLUGINS / "models" / "stochastic.py"
     (tmp_path / "net.py").write_text(source.read_text() + "\n\nprint('a model prints what it likes')\n")
-    model = "model=net.py:build"
-    values = ("protocol=vanilla", "cut=1", "epochs=3", "batch_size=8", "learning_rate=0.02", model)
+    model = ("model=net.py:build", "input_mean=0.3", "input_std=0.4")
+    values = ("protocol=vanilla", "cut=1", "epochs=3", "batch_size=8", "learning_rate=0.02", *model)
     code, out, err = call("train", *values)
     trained = json.loads(out)
     assert code == 0
@@ -219,10 +154,10 @@ def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_pat
     assert json.loads(call("evaluate", *values)[1]) == trained
     code, out, _ = call("export", *values, "--to", "deep/w.safetensors")
     assert (code, out) == (0, "deep/w.safetensors\n")
-    assert set(load_file(Path("deep/w.safetensors"))) == set(load_file(Path(trained["folder"]) / "model.safetensors"))
-    again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", model)[1])
+    assert {"conv.weight", "conv.bias"} < load_file("deep/w.safetensors").keys()
+    again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", *model)[1])
     assert again["accuracy"] == trained["accuracy"]
-    code, out, err = call("audit", *QUICK, "weights=deep/w.safetensors", "isolate=false", "--json")
+    code, out, err = call("audit", *QUICK, *model[1:], "weights=deep/w.safetensors", "isolate=false", "--json")
     record = json.loads(out)
     assert code == 0
     assert record["utility"] == trained["accuracy"]

@@ -18,7 +18,7 @@ from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
-from cutlayer.sweeping.sweep import Sweep, scenes, sensible_jobs
+from cutlayer.sweeping.sweep import Sweep, scenes
 
 
 def audit_all(
@@ -26,7 +26,7 @@ def audit_all(
 ) -> list[Record]:
     """Run every cell that ``file`` and ``overrides`` ask for, with progress on ``console``; their records.
 
-    ``jobs`` cells at once; 0: as many as this machine has cores for.
+    At most ``jobs`` cells at once; 0: as many as this machine has cores for.
     """
     out = sys.stdout
     # What a user's own model or plug-in prints must not mix with the records.
@@ -38,7 +38,7 @@ def _audit(
     file: Path | None, overrides: Sequence[str], command: str, jobs: int, console: Console, out: TextIO | None
 ) -> list[Record]:
     cells = scenes(grid(file, overrides))
-    sweep = Sweep(cells, run_folder(cells), command, jobs or sensible_jobs(cells))
+    sweep = Sweep(cells, run_folder(cells), command, jobs)
     _announce(sweep, console)
     found: dict[int, Record] = {}
     try:
@@ -63,7 +63,7 @@ def _audit(
 
 def watched(sweep: Sweep, console: Console) -> Iterator[tuple[int, Record]]:
     """The sweep's records, with its progress and the time left on ``console``."""
-    seconds = estimated(sweep.cells, sweep.run, sweep.jobs, console)
+    seconds = _estimated(sweep, console)
     with Display(console, [title(scene) for scene in sweep.cells], seconds) as display:
         yield from sweep.records(display)
 
@@ -86,17 +86,18 @@ def _announce(sweep: Sweep, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def estimated(cells: Sequence[Scene], run: Path, jobs: int, console: Console) -> list[float]:
+def _estimated(sweep: Sweep, console: Console) -> list[float]:
     """Seconds for each cell, and a line about all of them."""
+    cells, room = sweep.cells, sweep.room
     rehearsing = console.status("rehearsing on this machine") if console.is_terminal else contextlib.nullcontext()
     with rehearsing:
-        seconds = estimates(cells, run)
-    done = sum(finished(scene, run) is not None for scene in cells)
+        seconds = estimates(cells, sweep.run)
+    left = [number for number, scene in enumerate(cells) if finished(scene, sweep.run) is None]
+    done, cores = len(cells) - len(left), sweep.cores(left)
     kept = f" ({done} of {len(cells)} cells are there already)" if done else ""
-    jobs = max(1, min(jobs, len(cells) - done))
-    at_once = f", {jobs} cells at once" if jobs > 1 else ""
-    # No pool is quicker than its longest cell.
-    whole = max(sum(seconds) / jobs, max(seconds, default=0.0))
+    jobs = room.most(cores)
+    at_once = f", up to {jobs} cells at once" if jobs > 1 else ""
+    whole = room.seconds(cores, [seconds[number] for number in left])
     console.print(f"estimated time: {duration(whole)}{at_once}{kept}", highlight=False)
     return seconds
 

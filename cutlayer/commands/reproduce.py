@@ -27,7 +27,7 @@ from cutlayer.reproduction.paper import Paper
 from cutlayer.reproduction.plan import SEEDS, chosen, experiments
 from cutlayer.scene import Scene, load_dataset
 from cutlayer.sweeping.folder import run_folder
-from cutlayer.sweeping.sweep import Sweep, scenes, sensible_jobs
+from cutlayer.sweeping.sweep import Sweep, scenes
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
         try:
             if cells:
                 until = time.monotonic() + 60 * request.minutes if request.minutes else None
-                sweep = Sweep(cells, run, request.command, request.jobs or sensible_jobs(cells), until)
+                sweep = Sweep(cells, run, request.command, request.jobs, until)
                 for number, record in watched(sweep, console):
                     done += 1
                     if record.status in {FAILED, NOT_APPLICABLE}:
@@ -92,14 +92,15 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
 def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene], list[str], list[str]]:
     """The cells that can be run here; a line about each dataset that is not here, and each cell that is refused.
 
-    A dataset may be the victim's, or the adversary's own.
+    A dataset may be the victim's, the adversary's own, or one that a backdoored network is taken over to.
     """
     cells: list[Scene] = []
     absent: dict[str, DatasetError] = {}
     refused: list[ExperimentError] = []
     with console.status("settling the cells") if console.is_terminal else contextlib.nullcontext():
         for experiment in asked:
-            names = [experiment.dataset, *([] if experiment.aux in {*OWN_SPLITS, AUTO} else [experiment.aux])]
+            given = (experiment.dataset, experiment.aux, experiment.transfer)
+            names = [name for name in given if name not in {*OWN_SPLITS, AUTO, ""}]
             if absent.keys() & names:
                 continue
             try:

@@ -46,7 +46,8 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
         experiment = scene.experiment
         # Numbers among the options change how many steps there are, words what a step is.
         words = [f"{name}={value}" for name, value in scene.options.items() if isinstance(value, str)]
-        alike = (experiment.dataset, experiment.model, experiment.protocol, scene.cuts, experiment.attack, *words)
+        computed = (experiment.model, experiment.threads, experiment.device)
+        alike = (experiment.dataset, *computed, experiment.protocol, scene.cuts, experiment.attack, *words)
         try:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
@@ -76,7 +77,7 @@ def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str
         torch.set_num_threads(scene.experiment.threads)
         keeper = Keeper("trusted_party")
         session = assemble(scene, honest_host(scene, keeper), keeper)
-        paces[alike] = _per_step(session, scene.experiment.batch_size)
+        paces[alike] = _steps(session, scene.experiment.batch_size)[1]
     return paces[alike] * steps
 
 
@@ -88,23 +89,25 @@ class Pace:
     watched: float = 0.0
     """Seconds of a training step under attack."""
     spent: float = 0.0
+    """Seconds of what it does outside of these steps: before its first one, or once it is to guess."""
     work: int = 0
-    """Optimization steps outside of the training; 0 where it takes none."""
+    """Optimization steps among that; 0 where it takes none."""
 
     def seconds(self, scene: Scene) -> float:
         """What it will take in ``scene``, scaled by its own count of optimization steps."""
         if not self.applies:
             return 0.0
-        inferring = self.spent * scene.work / self.work if self.work else self.spent
-        return _OVERHEAD + self.watched * _watched_steps(scene) + inferring
+        spent = self.spent * scene.work / self.work if self.work else self.spent
+        return _OVERHEAD + self.watched * watched_steps(scene) + spent
 
 
 def attack_pace(scene: Scene) -> Pace:
     """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
     experiment = scene.experiment
+    torch.set_num_threads(experiment.threads)
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
     # Of many targets a part is rehearsed: the attack's own count of steps says how many more there are.
-    number, steps = min(len(scene.target_rows), _REHEARSED_TARGETS), _watched_steps(scene)
+    number, steps = min(len(scene.target_rows), _REHEARSED_TARGETS), watched_steps(scene)
     # A step of the training is not shortened by any option: it is rehearsed as it is.
     options = {**scene.options, **({} if steps else kind.presets.get("rehearsal", {}))}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
@@ -117,7 +120,7 @@ def attack_pace(scene: Scene) -> Pace:
         attack=rehearsed,
         auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
     )
-    outside, keeper = Outside(scene.auxiliary, scene.natural), Keeper("trusted_party")
+    outside, keeper = Outside(scene.auxiliary, scene.facts), Keeper("trusted_party")
     told = brief(scene, attack=True)
     try:
         told = replace(told, options=options)
@@ -127,31 +130,32 @@ def attack_pace(scene: Scene) -> Pace:
         occupant = host if server else seat_clients(told, outside)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
-        watched = _per_step(session, experiment.batch_size) if steps else 0.0
+        first = watched = 0.0
+        if steps:
+            # What the first step of a process takes beyond any other is none of the attack's.
+            _steps(assemble(scene, honest_host(scene, keeper), keeper), experiment.batch_size)
+            first, watched = _steps(session, experiment.batch_size)
         start = time.perf_counter()
         occupant.announce(tuple(send_targets(scene, session)))
         occupant.infer()
     except NotOfferedError:
         return Pace(applies=False)
-    return Pace(True, watched, time.perf_counter() - start, scene.work)
+    return Pace(True, watched, max(0.0, first - watched) + time.perf_counter() - start, scene.work)
 
 
-def _watched_steps(scene: Scene) -> int:
+def watched_steps(scene: Scene) -> int:
     """Training steps that an adversary attends."""
-    if not attends_training(scene.attack) or scene.experiment.when != "after":
-        return 0
-    rows, size = len(scene.dataset.train), scene.experiment.batch_size
-    return scene.experiment.epochs * -(-rows // size)
+    attended = attends_training(scene.attack) and scene.experiment.when == "after"
+    return victim.all_steps(scene) if attended else 0
 
 
-def _per_step(session: Session, batch_size: int) -> float:
-    """Seconds of a training step, after a first one."""
-    rows = session.shards[0][:batch_size]
-    session.exchange(Act.STEP, 0, rows)
-    start = time.perf_counter()
-    for _ in range(_REHEARSED_STEPS):
+def _steps(session: Session, batch_size: int) -> tuple[float, float]:
+    """Seconds of a first training step, in which an adversary may get ready, and of one behind it."""
+    rows, ends = session.shards[0][:batch_size], [time.perf_counter()]
+    for _ in range(1 + _REHEARSED_STEPS):
         session.exchange(Act.STEP, 0, rows)
-    return (time.perf_counter() - start) / _REHEARSED_STEPS
+        ends.append(time.perf_counter())
+    return ends[1] - ends[0], (ends[-1] - ends[1]) / _REHEARSED_STEPS
 
 
 def _noise(dataset: Dataset, size: int) -> Dataset:

@@ -27,16 +27,11 @@ class News:
 
 
 class Pool:
-    """At most ``size`` processes of ``python -m module``, started when they are needed; close it in any case."""
+    """Processes of ``python -m module``, started when none of them is free; close it in any case."""
 
-    def __init__(self, size: int, module: str) -> None:
-        self._size, self._module = size, module
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._workers: list[_Worker] = []
-
-    @property
-    def free(self) -> bool:
-        """Whether another task can be given."""
-        return sum(worker.task is not None for worker in self._workers) < self._size
 
     @property
     def busy(self) -> bool:

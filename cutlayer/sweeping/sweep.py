@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,9 @@ from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from cutlayer.sweeping.folder import cell_folder, finished, run_folder
 from cutlayer.sweeping.pool import Pool
+from cutlayer.sweeping.room import Room
+
+_ERROR = "error.txt"  # beside the record of a cell that has failed
 
 
 class Watcher(Protocol):
@@ -60,9 +63,25 @@ class Sweep:
     command: str
     """What the user typed; it goes into the records."""
     jobs: int = 1
-    """Cells at once, each in a process of its own; 1: one after another in this process."""
+    """Cells at once, at most, each in a process of its own; 1: one after another in this process; 0: no limit but the
+    machine's cores."""
     until: float | None = None
     """The time (``time.monotonic()``) after which no cell is begun any more."""
+
+    @property
+    def room(self) -> Room:
+        """For cells on this machine."""
+        cores = os.cpu_count() or 1
+        return Room(cores, self.jobs or cores)
+
+    def cores(self, numbers: Iterable[int]) -> list[int]:
+        """How many cores each of the cells with these ``numbers`` is given: one for every thread, but no more than all.
+
+        Whether another device has room for two cells only the user can say: they go one after another by default.
+        """
+        most = self.room.cores
+        found = (self.cells[number].experiment for number in numbers)
+        return [min(e.threads, most) if e.device == "cpu" else 1 if self.jobs else most for e in found]
 
     def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
         """Each cell's place and record, as soon as it is there: what is finished first."""
@@ -74,7 +93,8 @@ class Sweep:
             else:
                 watcher.end(number)
                 yield number, record
-        ran = self._at_once(waiting, watcher) if min(self.jobs, len(waiting)) > 1 else self._in_turn(waiting, watcher)
+        several = self.room.most(self.cores(waiting)) > 1
+        ran = self._at_once(waiting, watcher) if several else self._in_turn(waiting, watcher)
         for number in ran:
             watcher.end(number)
             yield number, self._kept(self.cells[number])
@@ -109,35 +129,41 @@ class Sweep:
             ahead.close()
 
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
-        """Cells whose victim another cell is training right now wait for it, and others go first."""
-        pool, left = Pool(self.jobs, "cutlayer.sweeping.worker"), dict(waiting)
+        pool, left = Pool("cutlayer.sweeping.worker"), dict(waiting)
         wanted = {number: set(shared(scene)) for number, scene in waiting.items()}
         training: dict[int, set[str]] = {}
         try:
             while (left and not self._over()) or pool.busy:
-                while pool.free and not self._over():
-                    busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
-                    number = next((n for n in left if not wanted[n] & busy), None)
-                    if number is None:
-                        break
+                number = None if self._over() else self._next(left, wanted, training)
+                if number is not None:
                     scene = left.pop(number)
                     training[number] = {*wanted[number], *leaves(scene)}
                     watcher.begin(number)
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
                     another = any(in_a_pipe(other.experiment) for other in left.values())
                     pool.give(number, {**told, "command": self.command, "another": another})
+                    continue
                 if not pool.busy:
                     return
                 news = pool.news()
                 if news.kind == "progress":
                     watcher.progress(news.number, *news.content)
                     continue
-                training.pop(news.number, None)
+                training.pop(news.number)
                 if news.kind == "lost":
                     self._lost(waiting[news.number], *news.content)
                 yield news.number
         finally:
             pool.close()
+
+    def _next(
+        self, left: Iterable[int], wanted: Mapping[int, set[str]], training: Mapping[int, set[str]]
+    ) -> int | None:
+        """The first cell that has room beside those at work; one whose victim they train right now waits for it."""
+        busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
+        room, running = self.room, self.cores(training)
+        fit = zip(left, self.cores(left), strict=True)
+        return next((n for n, cores in fit if room.beside(running, cores) and not wanted[n] & busy), None)
 
     def _lost(self, scene: Scene, code: int) -> None:
         _record_failure(scene, self.run, self.command, f"the worker's process ended with exit code {code}", "")
@@ -164,14 +190,6 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
     return [found[number] for number in sorted(found)]
 
 
-def sensible_jobs(cells: Sequence[Scene]) -> int:
-    """How many of ``cells`` to run at once on this machine: as many as have a core for each of their threads."""
-    if any(scene.experiment.device != "cpu" for scene in cells):
-        return 1
-    threads = max(scene.experiment.threads for scene in cells)
-    return max(1, (os.cpu_count() or 1) // threads)
-
-
 def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: OtherProcess | None) -> None:
     """Run one cell and leave its record behind, also where it fails."""
     try:
@@ -183,13 +201,17 @@ def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: 
     finally:
         if process:
             process.close()
+    (cell_folder(scene, run) / _ERROR).unlink(missing_ok=True)
     _keep(scene, run, command, outcome)
 
 
 def _record_failure(scene: Scene, run: Path, command: str, reason: str, details: str) -> None:
+    if finished(scene, run):
+        # By another command meanwhile, or by a worker that was lost behind its last cell.
+        return
     folder = cell_folder(scene, run)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").write_text(details or reason, encoding="utf-8")
+    (folder / _ERROR).write_text(details or reason, encoding="utf-8")
     failed = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
     _keep(scene, run, command, Outcome(failed, {}))
 

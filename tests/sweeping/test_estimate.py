@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.commands.display import duration
-from cutlayer.sweeping.estimate import attack_pace, estimates, training_seconds
+from cutlayer.sweeping.estimate import attack_pace, estimates, training_seconds, watched_steps
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 
@@ -49,6 +49,59 @@ def test_a_training_under_attack_is_part_of_the_attack(tmp_path: Path) -> None:
     values = {"attack": "well_informed", "offers": ("aux_inputs", "aux_labels"), "protocol": "vanilla", "cut": "1"}
     short, long = (estimates([scene_of(**values, epochs=epochs)], tmp_path)[0] for epochs in (1, 2000))
     assert long > short + 10 * (short - 2) > short > 2
+
+
+READY = """
+import time
+from dataclasses import dataclass
+from cutlayer.attack import TamperingAttack
+from cutlayer.threat import Goal, Seat, ThreatModel
+
+@dataclass
+class Slow(TamperingAttack):
+    rounds: int = 1
+    paper = plain = "It gets ready when the training begins."
+
+    @property
+    def threat(self):
+        return ThreatModel(Seat.SERVER, frozenset({Goal.INPUTS}), frozenset(), tampers=True)
+
+    def begin(self, view):
+        self.ready = False
+
+    def work(self, targets, auxiliary):
+        return self.rounds
+
+    def around(self, request, honest):
+        if not self.ready:
+            time.sleep(0.05 * self.rounds)
+        self.ready = True
+        return honest(request)
+
+    def infer(self):
+        return []
+"""
+
+
+@pytest.mark.usefixtures("made")
+def test_what_is_done_before_the_first_step_counts_and_is_scaled(tmp_path: Path) -> None:
+    (tmp_path / "attacks").mkdir()
+    (tmp_path / "attacks" / "slow.py").write_text(READY)
+    values = {"attack": "slow", "plugins": tmp_path, "model": STOCHASTIC, "protocol": "vanilla", "cut": "1"}
+    cells = [scene_of(**values, epochs=1, seed=n, options={"slow": {"rounds": n}}) for n in (1, 200)]
+    short, long = estimates(cells, tmp_path)
+    assert short > 2 + 0.05
+    assert long > 2 + 200 * 0.05
+
+
+@pytest.mark.usefixtures("made")
+def test_attended_steps_are_those_that_the_clients_take() -> None:
+    common = {"attack": "well_informed", "offers": ("aux_inputs", "aux_labels"), "protocol": "vanilla", "cut": "1"}
+    assert watched_steps(scene_of(**common)) == 2 * 6
+    # Of 44 rows 8 are withheld and a half of the others is nobody's: 9 for each client, the last with those before it.
+    scene = scene_of(**common, validation_rows=8, share=0.5, clients=2)
+    assert watched_steps(scene) == 2 * 2
+    assert watched_steps(scene_of(**common, when="before")) == 0
 
 
 @pytest.mark.usefixtures("made")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -15,7 +17,7 @@ from cutlayer.record import DONE, FAILED, Record
 from cutlayer.sweeping import sweep
 from cutlayer.sweeping.folder import cell_folder
 from cutlayer.sweeping.pool import News, Pool
-from cutlayer.sweeping.sweep import Sweep, Unwatched, scenes, sensible_jobs
+from cutlayer.sweeping.sweep import Sweep, Unwatched, scenes
 from tests.cells import attacks
 
 SMALL = (
@@ -23,6 +25,12 @@ SMALL = (
     *("unsplit.rounds=1", "unsplit.input_steps=5", "unsplit.model_steps=5", "cut=1,2", "seed=1,2", "isolate=false"),
 )
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any machine."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
 def cells_of(*overrides: str) -> list[sweep.Scene]:
@@ -84,7 +92,7 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("started_anew")
 def test_a_worker_starts_by_itself() -> None:
-    pool = Pool(1, "cutlayer.sweeping.worker")
+    pool = Pool("cutlayer.sweeping.worker")
     try:
         pool.give(7, {"experiment": {"attack": "none"}})
         assert pool.news() == News(7, "lost", (1,))
@@ -117,11 +125,65 @@ def test_whoever_stops_looking_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not [pid for pid in running if alive(pid)]
 
 
-def test_jobs_are_as_many_as_have_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+class Bench:
+    """In place of a pool: the cell that began first ends first, and how many threads were at work is noted."""
+
+    began: list[int]
+    threads: list[int]
+
+    def __init__(self, module: str) -> None:
+        Bench.began, Bench.threads = [], []
+        self._at_work: dict[int, int] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._at_work)
+
+    def give(self, number: int, task: dict[str, Any]) -> None:
+        Bench.began.append(number)
+        self._at_work[number] = task["experiment"]["threads"]
+        Bench.threads.append(sum(self._at_work.values()))
+
+    def news(self) -> News:
+        number = next(iter(self._at_work))
+        del self._at_work[number]
+        return News(number, "done")
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def began(cells: list[sweep.Scene], run: Path, jobs: int) -> tuple[list[int], list[int]]:
+    """The cells in the order in which they began, and the threads at work when each one did."""
+    with patch.object(sweep, "Pool", Bench):
+        ended = list(Sweep(cells, run, "", jobs)._at_once(dict(enumerate(cells)), Unwatched()))
+    assert sorted(ended) == list(range(len(cells)))
+    return Bench.began, Bench.threads
+
+
+def test_small_cells_share_the_cores_and_one_that_takes_all_runs_alone(tmp_path: Path) -> None:
+    cells = [*cells_of("threads=2", "cut=1"), *cells_of("threads=1"), *cells_of("threads=4", "cut=2", "seed=1")]
+    assert [scene.experiment.threads for scene in cells] == [2, 2, 1, 1, 1, 1, 4]
+    assert began(cells, tmp_path, 0) == ([0, 1, 2, 3, 4, 5, 6], [2, 2, 1, 2, 2, 2, 4])
+    # Whoever finds no room is not waited for.
+    mixed = [cells[number] for number in (2, 0, 3, 4, 5)]
+    assert began(mixed, tmp_path, 0) == ([0, 2, 3, 4, 1], [1, 2, 2, 2, 2])
+
+
+def test_jobs_limit_the_cells_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert sensible_jobs(cells_of("threads=1")) == 8
-    assert sensible_jobs(cells_of("threads=3")) == 2
-    assert sensible_jobs(cells_of("threads=1,8", "cut=1")) == 1
+    # Seeds share no victim: cells that do wait for the one that trains it.
+    for threads, jobs, at_work in ((1, 0, [1, 2, 3, 4]), (1, 2, [1, 2, 2, 2]), (3, 0, [3, 6, 6, 6])):
+        assert began(cells_of(f"threads={threads}", "cut=1", "seed=1,2,3,4"), tmp_path, jobs)[1] == at_work
+    assert began(cells_of("threads=1", "seed=1"), tmp_path, 0)[1] == [1, 1]
+
+
+def test_another_device_is_shared_by_as_many_as_are_asked_for() -> None:
+    moved = [
+        dataclasses.replace(scene, experiment=scene.experiment.with_values(device="cuda", threads=2))
+        for scene in cells_of("cut=1")
+    ]
+    assert [Sweep(moved, Path(), "", jobs).cores([0, 1]) for jobs in (0, 2)] == [[2, 2], [1, 1]]
 
 
 def children() -> set[int]:

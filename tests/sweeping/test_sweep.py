@@ -11,7 +11,8 @@ import pytest
 from cutlayer.record import DONE, FAILED, NOT_APPLICABLE
 from cutlayer.report import summary_table, write_report
 from cutlayer.sweeping.folder import cell_folder, finished
-from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, sweep
+from cutlayer.sweeping.sweep import Sweep, attempt
+from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, quiet, sweep
 from tests.scenes import made, scene_of, scenes_of
 
 __all__ = ["made"]
@@ -56,6 +57,26 @@ def test_a_cell_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     assert records[0].threat.plain == "It is crash."
     assert write_report(tmp_path).is_file()
     assert summary_table(records).row_count >= 2
+
+
+@pytest.mark.usefixtures("made")
+def test_what_is_finished_outlives_a_later_failure_and_nothing_of_a_failure_a_later_success(tmp_path: Path) -> None:
+    values = {"plugins": attacks(tmp_path / "own", good=GREY), "model": STOCHASTIC, "isolate": False, "cut": "1"}
+    scene = scene_of(**values, attack="good", protocol="vanilla", epochs=1)
+    folder, broken = cell_folder(scene, tmp_path), patch("cutlayer.sweeping.sweep.run_cell", side_effect=MemoryError)
+    with broken:
+        assert sweep([scene], tmp_path)[0].status == FAILED
+    assert (folder / "error.txt").is_file()
+    (record,) = sweep([scene], tmp_path)
+    assert record.status == DONE
+    assert not (folder / "error.txt").exists()
+    # Another command that has begun before the record was there fails, or its worker is lost behind it.
+    run = Sweep([scene], tmp_path, "")
+    with broken:
+        attempt(scene, tmp_path, "", quiet, None)
+    run._lost(scene, -9)
+    assert finished(scene, tmp_path) == record
+    assert not (folder / "error.txt").exists()
 
 
 @pytest.mark.usefixtures("made")
