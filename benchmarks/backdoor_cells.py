@@ -1,13 +1,14 @@
 """Cells of the backdoor grid per hour: this package's workers against a plain loop that has all cores to itself.
 
 The plain loop is what one would write after the paper: honest and surrogate client, one server, Adam as it comes, one
-process whose tensors are spread over all cores. Ours are the sessions of a grid, one process of one thread on each
-core, with the attack at the server's seat. Both train LeNet or StripNet on noise of MNIST's form, batch 128, in turns
-(plain, ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it
-than two processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000
-samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was tried, on all
-cores, too; *stacked* are three plain loops with alphas of their own, whose networks are computed as one. With a GPU
-everything runs there, one session at a time.
+process whose tensors are spread over all cores. Ours are the sessions of a grid with the attack at the server's seat,
+computed as a grid computes them: a small network in float32, one process of one thread on each core, a large one over
+all cores, in bf16 where the machine is quick at that. Both train on noise of MNIST's form, batch 128, in turns (plain,
+ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it than two
+processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000 samples and
+90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was tried, on all cores, too;
+*stacked* are three plain loops with alphas of their own, whose networks are computed as one. With a GPU everything runs
+there, one session at a time.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct
-from cutlayer.computing import Computing
+from cutlayer.computing import Computing, computing, suited
 from cutlayer.handover import Keeper
 from cutlayer.host import Act, LocalHost, perform
-from cutlayer.model import split
+from cutlayer.model import flop_count, split
 from cutlayer.optimization import Optimization
 from cutlayer.seating import make_party, make_protocol
 from cutlayer.stream import Stream
@@ -40,11 +41,10 @@ from cutlayer.threat import Architecture, Knows, Seat, View
 
 SHAPE, CLASSES, BATCH, ALPHA = (1, 28, 28), 10, 128, 0.09
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-HOW = Computing(DEVICE, "bfloat16" if DEVICE == "cuda" else "", channels_last=True)
-"""As `cutlayer reproduce backdoor` has it."""
 STEPS_IN_A_CELL = 90 * -(-25000 // BATCH)
 CORES = (os.cpu_count() or 1) if DEVICE == "cpu" else 1
-VARIANTS = ("plain", "channels_last", "bf16", "bf16, channels_last")
+BF16 = "bf16, channels_last"
+VARIANTS = ("plain", "channels_last", "bf16", BF16)
 ALPHAS = (0.5, 0.09, 0.04)
 """Of the cells that are stacked."""
 
@@ -55,10 +55,16 @@ def network(model: str) -> nn.Sequential:
     return built.to(DEVICE)
 
 
-def cut_of(model: str) -> int:
-    """Cut 1 of the paper."""
-    place: int = importlib.import_module(f"cutlayer.models.{model}").CUTS[0]
+def cut_of(model: str, number: int) -> int:
+    """The place of the paper's cut ``number``, from 1."""
+    place: int = importlib.import_module(f"cutlayer.models.{model}").CUTS[number - 1]
     return place
+
+
+def how(model: str) -> tuple[Computing, int]:
+    """As a grid computes the network where nothing is asked for, and on how many threads."""
+    threads, precision, memory_format = suited(flop_count(network(model).cpu(), SHAPE), DEVICE)
+    return computing(DEVICE, precision, memory_format), min(threads, CORES)
 
 
 def samples() -> tuple[Tensor, Tensor]:
@@ -66,10 +72,10 @@ def samples() -> tuple[Tensor, Tensor]:
     return torch.rand(BATCH, *SHAPE, device=DEVICE), torch.randint(CLASSES, (BATCH,), device=DEVICE)
 
 
-def plain(model: str, variant: str = "plain") -> Callable[[], None]:
+def plain(model: str, cut: int, variant: str = "plain") -> Callable[[], None]:
     """One training step of equation 1."""
     form = torch.channels_last if "channels_last" in variant else torch.contiguous_format
-    (client, server), (surrogate, _) = (split(network(model), [cut_of(model)]) for _ in range(2))
+    (client, server), (surrogate, _) = (split(network(model), [cut]) for _ in range(2))
     for part in (client, server, surrogate):
         part.to(memory_format=form)  # type: ignore[call-overload]
     optimizers = [torch.optim.Adam(part.parameters(), 1e-3, weight_decay=1e-4) for part in (client, server, surrogate)]
@@ -89,10 +95,10 @@ def plain(model: str, variant: str = "plain") -> Callable[[], None]:
     return step
 
 
-def stacked(model: str) -> Callable[[], None]:
+def stacked(model: str, cut: int) -> Callable[[], None]:
     """One training step of as many cells as there are alphas."""
-    parts = [split(network(model), [cut_of(model)]) for _ in ALPHAS]
-    surrogates = [split(network(model), [cut_of(model)])[0] for _ in ALPHAS]
+    parts = [split(network(model), [cut]) for _ in ALPHAS]
+    surrogates = [split(network(model), [cut])[0] for _ in ALPHAS]
     columns = [[client for client, _ in parts], [server for _, server in parts], surrogates]
     client, server, surrogate = (_side_by_side(modules) for modules in columns)
     optimizers = [torch.optim.Adam(state.values(), 1e-3, weight_decay=1e-4) for _, state in (client, server, surrogate)]
@@ -125,12 +131,12 @@ def _losses(server: Stack, smashed: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([cross_entropy(one, labels) for one in outputs])
 
 
-def ours(model: str) -> Callable[[], None]:
+def ours(model: str, cut: int) -> Callable[[], None]:
     """The same step between a client and a server with the attack at its seat."""
-    protocol, whole, cut = make_protocol("vanilla"), network(model), cut_of(model)
+    protocol, whole, (computed, _) = make_protocol("vanilla"), network(model), how(model)
     held = protocol.deal(whole, [cut])
     optimization = Optimization(amsgrad=False, weight_decay=1e-4)
-    client, server = (make_party(seat, held[seat], optimization, 1, HOW) for seat in (Seat.CLIENT, Seat.SERVER))
+    client, server = (make_party(seat, held[seat], optimization, 1, computed) for seat in (Seat.CLIENT, Seat.SERVER))
     agreement = protocol.agree(whole, [cut], SHAPE)
     own, wanted = samples()
     grants = {
@@ -159,50 +165,70 @@ def seconds(step: Callable[[], None], steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def _worker(model: str, steps: int, gate: multiprocessing.synchronize.Barrier, found: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    torch.set_num_threads(1)
-    step = ours(model)
+def _worker(
+    model: str,
+    cut: int,
+    steps: int,
+    gate: multiprocessing.synchronize.Barrier,
+    found: multiprocessing.Queue,  # type: ignore[type-arg]
+) -> None:
+    torch.set_num_threads(how(model)[1])
+    step = ours(model, cut)
     step()
     gate.wait()
     found.put(seconds(step, steps))
 
 
-def on_all_cores(model: str, steps: int) -> float:
-    """Seconds a step of each of as many sessions as there are cores, divided by their number."""
-    context = multiprocessing.get_context("spawn")
-    gate, found = context.Barrier(CORES), context.Queue()
-    workers = [context.Process(target=_worker, args=(model, steps, gate, found)) for _ in range(CORES)]
+def on_all_cores(model: str, cut: int, steps: int) -> float:
+    """Seconds a step of each of as many sessions as the cores have room for, divided by their number."""
+    context, sessions = multiprocessing.get_context("spawn"), CORES // how(model)[1]
+    gate, found = context.Barrier(sessions), context.Queue()
+    workers = [context.Process(target=_worker, args=(model, cut, steps, gate, found)) for _ in range(sessions)]
     for worker in workers:
         worker.start()
     taken: list[float] = [found.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return max(taken) / CORES
+    return max(taken) / sessions
 
 
 def main() -> None:
-    """A line for each model and variant."""
+    """Some lines for each model and cut."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["lenet", "stripnet"])
+    parser.add_argument("--models", nargs="+", default=["lenet", "stripnet", "resnet9"])
+    parser.add_argument("--cuts", nargs="+", type=int, default=[1, 3], choices=[1, 2, 3])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
     asked = parser.parse_args()
     torch.set_num_threads(CORES)
     for model in asked.models:
         steps = asked.steps if model == "lenet" else max(2, asked.steps // 10)
-        pairs = [(seconds(plain(model), steps), on_all_cores(model, steps)) for _ in range(asked.repeats)]
-        ratios = [slow / fast for slow, fast in pairs]
-        hourly = [3600 / (fast * STEPS_IN_A_CELL) for _, fast in pairs]
-        span = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"{model}: {median(hourly):.2f} cells an hour, {median(ratios):.2f} times the plain loop ({span})")
-        for variant in VARIANTS[1:]:
-            gains = [seconds(plain(model), steps) / seconds(plain(model, variant), steps) for _ in range(asked.repeats)]
-            told(f"the plain loop in {variant}", gains)
-        fast = "bf16, channels_last"
-        told(f"its time against that of {fast}", [o / seconds(plain(model, fast), steps) for _, o in pairs])
-        if not list(network(model).buffers()):
-            slow = [seconds(plain(model), steps) for _ in range(asked.repeats)]
-            told("stacked", [len(ALPHAS) * one / seconds(stacked(model), steps) for one in slow])
+        for number in asked.cuts:
+            compare(model, number, asked.repeats, steps)
+
+
+def compare(model: str, number: int, repeats: int, steps: int) -> None:
+    """Print how many cells an hour, and what else was tried; the variants at the first cut alone."""
+    cut = cut_of(model, number)
+
+    def taken(variant: str = "plain") -> float:
+        return seconds(plain(model, cut, variant), steps)
+
+    rounds = [(taken(), on_all_cores(model, cut, steps), taken(BF16)) for _ in range(repeats)]
+    ratios = [slow / fast for slow, fast, _ in rounds]
+    hourly = [3600 / (fast * STEPS_IN_A_CELL) for _, fast, _ in rounds]
+    span = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    print(
+        f"{model}, cut {number}: {median(hourly):.2f} cells an hour, {median(ratios):.2f} times the plain loop ({span})"
+    )
+    told(f"its time against that of the plain loop in {BF16}", [fast / narrow for _, fast, narrow in rounds])
+    if number > 1:
+        return
+    for variant in VARIANTS[1:]:
+        told(f"the plain loop in {variant}", [taken() / taken(variant) for _ in range(repeats)])
+    if not list(network(model).buffers()):
+        together = [seconds(stacked(model, cut), steps) for _ in range(repeats)]
+        told("stacked", [len(ALPHAS) * taken() / one for one in together])
 
 
 def told(what: str, gains: list[float]) -> None:

@@ -123,7 +123,9 @@ class Experiment(BaseModel):
     )
     decay: float = Field(0.1, gt=0, le=1, description="what the learning rate is multiplied by at milestones")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where all parties compute; auto: cuda if any")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="of the training; attacks run in fp32")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the training, and of a surrogate client beside it; other attacks run in fp32"
+    )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",
         description="of images in the training: channels_last is faster for most convolutional networks; it differs by "

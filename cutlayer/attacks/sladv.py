@@ -45,6 +45,9 @@ class SLADV(TamperingAttack):
     * Own images are normalized before the shadow, as the authors' code does with all data.
     * At the natural input the cosine similarity has its maximum and no slope, so that from zero, as printed, the sign
       of nothing but rounding errors leads on (``start=0``): it starts from uniform noise of ``start`` budgets.
+    * The blocks of ``shadow="multi"`` follow from the shape of what is sent, doubling the width at each halving; the
+      published ones differ from network to network and are given as ``blocks``. At cuts 1 to 4 these are for ResNet18
+      64, 32-64, 32-64-128@2 and 32-64-128@2-256@2 (``cutlayer reproduce sladv --table 5`` sets them).
     * ``align="server_output"`` compares what the server's part, as it stands before the step, makes of both batches.
     * Step and budget of 0.3 are the experiment's ``budget``, in its units; ``step`` counts budgets.
     * The label-free shadow is all it trains; the server's part goes on training on the task as in honest training.
@@ -69,7 +72,8 @@ class SLADV(TamperingAttack):
     shadow: Form = "two_conv"
     """Shadow input layers: two convolutions with a skip connection, a single one, or several residual blocks."""
     blocks: str = ""
-    """Of the shadow ``multi``: widths, and strides behind an @, as in 32-64@2; empty: by the shape of what is sent."""
+    """Of the shadow ``multi``: widths, and strides behind an @, as in 32-64@2; empty: by the shape of what is sent,
+    not the published ones."""
     align: Literal["cut", "server_output"] = "cut"
     """Where shadow and clients' layers are compared."""
     distance: Literal["image", "batch", "mean"] = "image"

@@ -32,6 +32,8 @@ class SurrogateClient(ServerPlanting):
     * The surrogate has the clients' architecture, weights of its own that are never exchanged with theirs, and Adam
       with the rate and weight decay of ``learning_rate`` and ``weight_decay``. Its rate falls when the server's agreed
       one does; ``falling=False`` leaves it where it is.
+    * The surrogate is computed in the precision of the server's part, as the honest clients are: a deployment in bf16
+      trains it in bf16, too.
     * BatchNorm in the server's part sees both batches one after another, the honest one first; dropout draws for each.
     * The trigger is uniform noise on the square, drawn once; it is put on images in [0, 1]. The published code puts
       noise in [0, 1] on normalized images: ``darkest`` and ``brightest`` say where that lies among the pixels.
@@ -94,7 +96,7 @@ class SurrogateClient(ServerPlanting):
         with torch.enable_grad():
             loss = cross_entropy(party.forward(smashed), request["labels"].to(party.device))
             images, labels = self._batch(len(smashed))
-            own = self._surrogate(images.to(party.device))
+            own = self._own_smashed(images)
             planted = cross_entropy(party.forward(own, stream="surrogate"), labels.to(party.device))
             alpha = self._alpha()
             whole = (alpha * loss + (1 - alpha) * planted) * (0.5 if self.halved else 1.0)
@@ -137,6 +139,13 @@ class SurrogateClient(ServerPlanting):
         )
         self._losses: list[float] = []
         self._begun = True
+
+    def _own_smashed(self, images: Tensor) -> Tensor:
+        """What the surrogate makes of ``images``, in the type that the honest clients compute in."""
+        computing = self._party.computing
+        with computing.precision():
+            smashed: Tensor = self._surrogate(computing.bring(images))
+        return smashed.float()
 
     def _alpha(self) -> float:
         weights, each = (self.alpha, *self.later_alphas), self.alpha_steps

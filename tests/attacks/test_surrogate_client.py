@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
+from cutlayer.computing import Computing
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.seating import _guarded
 from cutlayer.settle import settle
@@ -87,6 +88,21 @@ def test_without_its_share_of_the_loss_it_is_no_attack() -> None:
         assert torch.equal(weights[name], tensor), name
     changed = attacked({"alpha": 0.9}).weights()
     assert not any(torch.equal(changed[name], tensor) for name, tensor in honest().items())
+
+
+@pytest.mark.parametrize("type_", ["", "bfloat16"])
+def test_the_surrogate_is_computed_as_an_honest_client_is(type_: str) -> None:
+    """Where it has a client's weights, it gives what that client sends, to the last bit."""
+    found = pair("vanilla", network(), (1,), SHAPE, computing=Computing("cpu", type_))
+    client = found.parties[Seat.CLIENT]
+    attack = SurrogateClient(alpha=1.0, **SMALL)
+    own = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(4))
+    copied = copy.deepcopy(client.parts[0])
+    tap = Adversary(attack, View(attack.threat, grants(found, own, copied), (), "vanilla"), Stream(5), _guarded)
+    tap.begin()
+    replace(found, tap=tap).train(batches(INPUTS[:4], LABELS[:4], 4))
+    attack._surrogate.load_state_dict(client.parts[0].state_dict())
+    assert torch.equal(attack._own_smashed(INPUTS), client.forward(INPUTS, training=False))
 
 
 def test_the_gradients_are_those_of_equation_1() -> None:
