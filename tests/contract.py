@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterable
 
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 
 from cutlayer.attack import Guess
 from cutlayer.auditing.grants import Outside
-from cutlayer.judging.judge import Truth
+from cutlayer.judging.backdoor import effect, trigger_of
+from cutlayer.judging.judge import ROOM, Truth
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
 from cutlayer.record import Score
@@ -25,6 +27,10 @@ TOLERANCE = 0.15
 than three standard errors of labels drawn by chance for so many targets and seeds."""
 UNTRAINED = 20
 """Untrained parts that a stolen part is compared with; the judge's single one is too much a matter of chance here."""
+UNPLANTED = 10
+"""Patterns that nobody has planted, in the place of a trigger that was left off in the training, which is compared with
+them: relabeling alone lets a deployment take for the target what it sees badly, and no blind value of the judge's is
+about that."""
 
 
 def check_binding(case: Case) -> None:
@@ -134,13 +140,31 @@ def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
         if score.best is None:
             # Nothing was decided, as where a deployment takes everything for the target: it must not beat blind then.
             return 0.0 if score.value <= score.blind else None
-        # Where a blind guess is perfect there is nothing to gain.
-        return (score.value - score.blind) / (score.best - score.blind) if score.best != score.blind else 0.0
+        blind = score.blind
+        if guess.goal is Goal.BACKDOOR:
+            assert truth is not None
+            blind = max(blind, _unplanted_success(guess, truth))
+        # Where a blind guess is as good as perfect there is nothing to gain.
+        return (score.value - blind) / (score.best - blind) if score.best - blind >= ROOM else 0.0
     assert truth is not None
     assert truth.model is not None
     blind = _untrained_accuracy(guess.part, truth.model)
     # Where the victim has learned nothing there is nothing to steal: what is left is the room above chance.
     return (score.value - blind) / ((score.best or 1.0) - blind)
+
+
+def _unplanted_success(guess: Guess, truth: Truth) -> float:
+    """Mean success of uniform noise in the place of the trigger, and of what it adds in another order."""
+    assert truth.backdoor is not None
+    claimed, found = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes)), []
+    with drawing(0):
+        for _ in range(UNPLANTED):
+            pattern, added = torch.rand_like(claimed.pattern), claimed.added
+            if added is not None:
+                added = added.flatten()[torch.randperm(added.numel())].view_as(added)
+            drawn = dataclasses.replace(claimed, pattern=pattern, added=added)
+            found.append(effect(drawn, truth.backdoor.attacked, truth.backdoor.labels).success)
+    return sum(found) / len(found)
 
 
 def _untrained_accuracy(part: int, truth: ModelTruth) -> float:

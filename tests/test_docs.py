@@ -19,7 +19,7 @@ from cutlayer.commands.explain import explanation, suggested
 from cutlayer.commands.reproduce import paper
 from cutlayer.defending import make_defenses
 from cutlayer.deployment import brief
-from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
+from cutlayer.experiment import KEYS, OFFERABLE, Experiment, ExperimentError, make
 from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
@@ -240,6 +240,9 @@ def test_an_experiment_file_asks_for_its_table(name: str, cells: int) -> None:
         assert experiment.name == name
         assert experiment.data_dir is None
         check_experiment(experiment)
+        for attack in filter(None, (experiment.attack, experiment.under)):
+            needed = make_attack(attack, experiment.options.get(attack, {})).threat.knows.intersection(OFFERABLE)
+            assert needed <= {*experiment.offers}, attack
 
 
 def test_every_experiment_file_is_tested() -> None:

@@ -239,6 +239,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"options": {"unspilt": {}}}, "unknown plug-in 'unspilt' before the dot (did you mean 'unsplit'?)"),
         ({"options": {"gaussian_noise": {}}}, "options are given for 'gaussian_noise', which the experiment does not"),
         ({"clients": 45}, "clients = 45: there are only 44 training samples"),
+        (
+            {"clients": 23, "share": 0.5},
+            "clients = 23 and a share that no client gets: there are only 44 training samples",
+        ),
+        ({"clients": 23, "share": 0.5, "aux": "share"}, "clients = 23 and a share that no client gets: there are only"),
         ({"cut": "conw"}, "no block 'conw' to cut after (did you mean 'conv'?); blocks: conv, norm"),
         ({"cut": "7"}, "cuts go from 0 to 6"),
         ({"cut": "1:2"}, "Vanilla takes 1 cut, given are 2: 1, 2"),

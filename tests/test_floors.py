@@ -19,7 +19,7 @@ FLOORS = {
     # A module or a folder of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: "message link batch model stream provenance budget certificate computing stash mistake",
+        0: "message link batch model stream provenance budget certificate computing stash mistake neighbor",
         1: "codec wire",
         2: "recording channel party optimization duplex",
         3: "tap rpc threat",

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cutlayer import registry
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing import audit, grants
+from cutlayer.auditing import attacked, audit, grants
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
 from cutlayer.defense import Defense
@@ -34,6 +34,7 @@ from cutlayer.seating import Brief, make_attack
 from cutlayer.session import Session
 from cutlayer.settle import settle
 from cutlayer.threat import Goal, Knows
+from cutlayer.trigger import Trigger
 
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
@@ -116,13 +117,13 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
 
     ``zeroed``: whatever comes from the client is zero, in messages, gradients and answers to queries. A passive attack
     is only shown zeros, so that there is a trained victim to be stolen; around a tampering one they are on the wire.
-    ``faint``: triggers are judged at amplitude 0. ``confined``: nothing may be changed about natural inputs.
+    ``faint``: triggers leave inputs as they are while the attack plants them, and are judged as if they had been seen.
     ``permuted``: all parties train on permuted labels, and guesses are scored against the real ones.
+    ``confined``: nothing may be changed about natural inputs.
     """
     settled = scene_of(case, seed, control, isolate)
     guesses: list[Guess] = []
     truths: list[Truth] = []
-    judgements: tuple[Judgement, ...] = ()
     seen: set[tuple[Kind, str]] = set()
     kind = type(settled.attack)
     observe, around = kind.observe, getattr(kind, "around", None)
@@ -134,12 +135,6 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         guesses.append(guess)
         truths.append(truth)
         return Judgement(())
-
-    def assembled(*arguments: Any) -> Session:
-        session = assemble(*arguments)
-        if control == "zeroed" and isinstance(settled.attack, TamperingAttack):
-            session.defenses = [*session.defenses, _Zeros()]
-        return session
 
     def shown(attack: Attack, message: Message) -> None:
         seen.update((message.kind, name) for name in message)
@@ -158,19 +153,30 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         told = lambda s, attack: told_of(s, s.attack.threat.knows, attack)  # noqa: E731
         for where, what, instead in (
             (audit, "brief", told),
+            (attacked, "brief", told),
             (audit, "judge", judged),
-            (audit, "assemble", assembled),
-            (audit, "Outside", _ZeroOutside if control == "zeroed" else grants.Outside),
             (kind, "observe", shown),
+            *([(kind, "around", passed)] if around else []),
+            *_meanwhile(control, kind),
         ):
             patched.enter_context(patch.object(where, what, instead))
-        if around is not None:
-            patched.enter_context(patch.object(kind, "around", passed))
         record = audit.run_cell(settled, _folder(), lambda what, done, total: None).record
-        if control:
-            judgements = tuple(_judged(guess, truths[-1], control) for guess in guesses)
+    judgements = tuple(_judged(guess, truths[-1], control) for guess in guesses if control)
     truth = truths[-1] if truths else None
     return Trial(record, tuple(guesses), truth, judgements, frozenset(seen))
+
+
+def _meanwhile(control: Control, kind: type[Attack]) -> Iterator[tuple[object, str, object]]:
+    """What a negative control puts in whose place while the attack runs."""
+    if control:
+        # Its guess is judged once, at the end.
+        yield kind, "anytime", False
+    if control == "zeroed":
+        yield audit, "Outside", _ZeroOutside
+        if issubclass(kind, TamperingAttack):
+            yield audit, "assemble", _assemble_with_zeros
+    if control == "faint":
+        yield Trigger, "stamp", lambda trigger, inputs: inputs.clone()
 
 
 def attack_of(case: Case) -> Attack:
@@ -183,6 +189,8 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
     """The case on the made data."""
     attack = make_attack(case.attack, dict(case.options), case.plugins)
     targets = attack.setting.targets
+    # Relabeling alone ruins a training that is short, or that a malicious client has to itself: nothing could succeed.
+    training = {"clients": 3, "turn": 1, "epochs": 10} if control == "faint" else {"epochs": 4}
     experiment = make(
         {
             "attack": case.attack,
@@ -196,7 +204,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "seed": seed,
             "isolate": isolate,
             "budget": 0 if control == "confined" else 0.3,
-            "epochs": 4,
+            **training,
             "batch_size": 16,
             "learning_rate": 5e-3,
             "device": "cpu",
@@ -213,6 +221,12 @@ def told_of(settled: Scene, offers: frozenset[Knows], attack: bool = True) -> Br
     return dataclasses.replace(brief(settled, attack), offers=tuple(sorted(offers)))
 
 
+def _assemble_with_zeros(*arguments: Any) -> Session:
+    session = assemble(*arguments)
+    session.defenses = {number: [*own, _Zeros()] for number, own in session.defenses.items()}
+    return session
+
+
 class _Zeros(Defense):
     """A client from whose messages nothing can be learned but their shapes."""
 
@@ -221,19 +235,9 @@ class _Zeros(Defense):
 
 
 def _judged(guess: Guess, truth: Truth, control: Control) -> Judgement:
-    if control == "faint":
-        guess = _faint(guess)
     if control == "permuted":
         truth = dataclasses.replace(truth, labels=real_labels(truth.inputs))
     return judge(guess, truth, Thresholds())
-
-
-def _faint(guess: Guess) -> Guess:
-    """A trigger that leaves every input as it is; other guesses as they are."""
-    tensors = {**guess.tensors}
-    if guess.goal is Goal.BACKDOOR:
-        tensors |= {name: torch.zeros_like(tensors[name]) for name in ("mask", "added") if name in tensors}
-    return dataclasses.replace(guess, tensors=tensors)
 
 
 def _zeros(message: Message) -> Message:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cutlayer import seating
 from cutlayer.budget import Budget
 from cutlayer.message import Kind
-from cutlayer.threat import View
+from cutlayer.threat import Knows, View
 from tests import contract, trials
 from tests.contract import CHECKS
 from tests.scenes import PLUGINS
@@ -99,6 +100,14 @@ def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], report
     assert reported in str(error.value)
 
 
+def test_a_trigger_that_works_without_having_been_planted_is_reported() -> None:
+    with (
+        patch.object(contract, "SEEDS", (1,)),
+        pytest.raises(AssertionError, match=r"faint, yet \S+ better than blind \(backdoor, attack_success\)"),
+    ):
+        contract.check_control(Case("forger", "vanilla", (), PLUGINS))
+
+
 def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
     case = mutant("leaves the budget")
     contract.check_control(case)
@@ -110,7 +119,10 @@ def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
 
 
 def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:
-    with patch.object(View, "__post_init__", lambda view: None), pytest.raises(AssertionError, match="runs without"):
+    def built(view: View, grants: Mapping[Knows, Any]) -> None:
+        view._grants = dict(grants)
+
+    with patch.object(View, "__post_init__", built), pytest.raises(AssertionError, match="runs without"):
         contract.check_binding(mutant("overdeclares"))
 
 
