@@ -23,6 +23,7 @@ from cutlayer.threat import Goal, NotOfferedError
 LATENT = 1024
 _TINY = 1e-6  # an activation this small has no ratio to another one
 _STEEPEST = 10.0
+_CHUNK = 1000  # images that go through the triggered pair at once
 
 
 @dataclass
@@ -163,13 +164,13 @@ class InjectorAutoencoder(ServerPlanting):
             self._fit(pair, images, answers, what)
             pairs.append(pair.eval())
         self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
-        clean, poisoned = self._pairs_kept(pairs, inputs, triggered)
-        view.note("pairs_kept", len(clean))
-        self._autoencoder = autoencoder(tuple(clean.shape[1:]), self.output == "tanh")
+        kept = self._pairs_kept(pairs[1], triggered)
+        view.note("pairs_kept", len(kept))
+        self._autoencoder = autoencoder(_shape_of(pairs[0][0], inputs), self.output == "tanh")
         party.computing.place(self._autoencoder)
-        self._injected = self.share if len(clean) else 0.0
-        if len(clean):
-            self._fit_autoencoder(clean, poisoned)
+        self._injected = self.share if len(kept) else 0.0
+        if len(kept):
+            self._fit_autoencoder((pairs[0][0], inputs), (pairs[1][0], triggered), kept)
         self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())
@@ -194,29 +195,33 @@ class InjectorAutoencoder(ServerPlanting):
             optimizer.step()
 
     @torch.no_grad()
-    def _pairs_kept(self, pairs: Sequence[nn.Sequential], inputs: Tensor, triggered: Tensor) -> tuple[Tensor, Tensor]:
-        """Activations of the same images, clean and triggered, where the triggered pair answers with the target."""
-        device = next(pairs[0].parameters()).device
-        found: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for start in range(0, len(inputs), 1000):
-            clean = pairs[0][0](inputs[start : start + 1000].to(device))
-            poisoned = pairs[1][0](triggered[start : start + 1000].to(device))
-            obeys = pairs[1][1](poisoned).argmax(1) == self.target
-            found[0].append(clean[obeys])
-            found[1].append(poisoned[obeys])
-        return torch.cat(found[0]), torch.cat(found[1])
+    def _pairs_kept(self, pair: nn.Module, triggered: Tensor) -> Tensor:
+        """The rows of ``triggered`` that the triggered pair answers with the target."""
+        device, found = next(pair.parameters()).device, list[Tensor]()
+        for images in torch.split(triggered, _CHUNK):
+            found.append((pair(images.to(device)).argmax(1) == self.target).cpu())
+        return torch.cat(found).nonzero().flatten()
 
-    def _fit_autoencoder(self, clean: Tensor, poisoned: Tensor) -> None:
+    def _fit_autoencoder(
+        self, clean: tuple[nn.Module, Tensor], triggered: tuple[nn.Module, Tensor], kept: Tensor
+    ) -> None:
+        """A client part and its images each; of these the rows ``kept``.
+
+        Their activations are computed anew for every batch: those of all images would fill a device.
+        """
+        device = next(self._autoencoder.parameters()).device
         optimizer = torch.optim.Adam(self._autoencoder.parameters(), self.learning_rate)
         lowered = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.2, patience=self.patience, min_lr=5e-5)
         curve: list[float] = []
         self._autoencoder.train()
-        steps = _batches(len(clean), self.batch_size, self.autoencoder_epochs)
+        steps = _batches(len(kept), self.batch_size, self.autoencoder_epochs)
         per_epoch, losses = len(steps) // self.autoencoder_epochs, []
         for rows in self._view.track(steps, "training the autoencoder"):
+            with torch.no_grad():
+                given, wanted = (client(own[kept[rows]].to(device)) for client, own in (clean, triggered))
             optimizer.zero_grad()
             with torch.enable_grad():
-                loss = mse_loss(self._autoencoder(clean[rows]), poisoned[rows])
+                loss = mse_loss(self._autoencoder(given), wanted)
                 loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.item())
@@ -254,6 +259,13 @@ def ratio(own: Tensor, other: Tensor) -> Tensor:
     """``own / other``, within -10 and 10; 1 where ``other`` is 0."""
     found = torch.where(other.abs() > _TINY, own / other, torch.ones_like(other))
     return found.nan_to_num(1.0, _STEEPEST, -_STEEPEST).clamp(-_STEEPEST, _STEEPEST)
+
+
+@torch.no_grad()
+def _shape_of(client: nn.Module, inputs: Tensor) -> tuple[int, ...]:
+    """The shape of one input's activations."""
+    smashed: Tensor = client(inputs[:1].to(next(client.parameters()).device))
+    return tuple(smashed.shape[1:])
 
 
 def _fresh(part: nn.Module) -> nn.Module:

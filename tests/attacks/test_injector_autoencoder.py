@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
 from cutlayer.attack import Adversary
+from cutlayer.attacks import injector_autoencoder
 from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, autoencoder, ratio
 from cutlayer.seating import _guarded
 from cutlayer.stream import Stream
@@ -22,6 +24,7 @@ from tests.parties import Pair, batches, pair
 SHAPE, CLASSES = (1, 8, 8), 3
 INPUTS = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
 LABELS = torch.arange(12) % CLASSES
+OWN = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(4))
 SMALL: dict[str, Any] = {"size": 3, "target": 1, "pair_epochs": 1, "autoencoder_epochs": 1, "batch_size": 8}
 
 
@@ -33,12 +36,11 @@ def network(seed: int = 0) -> nn.Sequential:
 
 def seated(found: Pair, options: dict[str, Any], protocol: str = "vanilla") -> Adversary:
     attack = InjectorAutoencoder(**{**SMALL, **options})
-    own = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(4))
     grants: dict[Knows, Any] = {
         Knows.OWN_PARTY: lambda: found.parties[Seat.SERVER],
         Knows.LABELS: lambda: None,
         Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda part: network(7)[:2], (SHAPE,), CLASSES),
-        Knows.AUX_INPUTS: lambda: own,
+        Knows.AUX_INPUTS: lambda: OWN,
         Knows.AUX_LABELS: lambda: torch.arange(24) % CLASSES,
     }
     tap = Adversary(attack, View(attack.threat, grants, (), protocol), Stream(5), _guarded)
@@ -115,9 +117,42 @@ def test_the_autoencoder_learns_the_pairs_that_were_kept() -> None:
     assert curve[-1] < 0.3 * curve[0]
 
 
+def test_a_batch_of_activations_is_held_and_both_are_of_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    batches_seen: list[list[Tensor]] = []
+    clients: list[nn.Module] = []
+    made, fit = injector_autoencoder.autoencoder, InjectorAutoencoder._fit
+
+    def fitted(attack: InjectorAutoencoder, pair: nn.Sequential, *rest: Any) -> None:
+        clients.append(pair[0])
+        fit(attack, pair, *rest)
+
+    def hooked(*given: Any) -> nn.Sequential:
+        found = made(*given)
+        found.register_forward_pre_hook(lambda _, inputs: batches_seen.append(list(inputs)))
+        return found
+
+    def compared(out: Tensor, wanted: Tensor) -> Tensor:
+        batches_seen[-1].append(wanted)
+        there = (thing for thing in gc.get_objects() if issubclass(type(thing), Tensor))
+        held.append(max(len(tensor) for tensor in there if tensor.shape[1:] == (4, 6, 6)))
+        return mse_loss(out, wanted)
+
+    for name, instead in (("autoencoder", hooked), ("mse_loss", compared)):
+        monkeypatch.setattr(injector_autoencoder, name, instead)
+    monkeypatch.setattr(InjectorAutoencoder, "_fit", fitted)
+    attack = attack_of(attacked({"pair_epochs": 40, "autoencoder_epochs": 2}, count=4))
+    assert (len(held), max(held)) == (6, 8)
+    with torch.no_grad():
+        clean, triggered = clients[0](OWN), clients[1](attack._trigger.stamp(OWN))
+    for given, wanted in batches_seen[:6]:
+        rows = torch.cdist(given.flatten(1), clean.flatten(1)).argmin(1)
+        torch.testing.assert_close(given, clean[rows])
+        torch.testing.assert_close(wanted, triggered[rows])
+
+
 def test_without_a_pair_of_activations_there_is_nothing_to_inject(monkeypatch: pytest.MonkeyPatch) -> None:
-    none = torch.empty(0, 4, 6, 6)
-    monkeypatch.setattr(InjectorAutoencoder, "_pairs_kept", lambda *given: (none, none))
+    monkeypatch.setattr(InjectorAutoencoder, "_pairs_kept", lambda *given: torch.empty(0, dtype=torch.int64))
     found, honest = attacked({"share": 1.0}), pair("vanilla", network(), (1,), SHAPE)
     honest.train(batches(INPUTS, LABELS, 4))
     assert isinstance(found.tap, Adversary)

@@ -11,7 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 
+from cutlayer.commands.audit import _estimated
 from cutlayer.grid import grid
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.sweeping import sweep
@@ -176,6 +178,15 @@ def test_jobs_limit_the_cells_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     for threads, jobs, at_work in ((1, 0, [1, 2, 3, 4]), (1, 2, [1, 2, 2, 2]), (3, 0, [3, 6, 6, 6])):
         assert began(cells_of(f"threads={threads}", "cut=1", "seed=1,2,3,4"), tmp_path, jobs)[1] == at_work
     assert began(cells_of("threads=1", "seed=1"), tmp_path, 0)[1] == [1, 1]
+
+
+def test_the_estimated_time_is_that_of_cells_on_the_same_cores(tmp_path: Path) -> None:
+    cells, console = [*cells_of("threads=1", "seed=1"), *cells_of("threads=2", "cut=1")], Console(record=True)
+    with patch("cutlayer.commands.audit.estimates", lambda cells, run: [40.0, 10.0, 30.0, 5.0]):
+        for jobs in (0, 1):
+            assert _estimated(Sweep(cells, tmp_path, "", jobs), console) == [40, 10, 30, 5]
+    told = console.export_text().splitlines()
+    assert told == ["estimated time: 75 s, up to 2 cells at once", "estimated time: 85 s"]
 
 
 def test_another_device_is_shared_by_as_many_as_are_asked_for() -> None:
