@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -141,15 +140,6 @@ class Dataset:
     def limited(self, train: int | None = None, test: int | None = None) -> Dataset:
         """The dataset with at most ``train`` and ``test`` rows, spread evenly over each split."""
         return replace(self, train=self.train.limited(train), test=self.test.limited(test))
-
-
-def digest(dataset: Dataset) -> str:
-    """A short one of all values and labels: what changes under the same name is another dataset."""
-    found = hashlib.sha256()
-    for split in (dataset.train, dataset.test):
-        for tensor in (split.inputs, split.labels):
-            found.update(tensor.contiguous().numpy().data)
-    return f"sha256 {found.hexdigest()[:12]}"
 
 
 def stratified(labels: Tensor, seed: int, test_share: float = 0.2) -> tuple[Tensor, Tensor]:

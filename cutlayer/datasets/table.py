@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from cutlayer.data.cache import cached, file_key
-from cutlayer.dataset import Dataset, DatasetError, Split, digest, stratified
+from cutlayer.data.content import contained
+from cutlayer.dataset import Dataset, DatasetError, Split, stratified
 
 _SUFFIXES = (".csv", ".parquet")
 _MOST_WORDS, _MOST_CLASSES = 100, 1000
@@ -46,7 +47,7 @@ def load(
     options = [label, *left_out, str(split_seed), *files, columns]
     key = file_key([*files.values(), *([agreed] if agreed and agreed.is_file() else [])])
     dataset = cached("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
-    return replace(dataset, source=f"{place}, {digest(dataset)}")
+    return replace(dataset, source=f"{place}, {contained(dataset)}")
 
 
 def _agreed(path: Path | None) -> dict[str, list[Any]]:
