@@ -32,6 +32,22 @@ class Trigger:
         stamped = inputs * (1 - self.mask) + self.pattern * self.mask
         return (stamped if self.added is None else stamped + self.added).clamp(0, 1)
 
+    def stamp_unplanted(self, inputs: Tensor, draw: torch.Generator) -> Tensor:
+        """``inputs`` [n, ...], each with noise of its own in the trigger's place, in [0, 1]: what nobody has planted.
+
+        It goes from the trigger's lowest value to its highest, where there is one alone from 0 to 1; what is added
+        keeps its values, in another order.
+        """
+        covered = self.pattern[self.mask > 0]
+        low, high = (covered.min().item(), covered.max().item()) if covered.numel() else (0.0, 1.0)
+        low, high = (low, high) if low < high else (0.0, 1.0)
+        pattern = low + (high - low) * torch.rand(inputs.shape, generator=draw)
+        stamped = inputs * (1 - self.mask) + pattern * self.mask
+        if self.added is not None:
+            order = torch.rand(len(inputs), self.added.numel(), generator=draw).argsort(1)
+            stamped = stamped + self.added.flatten()[order].view_as(inputs)
+        return stamped.clamp(0, 1)
+
     def alone(self) -> Tensor:
         """Itself as a picture; what is added shows on gray."""
         shown = self.pattern * self.mask

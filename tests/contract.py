@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from cutlayer.attack import Guess
 from cutlayer.auditing.grants import Outside
-from cutlayer.judging.backdoor import effect, trigger_of
 from cutlayer.judging.judge import ROOM, Truth
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
@@ -27,10 +25,6 @@ TOLERANCE = 0.15
 than three standard errors of labels drawn by chance for so many targets and seeds."""
 UNTRAINED = 20
 """Untrained parts that a stolen part is compared with; the judge's single one is too much a matter of chance here."""
-UNPLANTED = 10
-"""Patterns that nobody has planted, in the place of a trigger that was left off in the training, which is compared with
-them: relabeling alone lets a deployment take for the target what it sees badly, and no blind value of the judge's is
-about that."""
 
 
 def check_binding(case: Case) -> None:
@@ -110,7 +104,7 @@ def check_control(case: Case) -> None:
             found = run(case, seed, control)
             for guess, judgement in zip(found.guesses, found.judgements, strict=True):
                 for score in judgement.scores if guess.goal in goals else ():
-                    if (advantage := _advantage(score, guess, found.truth)) is not None:
+                    if (advantage := _advantage(score, guess, judgement.scores, found.truth)) is not None:
                         advantages.setdefault((score.goal, score.metric, score.guess), []).append(advantage)
         scored = {goal for goal, _, _ in advantages}
         assert scored == goals & own, f"{case}: {control}: only {_list(scored)} can be judged"
@@ -132,7 +126,7 @@ def _refusal(case: Case, offers: frozenset[Knows]) -> str | None:
     return None
 
 
-def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
+def _advantage(score: Score, guess: Guess, beside: Sequence[Score], truth: Truth | None) -> float | None:
     # PSNR has no best value; agreement follows accuracy where the victim has learned its task.
     if score.value is None or score.blind is None or score.metric in {"psnr", "agreement"}:
         return None
@@ -142,8 +136,8 @@ def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
             return 0.0 if score.value <= score.blind else None
         blind = score.blind
         if guess.goal is Goal.BACKDOOR:
-            assert truth is not None
-            blind = max(blind, _unplanted_success(guess, truth))
+            # Relabeling alone lets a deployment take for the target what it sees badly: any noise, not this trigger.
+            blind = max(blind, *(other.value or 0.0 for other in beside if other.metric == "unplanted_success"))
         # Where a blind guess is as good as perfect there is nothing to gain.
         return (score.value - blind) / (score.best - blind) if score.best - blind >= ROOM else 0.0
     assert truth is not None
@@ -151,20 +145,6 @@ def _advantage(score: Score, guess: Guess, truth: Truth | None) -> float | None:
     blind = _untrained_accuracy(guess.part, truth.model)
     # Where the victim has learned nothing there is nothing to steal: what is left is the room above chance.
     return (score.value - blind) / ((score.best or 1.0) - blind)
-
-
-def _unplanted_success(guess: Guess, truth: Truth) -> float:
-    """Mean success of uniform noise in the place of the trigger, and of what it adds in another order."""
-    assert truth.backdoor is not None
-    claimed, found = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes)), []
-    with drawing(0):
-        for _ in range(UNPLANTED):
-            pattern, added = torch.rand_like(claimed.pattern), claimed.added
-            if added is not None:
-                added = added.flatten()[torch.randperm(added.numel())].view_as(added)
-            drawn = dataclasses.replace(claimed, pattern=pattern, added=added)
-            found.append(effect(drawn, truth.backdoor.attacked, truth.backdoor.labels).success)
-    return sum(found) / len(found)
 
 
 def _untrained_accuracy(part: int, truth: ModelTruth) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.stream import generator
 from cutlayer.trigger import Trigger
 
 Answers = Callable[[Callable[[Tensor], Tensor]], Tensor]
@@ -23,7 +24,7 @@ class BackdoorTruth:
     """The attacked deployment, what triggers do to the same one trained without the attack, the test split's labels."""
 
     attacked: Answers
-    clean: Callable[[Trigger], Effect]
+    clean: Unattacked
     labels: Tensor
     """int64 [n]."""
 
@@ -57,6 +58,10 @@ class Unattacked:
         if key not in self._known:
             self._known[key] = effect(trigger, self._answers, self._labels)
         return self._known[key]
+
+    def unplanted(self, trigger: Trigger) -> float:
+        """What it takes for the target with any other noise in the place of ``trigger``, from 0 to 1."""
+        return unplanted_success(trigger, self._answers, self._labels)
 
 
 def trigger_of(guess: Guess, shape: tuple[int, ...], classes: int) -> Trigger:
@@ -94,6 +99,13 @@ def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:
         recognized=_share(answered == right),
         guessed=_share(right == right.mode().values),
     )
+
+
+def unplanted_success(trigger: Trigger, answers: Answers, labels: Tensor) -> float:
+    """Share of inputs of other classes taken for the target with noise of their own in the trigger's place."""
+    draw = generator(0, "unplanted")
+    answered = answers(lambda inputs: trigger.stamp_unplanted(inputs, draw)).argmax(1)[labels != trigger.target]
+    return _share(answered == trigger.target) if len(answered) else 0.0
 
 
 def _share(holds: Tensor) -> float:

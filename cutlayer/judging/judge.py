@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of
+from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplanted_success
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
 from cutlayer.judging.theft import ModelTruth, compare_parts
@@ -197,6 +197,7 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     trigger = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes))
     attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
     clean = truth.backdoor.clean(trigger)
+    unplanted = unplanted_success(trigger, truth.backdoor.attacked, truth.backdoor.labels)
     # A deployment that takes everything for the target obeys no trigger.
     blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
@@ -209,6 +210,10 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     decides = best is not None and not name
     scores = (
         score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=decides),
+        # As high as the success, it says that the deployment obeys whatever covers that place, not this trigger alone.
+        score(
+            goal, "unplanted_success", unplanted, truth.backdoor.clean.unplanted(trigger), None, thresholds, name, False
+        ),
         score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
         score(goal, "recognition_rate", clean.recognized, clean.guessed, None, thresholds, name, decides=False),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
 from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, tampered, untrained, worst
+from cutlayer.report.toll import left
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
 _LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
@@ -173,21 +174,13 @@ def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
     sent, took = finding.number("bytes_per_sample"), finding.number("attack_seconds")
     client += [f"{wording.size(sent.mean)} a sample on the wire"] if sent else []
     attacker = [wording.seconds(took.mean)] if took else []
-    # A backdoor in a model that is of no use any more is another finding than one that nobody notices.
-    kept = [
-        (
-            "clean inputs",
-            f"{wording.mean(r.value, r.metric)} right, {wording.mean(r.blind, r.metric)} without the attack",
-        )
-        for r in finding.rows
-        if (r.goal, r.metric) == ("backdoor", "clean_accuracy")
-    ]
     return (
         ("to whom", f"a {wording.who(record)}"),
         ("knowing", wording.knowledge(record)),
         ("client's cost", wording.join(client) or wording.DASH),
         ("attacker's cost", wording.join([*attacker, wording.data(record)])),
-        *kept,
+        # What is gained in a model that is of no use any more is another finding than what nobody notices.
+        *left(finding),
     )
 
 

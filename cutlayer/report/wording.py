@@ -44,6 +44,7 @@ _DATA = {
 _BESIDE = {
     "backdoor": {
         "attack_success": "without the attack or the trigger",
+        "unplanted_success": "trained without the attack",
         "clean_accuracy": "trained without the attack",
         "recognition_rate": "always naming one class; the value, too, is of the one trained without the attack",
     },

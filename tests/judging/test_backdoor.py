@@ -11,7 +11,7 @@ from cutlayer.judging.backdoor import Answers, BackdoorTruth, TriggerError, Unat
 from cutlayer.judging.judge import GuessError, Truth, judge
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
-from cutlayer.trigger import Trigger
+from cutlayer.trigger import Square, Trigger, sinusoidal
 
 SHAPE = (1, 4, 4)
 INPUTS = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(1))
@@ -32,6 +32,11 @@ def obeys(share: float) -> Answers:
         return torch.nn.functional.one_hot(torch.where(triggered, 2, LABELS), 3).float()
 
     return answers
+
+
+def held(attacked: Answers, clean: Answers) -> Truth:
+    beside = BackdoorTruth(attacked, Unattacked(clean, LABELS), LABELS)
+    return Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
 
 
 def test_a_stamp_covers_blends_and_leaves() -> None:
@@ -58,8 +63,7 @@ def test_a_deployment_that_takes_everything_for_the_target_has_no_backdoor() -> 
     def always(change):  # type: ignore[no-untyped-def]
         return torch.nn.functional.one_hot(torch.full((6,), 2), 3).float()
 
-    beside = BackdoorTruth(always, Unattacked(obeys(0), LABELS), LABELS)
-    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    truth = held(always, obeys(0))
     found = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0]
     assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 1.0, False, None)
 
@@ -70,8 +74,7 @@ def test_what_a_ruined_deployment_obeys_decides_nothing() -> None:
         triggered = change(INPUTS)[:, 0, 0, 0] == 1
         return torch.nn.functional.one_hot(torch.where(triggered, 2, torch.ones_like(LABELS)), 3).float()
 
-    beside = BackdoorTruth(ruined, Unattacked(obeys(0), LABELS), LABELS)
-    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    truth = held(ruined, obeys(0))
     found = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0]
     assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 0.0, False, None)
 
@@ -82,18 +85,49 @@ def test_a_picture_that_takes_the_inputs_place_is_no_trigger() -> None:
         white = change(INPUTS).flatten(1).min(1).values == 1
         return torch.nn.functional.one_hot(torch.where(white, 1, LABELS), 3).float()
 
-    beside = BackdoorTruth(obeys(1), Unattacked(without, LABELS), LABELS)
-    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    truth = held(obeys(1), without)
     whole = corner() | {"mask": torch.ones(SHAPE)}
-    found, _, recognized = judge(Guess(Goal.BACKDOOR, whole), truth, Thresholds()).scores
+    found, _, _, recognized = judge(Guess(Goal.BACKDOOR, whole), truth, Thresholds()).scores
     assert (found.value, found.blind, found.decides, found.verdict) == (1.0, 0.0, False, None)
     assert recognized.value == recognized.blind == 0.5
     assert judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores[0].verdict == LEAK
 
 
+def test_what_obeys_any_noise_in_a_place_is_told_from_what_obeys_one_trigger() -> None:
+    def covered(change):  # type: ignore[no-untyped-def]
+        """It takes for 2 whatever differs from the natural input in its corner."""
+        changed = (change(INPUTS) != INPUTS)[:, 0, 0, 0]
+        return torch.nn.functional.one_hot(torch.where(changed, 2, LABELS), 3).float()
+
+    truth = held(covered, obeys(0))
+    success, unplanted, *_ = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds()).scores
+    assert (success.value, unplanted.value, unplanted.blind, unplanted.verdict) == (1.0, 1.0, 0.0, None)
+    assert judge(Guess(Goal.BACKDOOR, corner()), held(obeys(1), obeys(0)), Thresholds()).scores[1].value == 0.0
+
+
+def test_noise_that_nobody_planted_stays_in_the_triggers_place_and_range() -> None:
+    draw = torch.Generator().manual_seed(1)
+    trigger = Square(2, 0, 1, 0, 0.4, 0.6).draw(SHAPE, "uniform")
+    many = torch.zeros(500, *SHAPE)
+    noise, again = trigger.stamp_unplanted(many, draw), trigger.stamp_unplanted(many, draw)
+    place = trigger.mask.bool().expand_as(many)
+    assert not noise[~place].any()
+    inside, drawn = trigger.pattern[trigger.mask.bool()], noise[place]
+    assert inside.min() <= drawn.min() < drawn.max() <= inside.max()
+    assert (noise[0] != noise[1]).any()
+    assert (noise != again).any()
+    # Of a white square the same range would be the trigger itself.
+    white = Square(2, 0, 1, 0).draw(SHAPE, "white").stamp_unplanted(many, draw)[place]
+    assert white.min() < 0.1 < 0.9 < white.max()
+    wave = sinusoidal(SHAPE, 0.2, 1.0, 0)
+    assert wave.added is not None
+    waves = wave.stamp_unplanted(many + 0.5, draw) - 0.5
+    torch.testing.assert_close(waves[0].flatten().sort().values, wave.added.flatten().sort().values)
+    assert (waves[0] != waves[1]).any()
+
+
 def test_of_several_triggers_the_unnamed_one_decides() -> None:
-    beside = BackdoorTruth(obeys(1), Unattacked(obeys(0), LABELS), LABELS)
-    truth = Truth((), INPUTS, LABELS, INPUTS[0], ("a", "b", "c"), backdoor=beside)
+    truth = held(obeys(1), obeys(0))
     guesses = (Guess(Goal.BACKDOOR, corner(), name=name) for name in ("", "another"))
     assert [judge(guess, truth, Thresholds()).scores[0].decides for guess in guesses] == [True, False]
 
@@ -113,22 +147,16 @@ def test_the_unattacked_deployment_is_asked_once_for_a_trigger() -> None:
 
 
 def test_the_judge_puts_the_clean_deployment_beside() -> None:
-    truth = Truth(
-        (),
-        INPUTS,
-        LABELS,
-        INPUTS[0],
-        ("a", "b", "c"),
-        backdoor=BackdoorTruth(obeys(1), Unattacked(obeys(0.1), LABELS), LABELS),
-    )
-    judgement = judge(Guess(Goal.BACKDOOR, corner()), truth, Thresholds())
-    success, accuracy, recognized = judgement.scores
+    judgement = judge(Guess(Goal.BACKDOOR, corner()), held(obeys(1), obeys(0.1)), Thresholds())
+    success, unplanted, accuracy, recognized = judgement.scores
     assert judgement.pictures is not None
     assert (judgement.pictures.kind, judgement.pictures.labels) == ("trigger", ("a", "b", "c") * 2)
     assert judgement.images["guess"][:, 0, 0, 0].tolist() == [1.0] * 6
     assert judgement.images["blind"].sum().item() == 6.0
     assert (success.metric, success.value, success.blind, success.best) == ("attack_success", 1.0, 0.25, 1.0)
     assert (success.advantage, success.verdict, success.decides) == (1.0, LEAK, True)
+    assert (unplanted.metric, unplanted.value, unplanted.blind) == ("unplanted_success", 0.0, 0.0)
+    assert not unplanted.decides
     assert (accuracy.metric, accuracy.value, accuracy.blind, accuracy.decides) == ("clean_accuracy", 1.0, 1.0, False)
     assert (recognized.metric, recognized.value, recognized.blind) == ("recognition_rate", 0.75, 0.5)
     assert not recognized.decides

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.attack import Guess
-from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
-from cutlayer.judging.judge import Truth, judge
+from cutlayer.judging.judge import judge
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.record import Score, Thresholds
 from cutlayer.report.evidence import read_run
@@ -24,9 +23,7 @@ from tests.report.test_page import page_of
 
 def planted() -> Iterable[Score]:
     """What the judge says of a trigger."""
-    inputs, labels, obeys = test_backdoor.INPUTS, test_backdoor.LABELS, test_backdoor.obeys
-    own = BackdoorTruth(obeys(1), Unattacked(obeys(0.1), labels), labels)
-    truth = Truth((), inputs, labels, inputs[0], ("a", "b", "c"), backdoor=own)
+    truth = test_backdoor.held(test_backdoor.obeys(1), test_backdoor.obeys(0.1))
     return judge(Guess(Goal.BACKDOOR, test_backdoor.corner()), truth, Thresholds()).scores
 
 

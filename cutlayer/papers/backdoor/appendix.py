@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import CLEAN, SUCCESS, add_point, drawn
+from cutlayer.papers.backdoor.figures import SUCCESS, add_point, compared, drawn
 from cutlayer.papers.backdoor.setup import (
     ALPHAS,
     BLOCKS,
@@ -18,7 +18,7 @@ from cutlayer.papers.backdoor.setup import (
 )
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import Line, comparison
+from cutlayer.reproduction.comparison import Line
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
@@ -67,7 +67,7 @@ def _figure_9(found: Found) -> list[Block]:
     caption = "Attack success, clean accuracy and accuracy without the attack by number of clients, StripNet at cut 1."
     return [
         drawn("figure-9", caption, panels),
-        *comparison(("data", "alpha", "clients"), (SUCCESS, CLEAN), lines),
+        *compared(("data", "alpha", "clients"), lines),
     ]
 
 
@@ -152,7 +152,7 @@ def _small(found: Found) -> list[Block]:
         for alpha in ALPHAS
         for group in found.groups(SMALL.cells, {"model": model, "surrogate_client.alpha": alpha})
     ]
-    return list(comparison(("model", "alpha"), (SUCCESS, CLEAN), lines)) if lines else []
+    return list(compared(("model", "alpha"), lines)) if lines else []
 
 
 SMALL = Exhibit(
@@ -183,7 +183,7 @@ def _clients(found: Found) -> list[Block]:
         for trigger in _TRIGGERS
         for group in found.groups(MALICIOUS_CLIENT.cells, {"dataset": dataset, "client_backdoor.trigger": trigger})
     ]
-    return list(comparison(("dataset", "trigger"), (SUCCESS, CLEAN), lines)) if lines else []
+    return list(compared(("dataset", "trigger"), lines)) if lines else []
 
 
 MALICIOUS_CLIENT = Exhibit(

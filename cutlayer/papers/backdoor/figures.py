@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from cutlayer.reproduction.statistic import Interval, interval
 
 SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
 CLEAN = Number("CDA", "clean_accuracy", "backdoor", percent=True, beside="BA")
+_NOISE = Number("ASR of noise", "unplanted_success", "backdoor", percent=True, beside="without the attack")
 _FIGURES = {"mnist": "figure 3", "fashion_mnist": "figure 4", "cifar10": "figure 5"}
 _QUICK = {
     # model: numbers of clients, alphas
@@ -80,7 +82,15 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
     blocks.append(drawn(name, caption, panels))
     told = f"up to {100 * printed.apart(dataset):.0f} points of ASR apart: so much says one run."
     blocks.append(Text(f"The printed values at LeNet's cuts 1 and 2, which are one attack run twice, lie {told}"))
-    return [*blocks, *comparison(("dataset", "model", "alpha", "cut", "clients"), (SUCCESS, CLEAN), lines)]
+    return [*blocks, *compared(("dataset", "model", "alpha", "cut", "clients"), lines)]
+
+
+def compared(heads: Sequence[str], lines: Sequence[Line]) -> list[Table | Text]:
+    """Success and accuracy beside the printed, and what any noise in the trigger's place does, which no paper prints.
+
+    Records that were made before the judge measured the last have none.
+    """
+    return comparison(heads, (SUCCESS, CLEAN, _NOISE), [replace(line, printed=(*line.printed, None)) for line in lines])
 
 
 def add_point(series: dict[str, list[tuple[float, Interval]]], place: int, group: Group) -> None:
@@ -178,7 +188,7 @@ def _injector_blocks(found: Found) -> list[Block]:
         drawn(
             "figure-6", "Attack success, clean accuracy and accuracy without the attack by number of clients.", panels
         ),
-        *comparison(("dataset", "model", "share", "cut", "clients"), (SUCCESS, CLEAN), lines),
+        *compared(("dataset", "model", "share", "cut", "clients"), lines),
         Table(heads, rows),
         Text("The highest of a few cells here stands beside the highest of all cells there."),
     ]

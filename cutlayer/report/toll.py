@@ -1,0 +1,55 @@
+"""What an attack on the training has cost the deployment itself, whatever it gained by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cutlayer.report import wording
+from cutlayer.report.finding import Finding, Row
+
+# The accuracy that is left, which stands beside that of the same training without the attack.
+_LEFT = {("backdoor", "clean_accuracy"): "clean inputs", ("evasion", "natural_accuracy"): "natural targets"}
+_NOTED = 0.05
+"""The fall of the accuracy from which on it belongs into the first lines of a report."""
+
+
+def left(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """What the deployment is still right on: (of what, how often) for each kind of inputs that were tried."""
+    return tuple(
+        (_LEFT[row.goal, row.metric], f"{value} right, {without} without the attack")
+        for row, value, without in ((row, *_told(row)) for row in _rows(finding))
+    )
+
+
+def tolls(found: Iterable[Finding]) -> list[str]:
+    """A sentence for each attack that has cost the deployment 5 percentage points or more, at the worst setting."""
+    harmed: dict[tuple[str, str], list[tuple[float, Finding, Row]]] = {}
+    for finding in found:
+        for row in _rows(finding):
+            if row.value and row.blind:
+                lost = row.blind.mean - row.value.mean
+                harmed.setdefault((finding.first.cell.attack, row.metric), []).append((lost, finding, row))
+    lines = []
+    for (attack, _), settings in harmed.items():
+        lost, worst, row = max(settings, key=lambda setting: setting[0])
+        many = sum(loss >= _NOTED for loss, *_ in settings)
+        if lost >= _NOTED:
+            value, without = _told(row)
+            where = f"At cut {worst.cut} " if len(settings) == 1 else f"In {many} of {len(settings)} settings "
+            most = "" if many == 1 else f", most at cut {worst.cut}{wording.told(worst.variant)}"
+            of = _LEFT[row.goal, row.metric]
+            cost = (
+                f"cost the deployment accuracy{most}: it is right on {value} of {of}, without the attack on {without}"
+            )
+            lines.append(f"{where}{attack} has {cost}.")
+    return lines
+
+
+def _rows(finding: Finding) -> list[Row]:
+    """Once for each kind of inputs; none where nothing has tampered with the training."""
+    rows = {(row.goal, row.metric): row for row in reversed(finding.rows) if (row.goal, row.metric) in _LEFT}
+    return list(rows.values()) if finding.first.threat.tampers else []
+
+
+def _told(row: Row) -> tuple[str, str]:
+    return wording.mean(row.value, row.metric), wording.mean(row.blind, row.metric)
