@@ -43,6 +43,11 @@ def record_all(
         raise ExperimentError(f"--limit {limit!r}: {error}") from None
     with contextlib.redirect_stdout(sys.stderr):
         cells = deployments(file, overrides)
+        if tampering := next((scene.experiment.under for scene in cells if scene.experiment.under), ""):
+            raise ExperimentError(
+                f"under = {tampering!r}: only an honest server's deployment is recorded, nobody tampers with it; "
+                "leave under out"
+            )
         run = run_folder(cells)
         try:
             there = [kept(scene, run, training) for scene in cells]

@@ -12,6 +12,9 @@ from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, Row, Spread
 from cutlayer.report.panel import Panel
 from cutlayer.report.summary import cuts_told, ranked
 
+# What an experiment can grant of the other party's own part, which no message carries.
+_UNTOUCHED = ("peer_weights", "peer_gradients")
+
 
 @dataclass(frozen=True)
 class Tradeoff:
@@ -39,6 +42,19 @@ class Tradeoff:
         """For each defense what it changes; nothing where the run has no undefended deployment to compare with."""
         bare, *others = self.defended
         return [_compared(self, bare, under) for under in others] if bare.defense == NO_DEFENSE else []
+
+    def past(self) -> list[str]:
+        """For each attack, what it was granted that no defense touches: no fall of its score could be theirs."""
+        granted: dict[str, dict[str, None]] = {}
+        for finding in self.panel.findings:
+            if finding.first.cell.defenses:
+                own = dict.fromkeys(wording.knows(name) for name in _UNTOUCHED if name in finding.first.threat.used)
+                granted.setdefault(finding.first.cell.attack, {}).update(own)
+        return [
+            f"{attack} was given {wording.join(names)} past every defense, which guards messages alone."
+            for attack, names in granted.items()
+            if names
+        ]
 
     def _marks(self, under: Defended, goal: str) -> list[Mark]:
         marks = []

@@ -33,6 +33,13 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
+def test_what_tampers_with_a_training_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    asked = ["protocol=u_shaped", "targets=5", "attack=pgd", "under=sladv", "offers=aux_inputs,peer_queries"]
+    with pytest.raises(ExperimentError, match="under = 'sladv': only an honest server's deployment is recorded"):
+        record_all(None, [*SMALL, *asked, f"out={tmp_path}"], "50MB", True, console())
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path) -> None:
     (live,) = audit(*SMALL, *SHORT, "attack=unsplit", f"out={tmp_path}", "name=live")
     told = console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,17 @@ def test_the_accuracy_of_attacked_trainings_is_no_cost_of_a_defense(tmp_path: Pa
     assert part.charts() == []
     assert part.said() == ["gaussian_noise sigma=1: no verdict changes."]
     assert part.defended[1].accuracy("1") == "90.0 % under attack"
+
+
+def test_what_an_attack_is_given_past_the_defenses_is_said(tmp_path: Path) -> None:
+    for sigma in (None, 2):
+        leave(tmp_path, 1, 0.6, 0.9, sigma)
+    part = found(tmp_path)
+    assert part is not None
+    assert not part.past()
+    for path in tmp_path.glob("cells/*/record.json"):
+        record = json.loads(path.read_text())
+        record["threat"]["used"] = {"peer_gradients": 3, "labels": 1}
+        path.write_text(json.dumps(record))
+    text = page_of(tmp_path).text
+    assert "unsplit was given the gradients of the other party's own weights past every defense, which guards" in text
