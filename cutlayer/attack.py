@@ -173,7 +173,10 @@ class Adversary:
 
     def infer(self) -> Sequence[Guess]:
         """The attack's guesses; only about targets, each at most once."""
-        return self._attend(self.attack.infer)
+        guesses = self._attend(self.attack.infer)
+        if not self.attack.anytime:
+            self.view.close()
+        return guesses
 
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:

@@ -101,6 +101,10 @@ class TooEarlyError(Exception):
     """An attack asked another seat before anybody sat there: a defect of the attack."""
 
 
+class TooLateError(Exception):
+    """An attack asked for more once it had guessed: a defect of the attack."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What knowing a peer's architecture means: fresh copies of its parts, and shapes."""
@@ -140,13 +144,20 @@ class View:
                 why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
         self._grants = {what: grants[what] for what in self.threat.knows}
+        self._open = True
 
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""
         if what not in self.threat.knows:
             raise UndeclaredError(f"the threat model does not declare {what}; it declares {_names(self.threat.knows)}")
+        if not self._open:
+            raise TooLateError(f"{what} is asked for after the guess: nothing is granted once `infer` has returned")
         self.used[what] = self.used.get(what, 0) + 1
         return self._grants[what](*arguments)
+
+    def close(self) -> None:
+        """Grant nothing from now on."""
+        self._open = False
 
     def own_part(self) -> nn.Module:
         """A copy of this seat's model part, with its present weights."""

@@ -89,8 +89,8 @@ def check_isolation(case: Case) -> None:
     _check_equal(case, trial(case), run(case, isolate=True), "another process")
 
 
-def check_control(case: Case) -> None:
-    """The negative controls of its goals leave it with nothing."""
+def check_control(case: Case, seeds: Sequence[int] = SEEDS) -> None:
+    """The negative controls of its goals leave it with nothing, in the mean over ``seeds``."""
     own = attack_of(case).threat.goals
     controls: tuple[tuple[Control, set[Goal]], ...] = (
         ("zeroed", {Goal.INPUTS, Goal.MODEL}),
@@ -100,7 +100,7 @@ def check_control(case: Case) -> None:
     )
     for control, goals in controls:
         advantages: dict[tuple[str, str, str], list[float]] = {}
-        for seed in SEEDS if goals & own else ():
+        for seed in seeds if goals & own else ():
             found = run(case, seed, control)
             for guess, judgement in zip(found.guesses, found.judgements, strict=True):
                 for score in judgement.scores if guess.goal in goals else ():
@@ -132,8 +132,7 @@ def _advantage(score: Score, guess: Guess, beside: Sequence[Score], truth: Truth
         return None
     if guess.goal is not Goal.MODEL:
         if score.best is None:
-            # Nothing was decided, as where a deployment takes everything for the target: it must not beat blind then.
-            return 0.0 if score.value <= score.blind else None
+            return None
         blind = score.blind
         if guess.goal is Goal.BACKDOOR:
             # Relabeling alone lets a deployment take for the target what it sees badly: any noise, not this trigger.

@@ -15,6 +15,8 @@ from cutlayer.scene import Scene
 from cutlayer.settle import settle
 
 PLUGINS = Path(__file__).parent / "plugins"
+CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
+"""Of the model ``stochastic``, for every protocol there is."""
 
 
 def made_dataset(train: int = 44, test: int = 16, classes: int = 4) -> Dataset:

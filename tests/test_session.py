@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cutlayer import seating
+from cutlayer import registry, seating
+from cutlayer.attack import Adversary
 from cutlayer.defenses.gaussian_noise import GaussianNoise
-from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
+from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.handover import Keeper, OptimizerState, Route
 from cutlayer.host import Act
 from cutlayer.message import Message
@@ -20,12 +21,12 @@ from cutlayer.scene import Scene
 from cutlayer.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
-from tests.scenes import made, scene_of
+from tests import fuzzing, test_channel, test_pipeline, test_tampering, test_wire
+from tests.scenes import CUTS, made, scene_of
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
 
-CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
 SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate": 0.05, "milestones": (1,)}
 
 
@@ -103,15 +104,51 @@ def assert_equals_unsplit(scene: Scene) -> None:
             assert torch.equal(tensor, trained[name]), f"{owner} {name}"
 
 
+@pytest.mark.parametrize(
+    "named",
+    [CUTS, test_channel.PROTOCOLS, test_wire.CUTS, test_tampering.CUTS, test_pipeline.CUTS, fuzzing.CUTS],
+    ids=["session", "channel", "wire", "tampering", "pipeline", "fuzzing"],
+)
+def test_no_protocol_is_left_out(named: Mapping[str, object]) -> None:
+    """Of what is tried with each of them by name."""
+    assert set(named) == set(registry.names("protocols"))
+
+
+@pytest.mark.parametrize("route", Route)
+@pytest.mark.parametrize("protocol", CUTS)
+def test_no_tensor_belongs_to_two_parties(protocol: str, route: Route) -> None:
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=3, turn=2, handover=route, **SGD)
+    session = session_of(scene)
+    run(session)
+    again = session_of(scene)
+    again.restore(session.checkpoint())
+    for one in (session, again):
+        owners: dict[int, str] = {}
+        for party in (*one.clients, one.host.party):
+            held = [tensor for part in party.parts for tensor in (*part.parameters(), *part.buffers())]
+            held += [
+                tensor for part in party.parts for tensor in (w.grad for w in part.parameters()) if tensor is not None
+            ]
+            for place in {tensor.untyped_storage().data_ptr() for tensor in held if tensor.numel()}:
+                assert owners.setdefault(place, party.name) == party.name
+
+
 @pytest.mark.parametrize("optimization", [{}, SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("protocol", CUTS)
 def test_splitting_changes_nothing(protocol: str, optimization: dict[str, Any]) -> None:
     assert_equals_unsplit(scene_of(protocol=protocol, cut=CUTS[protocol], **optimization))
 
 
-@pytest.mark.parametrize("state", OptimizerState)
-@pytest.mark.parametrize("route", Route)
-@pytest.mark.parametrize("protocol", CUTS)
+# Every pair of these, in a quick run; every triple in a slow one.
+SHARED = [
+    pytest.param(protocol, route, state, marks=() if (a + b + c) % 3 == 0 else pytest.mark.slow)
+    for a, protocol in enumerate(CUTS)
+    for b, route in enumerate(Route)
+    for c, state in enumerate(OptimizerState)
+]
+
+
+@pytest.mark.parametrize(("protocol", "route", "state"), SHARED)
 def test_splitting_among_several_clients_changes_nothing(protocol: str, route: Route, state: OptimizerState) -> None:
     values = {"protocol": protocol, "cut": CUTS[protocol], "handover": route, "optimizer_state": state}
     assert_equals_unsplit(scene_of(**values, clients=3, turn=2, **SGD))
@@ -154,23 +191,21 @@ def test_watching_changes_nothing(protocol: str) -> None:
     assert same(honest.checkpoint(), watched.checkpoint())
 
 
-def test_a_tap_that_touched_the_original_would_be_noticed() -> None:
-    """The mutation: the adversary is shown the message itself instead of a copy."""
+@pytest.mark.parametrize("copied", [True, False])
+def test_an_attack_that_spoils_what_it_is_shown_spoils_a_copy(copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the copy it would be noticed."""
     scene = scene_of(protocol="vanilla", cut="1", carrier="direct")
     honest = session_of(scene)
     run(honest)
     keeper = Keeper("trusted_party")
     host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
-    spoiled = host.answering
-
-    def careless(request: Any) -> Any:
-        request["smashed"].zero_()
-        return spoiled(request)
-
-    host._carried = CARRIERS["direct"](careless, host.meter)
+    assert host.adversary is not None
+    monkeypatch.setattr(host.adversary.attack, "observe", lambda message: [message[name].zero_() for name in message])
+    if not copied:
+        monkeypatch.setattr(Adversary, "_divided", lambda adversary, message: (message, {}))
     watched = assemble(scene, host, keeper)
     run(watched)
-    assert not same(honest.checkpoint(), watched.checkpoint())
+    assert same(honest.checkpoint(), watched.checkpoint()) is copied
 
 
 @pytest.mark.parametrize("protocol", CUTS)

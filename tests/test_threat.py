@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import pytest
 import torch
 
+from cutlayer.attack import Adversary
 from cutlayer.experiment import OFFERABLE
 from cutlayer.message import Kind
+from cutlayer.stream import Stream
 from cutlayer.threat import (
     BY_PROTOCOL,
     Architecture,
@@ -18,6 +21,7 @@ from cutlayer.threat import (
     Row,
     Seat,
     ThreatModel,
+    TooLateError,
     UndeclaredError,
     View,
 )
@@ -52,6 +56,23 @@ def test_what_is_declared_and_offered_is_given_and_counted(what, method):
     assert getattr(window, method)() == (what,)
     assert getattr(window, method)() == (what,)
     assert window.used == {what: 2}
+
+
+@pytest.mark.parametrize(("what", "method"), METHODS.items())
+def test_nothing_is_granted_once_the_guess_is_made(what, method):
+    window = view(what)
+    window.close()
+    with pytest.raises(TooLateError, match=f"{what} is asked for after the guess"):
+        getattr(window, method)()
+    assert window.used == {}
+
+
+@pytest.mark.parametrize("anytime", [False, True])
+def test_a_view_is_valid_until_an_attack_has_guessed_that_is_asked_once(anytime):
+    window, attack = view(Knows.CLASS_PRIOR), Mock(anytime=anytime)
+    Adversary(attack, window, Stream(1)).infer()
+    with nullcontext() if anytime else pytest.raises(TooLateError):
+        assert window.class_prior() == (Knows.CLASS_PRIOR,)
 
 
 @pytest.mark.parametrize(("what", "method"), METHODS.items())

@@ -11,7 +11,7 @@ import pytest
 from cutlayer import seating
 from cutlayer.budget import Budget
 from cutlayer.message import Kind
-from cutlayer.threat import Knows, View
+from cutlayer.threat import Goal, Knows, View
 from tests import contract, trials
 from tests.contract import CHECKS
 from tests.scenes import PLUGINS
@@ -23,6 +23,8 @@ PLAIN = trials.plain(CASES)
 FIRST = [case for number, case in enumerate(PLAIN) if case.attack not in {other.attack for other in PLAIN[:number]}]
 # A process takes seconds to start: one attack that watches and one that tampers stand for the others in a quick run.
 APART = [next(case for case in FIRST if trials.attack_of(case).threat.tampers is tampers) for tampers in (False, True)]
+# With a budget of 0 the judge's clip is all that is tried: one attack with one goal stands for the others.
+EVADING = [case for case in FIRST if trials.attack_of(case).threat.goals == {Goal.EVASION}]
 QUICK = [check for check in CHECKS if check is not contract.check_control]
 
 
@@ -45,7 +47,13 @@ def test_every_attack_keeps_the_contract(case: Case, check: Callable[[Case], Non
     check(the(case))
 
 
-@all_of(CASES, quick=FIRST)
+@pytest.mark.parametrize("case", [case for case in FIRST if case not in EVADING[1:]], ids=str)
+def test_every_attack_fails_its_negative_control_with_one_seed(case: Case) -> None:
+    contract.check_control(the(case), (2,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_attack_fails_its_negative_control(case: Case) -> None:
     contract.check_control(the(case))
 
@@ -60,11 +68,16 @@ def test_every_attack_applies_where_it_is_at_home(case: Case) -> None:
     assert trials.applies(case)
 
 
+def control_once(case: Case) -> None:
+    """What is wrong in every seed is wrong in the first."""
+    contract.check_control(case, (1,))
+
+
 def mutant(defect: str) -> Case:
     return Case("mutant", "vanilla", (("defect", defect),), PLUGINS)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*QUICK, control_once], ids=lambda check: check.__name__)
 def test_an_honest_attack_passes(check: Callable[[Case], None]) -> None:
     check(mutant(""))
 
@@ -89,9 +102,9 @@ def test_an_honest_attack_passes(check: Callable[[Case], None]) -> None:
             *("inputs off the stack", contract.check_isolation, "another process guesses other inputs"),
             marks=pytest.mark.slow,
         ),
-        ("inputs off the stack", contract.check_control, "zeroed, yet 1.00 better than blind (inputs, ssim)"),
-        ("model off the stack", contract.check_control, "zeroed, yet 1.00 better than blind (model, accuracy)"),
-        ("labels by position", contract.check_control, "permuted, yet 1.00 better than blind (labels, accuracy)"),
+        ("inputs off the stack", control_once, "zeroed, yet 1.00 better than blind (inputs, ssim)"),
+        ("model off the stack", control_once, "zeroed, yet 1.00 better than blind (model, accuracy)"),
+        ("labels by position", control_once, "permuted, yet 1.00 better than blind (labels, accuracy)"),
     ],
 )
 def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], reported: str) -> None:
@@ -101,21 +114,18 @@ def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], report
 
 
 def test_a_trigger_that_works_without_having_been_planted_is_reported() -> None:
-    with (
-        patch.object(contract, "SEEDS", (1,)),
-        pytest.raises(AssertionError, match=r"faint, yet \S+ better than blind \(backdoor, attack_success\)"),
-    ):
-        contract.check_control(Case("forger", "vanilla", (), PLUGINS))
+    with pytest.raises(AssertionError, match=r"faint, yet \S+ better than blind \(backdoor, attack_success\)"):
+        control_once(Case("forger", "vanilla", (), PLUGINS))
 
 
 def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
     case = mutant("leaves the budget")
-    contract.check_control(case)
+    control_once(case)
     with (
         patch.object(Budget, "clip", lambda budget, changed, natural: changed),
         pytest.raises(AssertionError, match=r"confined, yet 1\.00 better than blind \(evasion, accuracy_drop\)"),
     ):
-        contract.check_control(case)
+        control_once(case)
 
 
 def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:
