@@ -21,11 +21,13 @@ from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.summary import write_summary
 
 ROOT = Path(__file__).parent.parent
-LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`."
+LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`.{how}"
 SUMMARY = """Written by `python scripts/results.py` from the records in `results/`: what each paper is known by, in
 the setting nearest to the published one that has been run, and in a few of ours. ↓: less is better for the attacker, ↑:
 more. *Blind* is what a guess scores that never looks at the wire; a value that is no better is no evidence of a leak,
-and none of safety either: other settings of the same attack may do better, as UnSplit's do."""
+and none of safety either: other settings of the same attack may do better, as UnSplit's do. *By seed* counts verdicts,
+or where a metric decides nothing the seeds that are better than blind, by however little. Pages of the papers have the
+rest: other cuts, datasets, networks, numbers of clients and shadows."""
 FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 
@@ -38,11 +40,23 @@ def main(arguments: Sequence[str]) -> None:
         page = ROOT / "docs" / "results" / f"{folder.name}.md"
         found = find([folder])
         papers[folder.name] = (paper(folder.name), found)
-        lead = LEAD.format(name=folder.name, count=len(found.runs))
+        lead = LEAD.format(name=folder.name, count=len(found.runs), how=how_made(found))
         foot = "\n".join([FOOT, "", "```", *commands(found), "```"])
         write_markdown(page, paper(folder.name), found, lead, foot)
         print(page.relative_to(ROOT))
     write_summary(ROOT / "docs" / "results" / "summary.md", papers, SUMMARY)
+
+
+def how_made(found: Found) -> str:
+    """How many of the records were measured in one process, and how many with code that no commit holds."""
+    beside = sum(run.record.isolated is False for run in found.runs)
+    unkept = sum(bool(run.record.code.get("dirty")) for run in found.runs)
+    told = (
+        f" {beside} of them were measured in one process (`isolate=false`), where guesses are the same."
+        if beside
+        else ""
+    )
+    return told + (f" {unkept} were made with changes that were not committed at the time." if unkept else "")
 
 
 def commands(found: Found) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cutlayer.data.cache import cached, file_key
+from cutlayer.data.cache import cached_own, file_key
 from cutlayer.data.content import contained
 from cutlayer.data.image import decode, fidelity
 from cutlayer.dataset import Dataset, DatasetError, Split, stratified
@@ -32,7 +32,7 @@ def load(data_dir: Path | None = None, *, size: int | None = None, grey: bool = 
     parts = _parts(root)
     options = [str(size), str(grey), str(split_seed), *parts]
     key = file_key([path for files in parts.values() for paths in files.values() for path in paths])
-    dataset = cached("folder", [*options, *key], lambda: _decoded(root, parts, size, grey, split_seed))
+    dataset = cached_own("folder", [*options, *key], lambda: _decoded(root, parts, size, grey, split_seed))
     source = f"{root}, {contained(dataset)}"
     return Dataset(dataset.name, dataset.train, dataset.test, dataset.classes, dataset.pixels, source=source)
 

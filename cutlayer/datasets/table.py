@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cutlayer.data.cache import cached, file_key
+from cutlayer.data.cache import cached_own, file_key
 from cutlayer.data.content import contained
 from cutlayer.dataset import Dataset, DatasetError, Split, stratified
 
@@ -46,7 +46,7 @@ def load(
     agreed = (place if place.is_dir() else place.parent) / columns if columns else None
     options = [label, *left_out, str(split_seed), *files, columns]
     key = file_key([*files.values(), *([agreed] if agreed and agreed.is_file() else [])])
-    dataset = cached("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
+    dataset = cached_own("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
     return replace(dataset, source=f"{place}, {contained(dataset)}")
 
 

@@ -35,7 +35,7 @@ class GrpcProcess(OtherProcess):
         self._papers = tempfile.TemporaryDirectory(prefix="cutlayer-")
         for name in _FILES:
             write_new(Path(self._papers.name) / f"{name}.pem", getattr(lodger, name))
-        command = [sys.executable, "-m", "cutlayer.isolated.grpc_process", f"{_HOST}:{port}", self._papers.name]
+        command = [sys.executable, "-P", "-m", "cutlayer.isolated.grpc_process", f"{_HOST}:{port}", self._papers.name]
         super().__init__(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True))
 
     def open(self) -> Streams:

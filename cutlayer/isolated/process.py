@@ -72,7 +72,7 @@ class PipedProcess(OtherProcess):
         ends = (their_wire.fileno(), their_control.fileno())
         # The attack's own prints must not mix with what the caller prints: they go to standard error.
         process = subprocess.Popen(
-            [sys.executable, "-m", "cutlayer.isolated.isolation", *map(str, ends)],
+            [sys.executable, "-P", "-m", "cutlayer.isolated.isolation", *map(str, ends)],
             pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=2,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cutlayer.record import Record, Score
+from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score
 from cutlayer.reproduction.block import Table, Text
 from cutlayer.reproduction.found import Group
 from cutlayer.reproduction.statistic import Interval, interval
@@ -56,11 +57,14 @@ class Number:
         scores = self._measured(records)
         return interval(score.value for score in scores), interval(score.blind for score in scores)
 
-    def better(self, records: Iterable[Record]) -> tuple[int, int]:
-        """How many of the seeds that are measured are better than the blind guess, and how many there are."""
-        pairs = [(s.value, s.blind) for s in self._measured(records) if s.value is not None and s.blind is not None]
+    def by_seed(self, records: Iterable[Record]) -> str:
+        """How many of the seeds that are measured have which verdict; of what decides nothing, how many beat blind."""
+        scores = self._measured(records)
+        if verdicts := Counter(score.verdict for score in scores if score.verdict):
+            return ", ".join(f"{verdict} {verdicts[verdict]}" for verdict in (LEAK, PARTIAL, NONE) if verdicts[verdict])
+        pairs = [(s.value, s.blind) for s in scores if s.value is not None and s.blind is not None]
         sign = -1 if self.lower_is_better else 1
-        return sum(sign * (ours - blind) > 0 for ours, blind in pairs), len(pairs)
+        return f"better {sum(sign * (ours - blind) > 0 for ours, blind in pairs)} of {len(pairs)}"
 
     def undecided(self, records: Iterable[Record]) -> int:
         """How many seeds are left out of what is measured."""
@@ -138,7 +142,9 @@ class _Said:
             self._at(line, f"{number.head}: {left} {seeds}, where nothing can be decided, left out")
         if ours is None or printed is None:
             return
-        if ours.holds(printed) is False:
+        # Where the network falls as short without the attack it is not the attack that costs accuracy here.
+        falls_short = number.beside != "blind" and blind and ours.mean < printed and blind.mean < printed
+        if ours.holds(printed) is False and not falls_short:
             better = "better" if (ours.mean < printed) == number.lower_is_better else "worse"
             outside = f"{better} for the attacker than printed, and the printed value lies outside the interval"
             self._at(line, f"{number.head} ({line.group.told}): ours is {outside}")

@@ -12,7 +12,7 @@ from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.page import SEEDS
 from cutlayer.reproduction.paper import Headline, Paper
 
-_HEADS = ["what", "metric", "here", "blind", "seeds better than blind", "printed", "setting"]
+_HEADS = ["what", "metric", "here", "blind", "by seed", "printed", "setting"]
 
 
 def write_summary(path: Path, papers: Mapping[str, tuple[Paper, Found]], lead: str) -> None:
@@ -32,12 +32,12 @@ def _row(headline: Headline, found: Found) -> list[str]:
     if group is None:
         return [headline.what, metric, "not run", DASH, DASH, printed, DASH]
     ours, blind = number.measured(group.records)
-    guess = number.spell(blind.mean if blind else None)
+    guess, by_seed = number.spell(blind.mean if blind else None), DASH
     if number.beside == "blind":
-        better = "{} of {}".format(*number.better(group.records))
+        by_seed = number.by_seed(group.records)
     else:
-        guess, better = f"{guess} ({number.beside})", DASH
-    return [headline.what, metric, number.spelled(ours), guess, better, printed, headline.setting or group.told]
+        guess = f"{guess} ({number.beside})"
+    return [headline.what, metric, number.spelled(ours), guess, by_seed, printed, headline.setting or group.told]
 
 
 def _nowhere(figure: Figure) -> str:

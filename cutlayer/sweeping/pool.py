@@ -83,7 +83,7 @@ class _Worker:
         self.task: int | None = None
         self.line, theirs = Pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, str(theirs.fileno())],
+            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             # What a user's own model or plug-in prints must not mix with what the caller prints.

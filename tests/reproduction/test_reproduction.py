@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,24 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         f"MSE (as published): ours is better {outside} 2.",
         f"{idle} 2, 4.",
     ]
+
+
+def test_an_accuracy_that_is_short_without_the_attack_as_well_is_not_said_to_be_its_cost(tmp_path: Path) -> None:
+    for seed, value in ((1, 0.2), (2, 0.21), (3, 0.205)):
+        leave(tmp_path, seed, value)
+    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
+    accuracy = replace(MSE, lower_is_better=False, beside="BA")
+    (score,) = {score.blind for run in group.runs if (score := accuracy.of(run.record))}
+    assert score is not None
+
+    def texts(printed: float, number: Number) -> list[str]:
+        found = comparison(("depth",), (number,), [Line(("1",), group, (printed,))])
+        return [block.text for block in found if isinstance(block, Text)]
+
+    assert 0.05 < score < 0.2
+    assert texts(0.9, accuracy) == []
+    assert "ours is worse" in texts(0.9, replace(accuracy, beside="blind"))[0]
+    assert "ours is better" in texts(0.05, accuracy)[0]
 
 
 def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Path) -> None:

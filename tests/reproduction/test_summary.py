@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.commands.reproduce import paper
-from cutlayer.record import AttackRun, Cell, Record, Score, write_record
+from cutlayer.record import LEAK, NONE, AttackRun, Cell, Record, Score, write_record
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import as_experiment, find
@@ -45,11 +45,13 @@ def rows(folder: Path, one: Headline) -> list[str]:
     return [line for line in (folder / "summary.md").read_text().splitlines() if line.startswith("|")]
 
 
-def leave(folder: Path, headline: Headline, pairs: Iterable[tuple[float, float, bool]]) -> None:
-    """A record of the headline's cell for each value, its blind value, and whether it decides."""
+def leave(folder: Path, headline: Headline, triples: Iterable[tuple[float, float, str | None]]) -> None:
+    """A record of the headline's cell for each value, its blind value, and its verdict if it decides."""
     number, values = headline.number, cells_of(headline)[0]
-    for seed, (value, blind, decides) in enumerate(pairs, start=1):
-        found = Score(goal=number.goal, metric=number.metric, value=value, blind=blind, decides=decides)
+    for seed, (value, blind, verdict) in enumerate(triples, start=1):
+        found = Score(
+            goal=number.goal, metric=number.metric, value=value, blind=blind, decides=bool(verdict), verdict=verdict
+        )
         experiment = as_experiment({**values, "seed": seed})
         record = Record(
             cell=Cell(attack=experiment.attack, dataset=experiment.dataset, seed=seed),
@@ -60,19 +62,19 @@ def leave(folder: Path, headline: Headline, pairs: Iterable[tuple[float, float, 
         write_record(folder / str(seed), record, {})
 
 
-def test_a_row_counts_the_seeds_that_are_better_than_blind_where_anything_can_be_decided(tmp_path: Path) -> None:
+def test_a_row_counts_the_verdicts_of_the_seeds_where_anything_can_be_decided(tmp_path: Path) -> None:
     one = paper("backdoor").headlines[0]
     assert rows(tmp_path, one)[2].endswith("| ASR ↑ | not run | - | - | 99.6 % | - |")
-    leave(tmp_path, one, [(0.5, 0.1, True), (0.7, 0.1, True), (0.1, 0.2, True), (0.9, 0.1, False)])
+    leave(tmp_path, one, [(0.5, 0.1, LEAK), (0.7, 0.1, LEAK), (0.1, 0.09, NONE), (0.9, 0.1, None)])
     row = rows(tmp_path, one)[2]
-    assert "| ASR ↑ | 43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) | 13.3 % | 2 of 3 | 99.6 % |" in row
+    assert "| ASR ↑ | 43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) | 9.7 % | leak 2, no leak 1 | 99.6 % |" in row
 
 
 def test_lower_is_better_where_the_number_says_so() -> None:
     record = Record(scores=(Score(goal="inputs", metric="mse", value=0.1, blind=0.2),))
-    assert Number("MSE", "mse", lower_is_better=True).better([record]) == (1, 1)
-    assert Number("MSE", "mse").better([record]) == (0, 1)
-    assert Number("PSNR", "psnr").better([record]) == (0, 0)
+    assert Number("MSE", "mse", lower_is_better=True).by_seed([record]) == "better 1 of 1"
+    assert Number("MSE", "mse").by_seed([record]) == "better 0 of 1"
+    assert Number("PSNR", "psnr").by_seed([record]) == "better 0 of 0"
 
 
 def test_the_committed_summary_is_that_of_the_committed_records(tmp_path: Path) -> None:

@@ -5,25 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import CLEAN, FIGURES, SUCCESS
+from cutlayer.papers.backdoor.figures import CLEAN, FIGURE_6, FIGURES, SUCCESS
 from cutlayer.papers.backdoor.setup import BLOCKS
 from cutlayer.reproduction.paper import Headline
 
 
-def _lenet(dataset: str, alpha: float, clients: int, cut: int) -> list[Headline]:
-    said = printed.SURROGATE.get((dataset, "lenet", clients, alpha, cut), (None, None))
-    wanted: dict[str, Any] = {"dataset": dataset, "model": "lenet", "clients": clients, "surrogate_client.alpha": alpha}
-    wanted["cut"] = str(BLOCKS["lenet"][cut - 1])
+def _surrogate(model: str, dataset: str, alpha: float, clients: int, cut: int) -> list[Headline]:
+    said = printed.SURROGATE.get((dataset, model, clients, alpha, cut), (None, None))
+    wanted: dict[str, Any] = {"dataset": dataset, "model": model, "clients": clients, "surrogate_client.alpha": alpha}
+    wanted["cut"] = str(BLOCKS[model][cut - 1])
     who = "1 client" if clients == 1 else f"{clients} clients"
-    what = f"surrogate client, LeNet, {dataset}, cut {cut}, {who}, alpha {alpha:g}"
+    what = f"surrogate client, {_NAMES[model]}, {dataset}, cut {cut}, {who}, alpha {alpha:g}"
     numbers = zip((SUCCESS, CLEAN), said, strict=True)
     return [Headline(what, FIGURES[dataset], wanted, number, value) for number, value in numbers]
 
 
+def _injector(model: str, dataset: str) -> Headline:
+    wanted: dict[str, Any] = {"dataset": dataset, "model": model, "clients": 1, "injector_autoencoder.share": 0.5}
+    wanted["cut"] = str(BLOCKS[model][0])
+    what = f"injector autoencoder, {_NAMES[model]}, {dataset}, cut 1, 1 client, share 0.5"
+    return Headline(
+        what, FIGURE_6, wanted, SUCCESS, printed.AUTOENCODER.get((dataset, model)), "(highest of all cells)"
+    )
+
+
+_NAMES = {"lenet": "LeNet", "stripnet": "StripNet"}
 _PLACES = (
-    *(("mnist", 0.09, 1, cut) for cut in (1, 3)),
-    *(("mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
-    *(("mnist", alpha, 3, 1) for alpha in (0.5, 0.04)),
-    *(("fashion_mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
+    *(("lenet", "mnist", 0.09, 1, cut) for cut in (1, 3)),
+    *(("lenet", "mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
+    *(("lenet", "mnist", alpha, 3, 1) for alpha in (0.5, 0.04)),
+    *(("lenet", "fashion_mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
+    *(("stripnet", dataset, alpha, 1, 1) for dataset in ("mnist", "fashion_mnist") for alpha in (0.5, 0.04)),
 )
-HEADLINES = tuple(headline for place in _PLACES for headline in _lenet(*place))
+HEADLINES = (
+    *(headline for place in _PLACES for headline in _surrogate(*place)),
+    *(_injector(model, "mnist") for model in ("lenet", "stripnet")),
+)

@@ -18,12 +18,12 @@ def _exhibits(model: str) -> list[Exhibit]:
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
     text="""The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the
-budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
-or in the one trained without the attack, whichever is more, and *random signs alone* what they cause in the attacked
-one. *Accuracy left* is what the drop leaves: where that is chance (10 %), as random signs do, too, the drop cannot tell
-what the second stage adds. *Drop by another image's change* gives each image the perturbation made for the one before.
-*Mean change in budgets* is 1 where every value is moved as far as it may be; where a shadow's last ReLU has died there
-is no slope, and hardly any change.
+budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same
+deployment or in the one trained without the attack, whichever is more, and *random signs alone* what they cause in
+the attacked one. *Accuracy left* is what the drop leaves: where that is chance (10 %), and random signs leave no
+more, the drop cannot tell what the second stage adds. *Drop by another image's change* gives each image the
+perturbation made for the one before. *Mean change in budgets* is 1 where every value is moved as far as it may be;
+where a shadow's last ReLU has died there is no slope, and hardly any change.
 
 The printed numbers are single runs, it seems on few images: all 24 accuracies of the paper's table 4 are multiples of
 1/896, rounded or cut off, and seven whole batches of 128 are what is in the first 1,000 test images, which its authors'

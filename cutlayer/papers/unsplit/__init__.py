@@ -12,11 +12,13 @@ from cutlayer.reproduction.paper import Paper
 
 PAPER = Paper(
     citation="Erdogan, Kupcu, Cicek: UnSplit (WPES 2022)",
-    text="""Targets are the first test image of each class. *Blind* is the same metric for a guess that never looks at
-the wire: of inputs the better of the mean training image and the best constant image, of the client part the better of
-an untrained one and the commonest class. *Difference* is ours minus the printed value. The MSE is that of the published
-code: unclipped, and of three channels min-max normalized. The mean training image alone often has a lower one than the
-printed guesses, as *blind* says, so SSIM and the pictures say more.
+    text="""Targets are the first test image of each class, the same for every seed: intervals hold what victims and
+attacks vary, not images, and options that are ours were chosen with other seeds on these images. *Blind* is the same
+metric for a guess that never looks at the wire: of inputs the better of the mean training image and the best constant
+image, of the client part the better of an untrained one and the commonest class. *Difference* is ours minus the
+printed value. The MSE is that of the published code: unclipped, and of three channels min-max normalized. The mean
+training image alone often has a lower one than the printed guesses, as *blind* says, so SSIM and the pictures say
+more.
 
 Runs differ more than the printed single values suggest. Equations 1 and 2 leave brightness and sign of the inputs open:
 a run that ends in sharp negatives has a clone with turned filters, which fits its own negatives and no real input.""",

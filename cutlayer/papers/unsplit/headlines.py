@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.speed import BEST, SPEED, wanted
-from cutlayer.papers.unsplit.tables import CLONE, MSE, SSIM, TABLE_2, TABLE_3
+from cutlayer.papers.unsplit.tables import CLONE, MSE, SSIM, STRETCHED, TABLE_2, TABLE_3
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.paper import Headline
 
@@ -51,6 +51,7 @@ def _labels(what: str, number: Number, observed: dict[str, str], said: bool) -> 
 HEADLINES = (
     *_depths(MSE, "inputs, from activations alone"),
     *_depths(SSIM, "inputs, from activations alone"),
+    *_depths(STRETCHED, "inputs, from activations alone"),
     *(_best(SSIM, "inputs, from activations alone", depth) for depth in ("1", "3")),
     *_depths(CLONE, "the client's part, from activations alone"),
     *(_best(CLONE, "the client's part, from activations alone", depth) for depth in ("1", "3")),
