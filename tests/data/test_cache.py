@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutlayer.data.cache import cache_folder, cached, file_key
+from cutlayer.data.cache import cache_folder, cached, cached_own, file_key
 from cutlayer.dataset import Dataset, DatasetError, Split
 
 
@@ -43,6 +43,24 @@ def test_another_key_builds_again() -> None:
 def test_nothing_else_is_left_behind(own_cache: Path) -> None:
     cached("made", ["1"], made)
     assert [path.suffix for path in own_cache.iterdir()] == [".safetensors"]
+
+
+def test_what_is_kept_is_for_its_owner_alone(own_cache: Path) -> None:
+    cached("made", ["1"], made)
+    (path,) = own_cache.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_private_rows_are_kept_only_where_a_folder_is_named(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_own("made", ["1"], made)
+    cached_own("made", ["1"], never)
+    monkeypatch.delenv("CUTLAYER_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cached_own("made", ["2"], made).name == "made"
+    assert len(list(own_cache.iterdir())) == 1
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_failed_build_stores_nothing(own_cache: Path) -> None:
