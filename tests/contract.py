@@ -10,7 +10,8 @@ from torch import nn
 
 from cutlayer.attack import Guess
 from cutlayer.auditing.grants import Outside
-from cutlayer.judging.judge import ROOM, Truth
+from cutlayer.judging.judge import Truth
+from cutlayer.judging.scoring import ROOM
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
 from cutlayer.record import Score

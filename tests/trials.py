@@ -128,13 +128,12 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
     kind = type(settled.attack)
     observe, around = kind.observe, getattr(kind, "around", None)
 
-    def judged(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
-        if truths and truth is not truths[-1]:
-            # It was asked once more, about targets of a later epoch.
-            guesses.clear()
-        guesses.append(guess)
+    def judged(found: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
+        # Only one that may be asked again is judged again, about targets of a later epoch.
+        assert not truths or kind.anytime
+        guesses[:] = found
         truths.append(truth)
-        return Judgement(())
+        return []
 
     def shown(attack: Attack, message: Message) -> None:
         seen.update((message.kind, name) for name in message)
@@ -154,7 +153,7 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
         for where, what, instead in (
             (audit, "brief", told),
             (attacked, "brief", told),
-            (audit, "judge", judged),
+            (audit, "judge_all", judged),
             (kind, "observe", shown),
             *([(kind, "around", passed)] if around else []),
             *_meanwhile(control, kind),

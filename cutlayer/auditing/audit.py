@@ -31,7 +31,7 @@ from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
-from cutlayer.judging.judge import Judgement, judge
+from cutlayer.judging.judge import Judgement, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.judging.undecided import why
 from cutlayer.protocol import TRAINING
@@ -185,7 +185,7 @@ def _judgements(
     occupant.announce(tuple(sent))
     guesses = occupant.infer()
     truth = truth_of(scene, session, sent, beside)
-    return [judge(guess, truth, scene.experiment.thresholds) for guess in guesses], guesses
+    return judge_all(guesses, truth, scene.experiment.thresholds), guesses
 
 
 def shared(scene: Scene) -> tuple[str, ...]:

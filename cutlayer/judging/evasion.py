@@ -43,7 +43,10 @@ def budgets(
     for number in beside:
         if not 0 <= number <= 255:
             raise EvasionError(f"pixel_budgets = {number:g}: a number of 255ths goes from 0 to 255")
-    return (Budget(own), *(Budget((number / 255,), f"{number:g}/255") for number in beside))
+    names = [f"{number:g}/255" for number in beside]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise EvasionError(f"pixel_budgets = {list(beside)}: {twice} is there twice")
+    return (Budget(own), *(Budget((number / 255,), name) for number, name in zip(beside, names, strict=True)))
 
 
 @dataclass(frozen=True)

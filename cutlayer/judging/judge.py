@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,6 +13,7 @@ from cutlayer.attack import Guess
 from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplanted_success
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
+from cutlayer.judging.scoring import ROOM, score
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.stream import generator
@@ -19,7 +21,6 @@ from cutlayer.threat import Goal, Row
 
 _CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
 _SHOWN = 20  # adversarial inputs that are kept as pictures
-ROOM = 0.05  # a real part that gains less than this over the blind guess leaves nothing to steal
 
 
 class GuessError(ValueError):
@@ -55,6 +56,16 @@ class Judgement:
     images: Mapping[str, Tensor] = field(default_factory=dict)
     confusion: Confusion | None = None
     features: tuple[Feature, ...] | None = None
+
+
+def judge_all(guesses: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
+    """Score each of the ``guesses``; several of one goal, part and name are a ``GuessError``, as one of many hits."""
+    told = Counter((guess.goal, guess.part, guess.name) for guess in guesses)
+    for (goal, _, name), count in told.items():
+        if count > 1:
+            called = f"the name {name!r}" if name else "no name"
+            raise GuessError(f"{count} guesses at {goal} have {called}: only one can be meant, give the others names")
+    return [judge(guess, truth, thresholds) for guess in guesses]
 
 
 def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
@@ -263,32 +274,3 @@ def _evasion_pictures(found: Evaded, truth: Truth, evasion: EvasionTruth) -> tup
     names = [tuple(truth.classes[i] for i in t[:_SHOWN].tolist()) for t in (truth.labels, evasion.before, found.after)]
     pictures = Pictures(kind="evasion", labels=names[0], before=names[1], after=names[2], scale=scale)
     return pictures, {"truth": natural, "guess": changed, "blind": (0.5 + scale * difference).clamp(0, 1)}
-
-
-def score(
-    goal: Goal,
-    metric: str,
-    value: float,
-    blind: float,
-    best: float | None,
-    thresholds: Thresholds,
-    guess: str,
-    decides: bool,
-) -> Score:
-    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack.
-
-    At most 1: where a defense has ruined the deployment, a stolen part does better than the one it stands in for.
-    """
-    advantage = None if best is None or best == blind else min((value - blind) / (best - blind), 1.0)
-    verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
-    return Score(
-        goal=goal.value,
-        metric=metric,
-        value=value,
-        blind=blind,
-        best=best,
-        advantage=advantage,
-        guess=guess,
-        decides=decides,
-        verdict=verdict,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cutlayer.judging.judge import ROOM
+from cutlayer.judging.scoring import ROOM
 from cutlayer.record import Score
 from cutlayer.threat import Goal
 
@@ -23,6 +23,8 @@ def why(scores: Sequence[Score]) -> str:
 
 def _backdoor(found: Mapping[str, Score]) -> str:
     success, clean, legible = found["attack_success"], found["clean_accuracy"], found["recognition_rate"]
+    if legible.blind == 0.0:
+        return "all test inputs are of the trigger's target class: none could be taken for it"
     ruined = _ruined(clean.value, clean.blind, "clean inputs")
     if success.blind is not None and success.blind > 1 - ROOM:
         told = (

@@ -17,7 +17,7 @@ from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.judging.judge import Truth, judge
+from cutlayer.judging.judge import Truth, judge_all
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
 from cutlayer.recording import RecordingError, Tape
@@ -137,7 +137,7 @@ def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
 def _judged(
     scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
 ) -> dict[str, object]:
-    judgements = [judge(guess, truth, scene.experiment.thresholds) for guess in guesses]
+    judgements = judge_all(guesses, truth, scene.experiment.thresholds)
     found, history = host.findings, truth_kept(recording)[1]
     curves = {name: note for name, note in found.notes.items() if isinstance(note, list)}
     notes = {name: note for name, note in found.notes.items() if name not in curves}

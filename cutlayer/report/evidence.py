@@ -65,7 +65,11 @@ def latest(evidence: Iterable[Evidence]) -> list[Evidence]:
 
 def _asked(record: Record) -> str:
     experiment = {key: value for key, value in record.experiment.items() if key not in ASIDE}
-    return json.dumps([record.cell.model_dump(), record.attack.options, experiment], sort_keys=True)
+    # An option that was asked for at its default, or not at all, is the same option.
+    others = {
+        name: options for name, options in (experiment.pop("options", None) or {}).items() if name != record.cell.attack
+    }
+    return json.dumps([record.cell.model_dump(), record.attack.options, others, experiment], sort_keys=True)
 
 
 def _read(folder: Path) -> Evidence:

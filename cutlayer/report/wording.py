@@ -49,7 +49,7 @@ _BESIDE = {
         "recognition_rate": "always naming one class; the value, too, is of the one trained without the attack",
     },
     "evasion": {
-        "accuracy_drop": "random signs",
+        "accuracy_drop": "random signs, here or trained without the attack, whichever cost more",
         "random_signs_drop": "trained without the attack",
         "uniform_noise_drop": "trained without the attack",
         "exchanged_drop": "random signs",
@@ -188,17 +188,24 @@ def who(record: Record) -> str:
 def knowledge(record: Record) -> str:
     """What the adversary knows beyond the messages of its own seat."""
     # A copy of the part one runs oneself is not knowledge about the other side; saying it would bury what is.
-    told = [knows(name) for name in record.threat.declared if name not in ("own_part", "own_party")]
+    words = _KNOWS | _data_of(record)
+    told = [words.get(name, knows(name)) for name in record.threat.declared if name not in ("own_part", "own_party")]
     return join(told) or "nothing but the messages of its own seat"
 
 
 def data(record: Record) -> str:
     """What the attack needs to have beside the wire."""
-    used, words, other = record.threat.used, dict(_DATA), record.experiment.get("aux", SHARE)
-    if other not in OWN_SPLITS:
-        words["aux_inputs"] = f"inputs of {other}"
+    used, words = record.threat.used, _DATA | _data_of(record)
     parts = [f"{count(used[k])} {v}" if k == "peer_queries" and used[k] else v for k, v in words.items() if k in used]
     return join(parts) if parts else "no data of its own"
+
+
+def _data_of(record: Record) -> dict[str, str]:
+    """What an adversary's own inputs and labels are, where they are not just others of the same kind."""
+    other = record.experiment.get("aux", SHARE)
+    if other in ("train", record.cell.dataset):
+        return {"aux_inputs": "the inputs that the clients train on", "aux_labels": "the labels of those"}
+    return {} if other in OWN_SPLITS else {"aux_inputs": f"inputs of {other}"}
 
 
 def compared(row: Row) -> str:
@@ -212,12 +219,12 @@ def compared(row: Row) -> str:
         gain = f"advantage {advantage(row.advantage)}{seeds}"
         return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
-        noise = "random signs of the same budget cause"
+        noise, where = "random signs of the same budget cause", ", here or without the attack"
         if row.metric == "random_signs_drop":
-            noise = "without the attack they cause"
+            noise, where = "without the attack they cause", ""
         if row.beats_blind is False:
-            return f"{what} {value}, no more than {noise} ({blind}{seeds})"
-        return f"{what} {value} where {noise} {blind} (advantage {advantage(row.advantage)}{seeds})"
+            return f"{what} {value}, no more than {noise}{where} ({blind}{seeds})"
+        return f"{what} {value} where {noise} {blind}{where} (advantage {advantage(row.advantage)}{seeds})"
     if row.beats_blind is False:
         return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cutlayer.attack import Guess
 from cutlayer.judging.backdoor import Answers, BackdoorTruth, TriggerError, Unattacked, effect, trigger_of
-from cutlayer.judging.judge import GuessError, Truth, judge
+from cutlayer.judging.judge import GuessError, Truth, judge, judge_all
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
 from cutlayer.trigger import Square, Trigger, sinusoidal
@@ -124,6 +124,15 @@ def test_noise_that_nobody_planted_stays_in_the_triggers_place_and_range() -> No
     waves = wave.stamp_unplanted(many + 0.5, draw) - 0.5
     torch.testing.assert_close(waves[0].flatten().sort().values, wave.added.flatten().sort().values)
     assert (waves[0] != waves[1]).any()
+
+
+def test_of_two_triggers_without_a_name_neither_is_judged() -> None:
+    guesses = [Guess(Goal.BACKDOOR, corner(), name=name) for name in ("", "x", "y")]
+    assert len(judge_all(guesses, held(obeys(1), obeys(0)), Thresholds())) == 3
+    with pytest.raises(GuessError, match="2 guesses at backdoor have no name: only one can be meant"):
+        judge_all([*guesses, guesses[0]], held(obeys(1), obeys(0)), Thresholds())
+    with pytest.raises(GuessError, match="2 guesses at backdoor have the name 'x'"):
+        judge_all([*guesses, guesses[1]], held(obeys(1), obeys(0)), Thresholds())
 
 
 def test_of_several_triggers_the_unnamed_one_decides() -> None:

@@ -249,6 +249,7 @@ def test_budgets_by_unit() -> None:
         ((1.2, "pixel", (), 3, None), "budget = 1.2: a change of 1.2 is above the range of inputs, which is 1"),
         ((6, "normalized", (), 3, (0.2, 0.2, 0.1)), "budget = 6: a change of 1.2 is above"),
         ((0.3, "normalized", (), 3, None), "budget_unit = 'normalized': the network does not normalize its inputs"),
+        ((0.3, "pixel", (8, 16, 8.0000001), 3, None), "8/255 is there twice"),
         ((0.3, "pixel", (300,), 3, None), "pixel_budgets = 300: a number of 255ths goes from 0 to 255"),
     ],
 )

@@ -31,6 +31,10 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
             "without the attack 11.0 % of triggered inputs are recognized: the trigger covers them",
         ),
         (
+            scores("backdoor", attack_success=(0.0, 0.0), clean_accuracy=(0.9, 0.9), recognition_rate=(0.0, 0.0)),
+            "all test inputs are of the trigger's target class: none could be taken for it",
+        ),
+        (
             scores("backdoor", attack_success=(0.9, 0.1), clean_accuracy=(0.1, 0.12), recognition_rate=(0.11, 0.11)),
             "the deployment is right on 10.0 % of clean inputs, hardly more than always naming one class: train it for "
             "longer",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,12 @@ def replayed(scene: Scene, recording: Recording) -> tuple[Record, list[Guess]]:
     """The record of a replay that is offered all that its attack declares, and the guesses."""
     guesses: list[Guess] = []
 
-    def noted(guess: Guess, *others: Any) -> Judgement:
-        guesses.append(guess)
-        return Judgement(())
+    def noted(found: Sequence[Guess], *others: Any) -> list[Judgement]:
+        guesses.extend(found)
+        return []
 
     told = lambda s, attack: trials.told_of(s, s.attack.threat.knows, attack)  # noqa: E731
-    with patch.object(module, "judge", noted), patch.object(module, "brief", told):
+    with patch.object(module, "judge_all", noted), patch.object(module, "brief", told):
         return replay_cell(scene, recording, quiet).record, guesses
 
 

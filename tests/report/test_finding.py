@@ -57,6 +57,18 @@ def test_two_data_sets_given_by_their_files_are_no_seeds_of_one(tmp_path: Path) 
         assert "data_dir=b.csv" in told
 
 
+def test_an_option_that_was_typed_at_its_default_makes_no_second_seed(tmp_path: Path) -> None:
+    for asked in ({}, {"unsplit": {"rounds": 2}}):
+        record = made_record("unsplit", 1, 1, 0.5)
+        record["attack"]["options"] = {"rounds": 2}
+        record["experiment"]["options"] = asked
+        save(tmp_path / str(len(asked)), record)
+    both = [*read_run(tmp_path / "0"), *read_run(tmp_path / "1")]
+    assert len(both) == 2
+    (finding,) = findings(both)
+    assert len(finding.cells) == 1
+
+
 def test_of_one_seed_the_latest_record_counts(tmp_path: Path) -> None:
     """A network, weights or a plug-in was edited behind its name: the earlier record is of another network."""
     for hour, strength, accuracy in ((11, 0.8, 0.9), (10, 0.0, 0.5)):
