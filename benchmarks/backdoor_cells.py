@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -165,31 +166,31 @@ def seconds(step: Callable[[], None], steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def _worker(
-    model: str,
-    cut: int,
-    steps: int,
-    gate: multiprocessing.synchronize.Barrier,
-    found: multiprocessing.Queue,  # type: ignore[type-arg]
-) -> None:
+def session(model: str, cut: int, steps: int) -> None:
+    """One of several processes: print a line when all is ready, and once a line has come the seconds of a step."""
     torch.set_num_threads(how(model)[1])
     step = ours(model, cut)
     step()
-    gate.wait()
-    found.put(seconds(step, steps))
+    print(flush=True)
+    input()
+    print(seconds(step, steps))
 
 
 def on_all_cores(model: str, cut: int, steps: int) -> float:
     """Seconds a step of each of as many sessions as the cores have room for, divided by their number."""
-    context, sessions = multiprocessing.get_context("spawn"), CORES // how(model)[1]
-    gate, found = context.Barrier(sessions), context.Queue()
-    workers = [context.Process(target=_worker, args=(model, cut, steps, gate, found)) for _ in range(sessions)]
+    command = [sys.executable, __file__, "--session", model, str(cut), str(steps)]
+    workers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(CORES // how(model)[1])
+    ]
     for worker in workers:
-        worker.start()
-    taken: list[float] = [found.get() for _ in workers]
+        assert worker.stdout
+        worker.stdout.readline()
     for worker in workers:
-        worker.join()
-    return max(taken) / sessions
+        assert worker.stdin
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    return max(float(worker.communicate()[0]) for worker in workers) / len(workers)
 
 
 def main() -> None:
@@ -199,7 +200,12 @@ def main() -> None:
     parser.add_argument("--cuts", nargs="+", type=int, default=[1, 3], choices=[1, 2, 3])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--session", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.session:
+        model, cut, steps = asked.session
+        session(model, int(cut), int(steps))
+        return
     torch.set_num_threads(CORES)
     for model in asked.models:
         steps = asked.steps if model == "lenet" else max(2, asked.steps // 10)

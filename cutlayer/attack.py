@@ -88,10 +88,8 @@ class Attack(ABC):
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` where these options make no sense at a cut; asked before anything is trained.
 
-        Not asked where the first layers are the adversary's own.
-
-        ``smashed`` and ``inputs``: the shapes of what one sample sends and of one input; ``auxiliary``: samples of the
-        adversary's own, 0 where none are granted.
+        ``smashed`` and ``inputs``: the shapes of what one sample sends, () where the first layers are the adversary's
+        own, and of one input; ``auxiliary``: samples of the adversary's own, 0 where none are granted.
         """
         return
 

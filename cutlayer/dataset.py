@@ -111,6 +111,13 @@ class Dataset:
             raise DatasetError(f"{self.name}: a training input is {train} and a test input {test}; they must be alike")
         if len(self.features) != (0 if self.is_images else train[0]):
             raise DatasetError(f"{self.name}: {len(self.features)} feature names for inputs of {train}")
+        named: dict[str, tuple[object, ...]] = {"class": self.classes, "feature": self.features}
+        for what, names in named.items():
+            if wrong := [name for name in names if not isinstance(name, str)]:
+                raise DatasetError(
+                    f"{self.name}: {wrong[0]!r} is the name of a {what}, and of type {type(wrong[0]).__name__}: names"
+                    " are texts, str(...) makes them"
+                )
         for split, rows in (("train", self.train), ("test", self.test)):
             low, high = int(rows.labels.min()), int(rows.labels.max())
             if low < 0 or high >= len(self.classes):

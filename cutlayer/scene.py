@@ -250,7 +250,13 @@ def _load(
     test_rows: int | None,
     classes: int | None,
 ) -> Dataset:
-    dataset = _loader(name, plugins)(data_dir, **dict(options))
+    load = _loader(name, plugins)
+    try:
+        dataset = load(data_dir, **dict(options))
+    except (DatasetError, MemoryError):
+        raise
+    except Exception as error:
+        raise DatasetError(f"dataset {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(dataset, Dataset):
         raise DatasetError(f"dataset {name!r}: its load gives a {type(dataset).__name__}, it must give a Dataset")
     found = dataset.of_classes(classes).limited(train_rows, test_rows)

@@ -46,6 +46,15 @@ def settle(experiment: Experiment) -> list[Scene]:
     return scenes
 
 
+def untrained(experiment: Experiment) -> str:
+    """Which value of the experiment leaves no training before the attack; empty where there is one."""
+    if experiment.when == "before":
+        return "when = 'before'"
+    if experiment.weights:
+        return f"weights = {str(experiment.weights)!r}"
+    return "" if experiment.epochs else "epochs = 0"
+
+
 def _check_judged(scene: Scene) -> None:
     """``ExperimentError`` where an adversary has what its guess is judged on."""
     experiment, threat = scene.experiment, scene.attack.threat
@@ -112,15 +121,16 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
     )
     protocol = make_protocol(experiment.protocol, experiment.plugins)
     experiment, reaches = _budgets(experiment, attack, model, dataset)
+    transfer = _transfer(experiment, dataset, model)
     scenes = []
     for given in _cuts(experiment, protocol, model, attack):
         cuts = protocol.cuts(model, given)
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
-        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack), budgets=reaches)
+        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack))
+        scene = replace(scene, transfer=transfer, budgets=reaches)
         # More clients than samples are refused here, and not by the first cell that trains.
         scene.deal()
-        scene = replace(scene, transfer=_transfer(experiment, dataset))
         scene = replace(scene, auxiliary=_auxiliary(scene, judged))
         _suit(scene)
         scenes.append(replace(scene, under=_under(scene)))
@@ -136,14 +146,19 @@ def _under(scene: Scene) -> Scene | None:
         raise ExperimentError(f"under = {experiment.under!r}: it tampers with no training")
     if isinstance(scene.attack, TamperingAttack):
         raise ExperimentError(f"under = {experiment.under!r}: {experiment.attack} tampers with the training itself")
+    if without := untrained(experiment):
+        raise ExperimentError(
+            f"under = {experiment.under!r}: it tampers with the training, and with {without} there is none before "
+            f"{experiment.attack} attacks"
+        )
     return _settle(experiment.with_values(attack=experiment.under, under=""), scene.target_rows)[0]
 
 
 def _suit(scene: Scene) -> None:
-    if scene.protocol.owners[0] is scene.attack.threat.seat:
-        return
+    own = scene.protocol.owners[0] is scene.attack.threat.seat
+    smashed = () if own else scene.agreement["smashed"].shape
     try:
-        scene.attack.suit(scene.agreement["smashed"].shape, scene.dataset.input_shape, len(scene.auxiliary or ()))
+        scene.attack.suit(smashed, scene.dataset.input_shape, len(scene.auxiliary or ()))
     except ValueError as error:
         raise ExperimentError(f"{scene.experiment.attack}, cut {scene.experiment.cut}: {error}") from None
 
@@ -160,11 +175,11 @@ def _budgets(
     return experiment.with_values(budget_unit=unit), found
 
 
-def _transfer(experiment: Experiment, dataset: Dataset) -> Dataset | None:
+def _transfer(experiment: Experiment, dataset: Dataset, model: nn.Sequential) -> Dataset | None:
     if not experiment.transfer:
         return None
     other = load_dataset(experiment, experiment.transfer)
-    check_transfer(dataset, other, transfer_scaling(experiment))
+    check_transfer(model, dataset, other, transfer_scaling(experiment))
     return other
 
 

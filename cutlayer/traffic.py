@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from cutlayer.handover import Keeper, Route
 from cutlayer.host import Act
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
-from cutlayer.record import Traffic
+from cutlayer.record import Epoch, Traffic
 from cutlayer.scene import Scene
 from cutlayer.session import CHUNK, Session
 from cutlayer.threat import Seat
@@ -45,12 +46,16 @@ class Cost:
     flops: int
 
 
-def cost(scene: Scene) -> Cost:
-    """Measured on one step of each batch size that the training has: a frame's size depends on its shapes alone."""
+def cost(scene: Scene, history: Sequence[Epoch] = ()) -> Cost:
+    """Measured on one step of each batch size that the training has: a frame's size depends on its shapes alone.
+
+    ``history``: the epochs that ran; without any, all that the experiment asks for are counted.
+    """
     keeper = Keeper("trusted_party")
     host = honest_host(scene, keeper)
     session = assemble(scene, host, keeper)
-    batch, epochs = scene.experiment.batch_size, scene.experiment.epochs
+    batch, epochs = scene.experiment.batch_size, max((ran.epoch for ran in history), default=0)
+    epochs = epochs or scene.experiment.epochs
     sizes = Counter(size for shard in session.shards for size in batch_sizes(len(shard), batch))
     counted: Counted = {}
     per_sample = 0.0
@@ -64,7 +69,7 @@ def cost(scene: Scene) -> Cost:
     training = by_kind(counted, up_first)
     rest: Counted = {}
     _add(rest, _evaluation(scene, session), max(1, epochs))
-    traffic = training | by_kind(rest, up_first) | by_kind(_hand_overs(scene, session), up_first=True)
+    traffic = training | by_kind(rest, up_first) | by_kind(_hand_overs(scene, session, epochs), up_first=True)
     parts = scene.protocol.deal(scene.model, scene.cuts)[Seat.CLIENT]
     shapes = client_shapes(scene)
     return Cost(
@@ -144,7 +149,7 @@ def _empty(session: Session, names: tuple[str, ...], samples: int) -> dict[str, 
     }
 
 
-def _hand_overs(scene: Scene, session: Session) -> Counted:
+def _hand_overs(scene: Scene, session: Session, epochs: int) -> Counted:
     """Client parts that the server keeps between turns, where the plan's route goes through it."""
     if scene.experiment.handover is not Route.SERVER or len(session.clients) < 2:
         return {}
@@ -152,7 +157,7 @@ def _hand_overs(scene: Scene, session: Session) -> Counted:
     session.take_turn(0)
     session.take_turn(1)
     counted: Counted = {}
-    turns = [number for epoch in range(1, scene.experiment.epochs + 1) for number, _ in session._turns(epoch)]
+    turns = [number for epoch in range(1, epochs + 1) for number, _ in session._turns(epoch)]
     changes = sum(one != other for one, other in itertools.pairwise(turns))
     _add(counted, _since(before, session.host.meter), changes)
     return counted

@@ -73,6 +73,16 @@ def test_a_dataset_that_does_not_fit_is_refused() -> None:
         Dataset("made", images(4), images(4), ("a", "b"), features=("x",))
 
 
+@pytest.mark.parametrize("zero", [0, 0.0, None, True, ("a",)])
+def test_names_that_are_no_texts_are_refused(zero: object) -> None:
+    kind = type(zero).__name__
+    with pytest.raises(DatasetError, match=r"made: .* is the name of a class, and of type " + kind):
+        Dataset("made", images(4), images(4), ("a", zero))  # type: ignore[arg-type]
+    table = Split(torch.zeros(2, 2), torch.tensor([0, 1]))
+    with pytest.raises(DatasetError, match=r"made: .* is the name of a feature, and of type " + kind):
+        Dataset("made", table, table, ("a", "b"), features=("x", zero))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [

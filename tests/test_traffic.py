@@ -11,11 +11,13 @@ from cutlayer.auditing.audit import run_cell
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind
-from cutlayer.record import read_record, write_record
+from cutlayer.record import Epoch, read_record, write_record
+from cutlayer.recordings.recorder import record
+from cutlayer.recordings.replay import replay_cell
 from cutlayer.sweeping.folder import cell_folder, finished
 from cutlayer.threat import Seat
 from cutlayer.traffic import cost
-from tests.cells import quiet
+from tests.cells import UNSPLIT, quiet
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -55,17 +57,51 @@ def test_the_sums_are_the_training_alone() -> None:
     assert "predict" in found.traffic
 
 
+@pytest.mark.parametrize("values", [{}, {"clients": 3, "turn": 2, "handover": "server"}])
+@pytest.mark.parametrize("protocol", CUTS)
+def test_epochs_that_did_not_run_did_not_cross(protocol: str, values: dict[str, Any]) -> None:
+    of = {"protocol": protocol, "cut": CUTS[protocol], **values}
+    ran = [Epoch(epoch=number) for number in (1, 2, 3)]
+    whole, ended = cost(scene_of(**of, epochs=12)), cost(scene_of(**of, epochs=12), ran)
+    assert ended == cost(scene_of(**of, epochs=3))
+    assert whole.bytes_up == 4 * ended.bytes_up
+
+
+# Who attends the training, and who meets it when it is over.
+@pytest.mark.parametrize("values", [{"attack": "spy"}, {**UNSPLIT, "cut": "1"}])
+def test_an_early_end_is_in_the_record_and_in_that_of_a_replay(values: dict[str, Any], tmp_path: Path) -> None:
+    # A rate that ruins the training at once.
+    asked = {"learning_rate": 30.0, "validation_rows": 8, "epochs": 9, "patience": 1, "link": "dsl"}
+    scene = scene_of(**{"protocol": "vanilla", "cut": "1", "isolate": False, **asked, **values})
+    found = run_cell(scene, tmp_path / "run", quiet).record
+    assert 1 < len(found.training) < 9
+    said, whole = cost(scene, found.training), cost(scene)
+    assert (found.traffic, found.bytes_up, found.bytes_down) == (said.traffic, said.bytes_up, said.bytes_down)
+    for_all = found.model_copy(update={"traffic": whole.traffic}).on("dsl")
+    assert for_all.link_seconds == pytest.approx((found.link_seconds or 0.0) * 9 / len(found.training))
+    recording = record(scene, tmp_path / "recorded", 1 << 28, True, quiet)
+    assert replay_cell(scene, recording, quiet).record.traffic == found.traffic
+
+
+def test_what_is_attacked_before_a_training_is_told_all_of_it(tmp_path: Path) -> None:
+    scene = scene_of(protocol="vanilla", cut="1", when="before", isolate=False, epochs=3)
+    found = run_cell(scene, tmp_path, quiet).record
+    assert not found.training
+    assert found.traffic == cost(scene).traffic == cost(scene, [Epoch(epoch=0)]).traffic
+    assert found.traffic["train"].round_trips == 3 * 6
+
+
 def test_another_link_is_worked_out_from_the_record_that_is_there(tmp_path: Path) -> None:
     values = {"protocol": "vanilla", "cut": "1", "isolate": False, "epochs": 1}
     scene = scene_of(link="dsl", **values)
-    record = run_cell(scene, tmp_path, quiet).record
-    assert record.link_seconds is not None
-    write_record(cell_folder(scene, tmp_path), record, {})
+    done = run_cell(scene, tmp_path, quiet).record
+    assert done.link_seconds is not None
+    write_record(cell_folder(scene, tmp_path), done, {})
     other = scene_of(link="4g", **values)
     looked_up = finished(other, tmp_path)
     assert looked_up is not None
     assert looked_up.link == "4g"
-    assert looked_up.link_seconds != record.link_seconds
+    assert looked_up.link_seconds != done.link_seconds
     assert looked_up.experiment["link"] == "4g"
     assert read_record(cell_folder(scene, tmp_path)) == looked_up
     assert finished(scene_of(**values), tmp_path) == looked_up

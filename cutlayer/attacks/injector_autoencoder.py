@@ -110,6 +110,9 @@ class InjectorAutoencoder(ServerPlanting):
 
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` where activations are no images: the autoencoder is convolutional."""
+        if not smashed:
+            # It does not apply there: `begin` says so.
+            return
         if len(smashed) != 3:
             raise ValueError(f"the autoencoder is convolutional, and activations are of shape {list(smashed)}")
         if auxiliary == 1:

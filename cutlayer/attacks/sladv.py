@@ -108,6 +108,9 @@ class SLADV(TamperingAttack):
 
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` for a shadow that cannot give what is sent, and for too few images of its own."""
+        if not smashed:
+            # It does not apply there: `begin` says so.
+            return
         if auxiliary < _LEAST:
             raise ValueError(f"{auxiliary} images of its own are too few to train a shadow on: at least {_LEAST}")
         with torch.random.fork_rng(devices=[]):

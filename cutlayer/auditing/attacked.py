@@ -20,7 +20,7 @@ from cutlayer.record import Epoch
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import seat_clients, seat_server
 from cutlayer.session import Session
-from cutlayer.threat import Seat
+from cutlayer.threat import NotOfferedError, Seat
 
 
 @contextmanager
@@ -104,8 +104,16 @@ def attacked_key(scene: Scene) -> str:
 
 
 def deployed(scene: Scene, run: Path, progress: Progress) -> Victim:
-    """What an attack on the trained deployment meets: an honestly trained one, or what another attack has left."""
-    return train_under_attack(scene.under, run, progress) if scene.under else train(scene, run, progress)
+    """What an attack on the trained deployment meets: an honestly trained one, or what another attack has left.
+
+    ``NotOfferedError`` where that other attack does not apply.
+    """
+    if scene.under is None:
+        return train(scene, run, progress)
+    try:
+        return train_under_attack(scene.under, run, progress)
+    except NotOfferedError as error:
+        raise NotOfferedError(f"under = {scene.under.experiment.attack!r}: {error}") from error
 
 
 def deployed_key(scene: Scene) -> str:

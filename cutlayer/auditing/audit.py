@@ -41,6 +41,7 @@ from cutlayer.registry import FOLDERS
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import make_attack
 from cutlayer.session import Session
+from cutlayer.settle import untrained
 from cutlayer.threat import Goal, Knows, NotOfferedError, View
 from cutlayer.traffic import cost
 
@@ -60,14 +61,16 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
 
     An attack that does not fit its setting gives a record that says so; other errors pass through.
     """
-    torch.set_num_threads(scene.experiment.threads)
     start, record = time.perf_counter(), outline(scene)
+    if reason := inapplicable(scene):
+        return _not_applicable(record, reason)
+    torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     try:
         with seated(scene, outside, progress, process) as (host, occupant):
             outcome = _attacked(scene, run, progress, host, occupant, outside, record)
     except NotOfferedError as error:
-        return _not_applicable(record, _refusal(scene, error))
+        return _not_applicable(record, str(error))
     done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
     return Outcome(done, outcome.images)
 
@@ -133,10 +136,12 @@ def _attacked(
 ) -> Outcome:
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
+    # An attack before this one may still refuse: first of all it is seated.
+    victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
     beside = honest(scene, clean)
-    if attends_training(scene.attack):
+    if victim is None:
         session = outside.session = assemble(scene, host, keeper)
         join(scene, session, occupant)
         history, course = _train_watched(scene, session, progress, occupant, beside) if after else ((), ())
@@ -144,7 +149,6 @@ def _attacked(
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
         utility: float | None = accuracy(scene, session)
     else:
-        victim = deployed(scene, run, progress)
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, beside)
@@ -158,7 +162,7 @@ def _attacked(
     update = {
         **_judged(judgements),
         **aftermath(scene, session, guesses, clean),
-        **asdict(cost(scene)),
+        **asdict(cost(scene, history)),
         "utility": utility,
         "training": history,
         "untampered": untampered.history if untampered else (),
@@ -190,6 +194,8 @@ def _judgements(
 
 def shared(scene: Scene) -> tuple[str, ...]:
     """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
+    if inapplicable(scene):
+        return ()
     attacked = () if attends_training(scene.attack) else (deployed_key(scene),)
     return (*attacked, *((key(scene),) if _compared(scene) else ()))
 
@@ -202,8 +208,11 @@ def leaves(scene: Scene) -> tuple[str, ...]:
 
 def attends_training(attack: Attack) -> bool:
     """Whether the adversary is there while the victim trains, so that no other cell can share it."""
-    watches = bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
-    return isinstance(attack, TamperingAttack) or watches
+    return isinstance(attack, TamperingAttack) or _watches_training(attack)
+
+
+def _watches_training(attack: Attack) -> bool:
+    return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
 
 
 def _train_watched(
@@ -239,25 +248,32 @@ def _not_applicable(record: Record, reason: str) -> Outcome:
     )
 
 
-def unoffered(scene: Scene) -> str:
-    """What the attack, or the one before it, needs and is not offered; empty where that is nothing."""
+def inapplicable(scene: Scene) -> str:
+    """Why the attack does not apply, as far as that is known before anybody is seated; empty where it may."""
+    without = untrained(scene.experiment)
+    if without and isinstance(scene.attack, TamperingAttack) and _watches_training(scene.attack):
+        return f"it tampers with the training, and with {without} there is none before its guess"
+    return _unoffered(scene)
+
+
+def _unoffered(scene: Scene) -> str:
+    """What the attack, or the one before it, needs and is not offered; with all that ``offers`` must name for both."""
     for needy in filter(None, (scene.under, scene)):
         told = brief(needy, attack=True)
         try:
             View(needy.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), (), told.protocol)
         except NotOfferedError as error:
-            return _refusal(needy, error)
+            whose = "" if needy is scene else f"under = {needy.experiment.attack!r}: "
+            missing = needy.attack.threat.knows.difference(told.offers, needy.experiment.offers)
+            return f"{whose}{error}{_offers(scene) if missing else ''}"
     return ""
 
 
-def _refusal(scene: Scene, error: NotOfferedError) -> str:
-    """Why the attack does not apply; with all that ``offers`` must name where that is the reason."""
-    threat = scene.attack.threat
-    missing = threat.knows - set(brief(scene, attack=True).offers)
-    wanted = threat.knows - scene.protocol.exposes[threat.seat]
-    if not missing - set(scene.experiment.offers) or not wanted.issubset(OFFERABLE):
-        return str(error)
-    return f"{error}: offers={','.join(sorted(wanted))}"
+def _offers(scene: Scene) -> str:
+    """What ``offers`` must name for the attack and the one before it; empty where no offer is enough."""
+    threats = [one.attack.threat for one in (scene, scene.under) if one]
+    wanted = {what for threat in threats for what in threat.knows - scene.protocol.exposes[threat.seat]}
+    return f": offers={','.join(sorted(wanted))}" if wanted.issubset(OFFERABLE) else ""
 
 
 def _published(scene: Scene) -> Any:

@@ -34,10 +34,10 @@ def transfer_scaling(experiment: Experiment) -> Scaling:
     return Scaling(experiment.transfer_mean, experiment.transfer_std)
 
 
-def check_transfer(own: Dataset, other: Dataset, scaling: Scaling) -> None:
-    """``ExperimentError`` where a network for ``own`` cannot be taken over to ``other``, ``scaling`` what it is given.
+def check_transfer(model: nn.Sequential, own: Dataset, other: Dataset, scaling: Scaling) -> None:
+    """``ExperimentError`` where ``model`` for ``own`` cannot be taken over to ``other``, ``scaling`` what it is given.
 
-    A ``NetworkError`` where that cannot be scaled so.
+    A ``NetworkError`` where that cannot be scaled so. Whether the weights are trained is no matter.
     """
     scaled(nn.Sequential(nn.Identity()), scaling, other.input_shape, "transfer")
     for what, mine, its in (
@@ -46,6 +46,28 @@ def check_transfer(own: Dataset, other: Dataset, scaling: Scaling) -> None:
     ):
         if mine != its:
             raise ExperimentError(f"transfer = {other.name!r}: its {what} are {its}, those of {own.name} are {mine}")
+    if not _ends_with_last(model, own.input_shape):
+        raise ExperimentError(
+            f"transfer = {other.name!r}: the network's last layer with weights does not give its outputs, and no other "
+            "one is trained anew; a model that ends with that layer, or no transfer"
+        )
+
+
+def _ends_with_last(model: nn.Sequential, shape: tuple[int, ...]) -> bool:
+    """Whether the outputs of ``model`` for inputs of ``shape`` are what its last layer with weights gives."""
+    model, marks = copy.deepcopy(model).eval(), list[Tensor]()
+
+    def marked(module: nn.Module, given: object, gives: object) -> Tensor | None:
+        if not isinstance(gives, Tensor):
+            return None
+        # Large and of both signs: weights that are not trained yet may give nothing that an activation changes.
+        marks.append(torch.linspace(-1000, 1000, gives.numel()).view(gives.shape))
+        return marks[-1].clone()
+
+    _last(model).register_forward_hook(marked)
+    with torch.no_grad():
+        outputs = model(torch.zeros(2, *shape))
+    return len(marks) == 1 and torch.equal(outputs, marks[0])
 
 
 def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Scene) -> Transfer:
@@ -98,14 +120,14 @@ def fit_last(
     seed: int,
     training: bool = False,
 ) -> nn.Sequential:
-    """A copy of ``model`` whose last layer with weights is trained on ``data``; it must give the network's outputs.
+    """A copy of ``model``, which ``check_transfer`` accepts, with the last layer with weights trained on ``data``.
 
     The others keep their weights; where they are in ``training`` mode, dropout draws and BatchNorm's statistics move.
     It is trained where ``model`` lies.
     """
     device = next(model.parameters()).device
     fitted = copy.deepcopy(model).eval().requires_grad_(False)
-    last = [module for module in fitted.modules() if any(True for _ in module.parameters(recurse=False))][-1]
+    last = _last(fitted)
     features = None if training else _features(fitted, last, data)
     last.requires_grad_(True)
     fitted.train(training)
@@ -124,6 +146,11 @@ def fit_last(
     return fitted.eval()
 
 
+def _last(model: nn.Module) -> nn.Module:
+    """The last layer with weights of its own, in the order in which layers are named."""
+    return [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))][-1]
+
+
 @torch.no_grad()
 def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
     """What the last layer is given in evaluation mode, for all of ``data``."""
@@ -131,10 +158,8 @@ def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
     hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     device = next(model.parameters()).device
     for rows in torch.split(torch.arange(len(data)), _CHUNK):
-        outputs = model(data.take(rows).to(device))
+        model(data.take(rows).to(device))
     hook.remove()
-    if not torch.equal(last(seen[-1]), outputs):
-        raise ExperimentError("transfer: the network's last layer with weights does not give its outputs")
     return torch.cat(seen)
 
 

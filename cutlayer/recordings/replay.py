@@ -143,7 +143,7 @@ def _judged(
     notes = {name: note for name, note in found.notes.items() if name not in curves}
     return {
         **audit._judged(judgements),
-        **asdict(cost(scene)),
+        **asdict(cost(scene, history)),
         "utility": history[-1].accuracy if history else None,
         "training": tuple(history),
         "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),

@@ -120,7 +120,7 @@ def settled(**values: object) -> list[scene.Scene]:
     def load(experiment: object, name: str = "") -> Dataset:
         return datasets[name or "own"]
 
-    given = {"attack": "well_informed", "plugins": PLUGINS, "model": "unsplit_mnist", "cut": "1", "epochs": 0, **values}
+    given = {"attack": "well_informed", "plugins": PLUGINS, "model": "unsplit_mnist", "cut": "1", "epochs": 1, **values}
     with patch("cutlayer.settle.load_dataset", load):
         return settle(make(given))
 

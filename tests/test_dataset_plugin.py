@@ -1,0 +1,39 @@
+"""A dataset of one's own that cannot be loaded is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cutlayer.dataset import DatasetError
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.scene import load_dataset
+from cutlayer.settle import settle
+
+
+def experiment_on(folder: Path, body: str) -> dict[str, str]:
+    """An experiment on a dataset whose ``load`` has this ``body``."""
+    (folder / "datasets").mkdir()
+    (folder / "datasets" / "broken.py").write_text(f"def load(data_dir=None):\n    {body}\n")
+    return {"dataset": "broken", "plugins": str(folder)}
+
+
+def test_the_plug_in_is_named_and_what_it_raised(tmp_path: Path) -> None:
+    asked = experiment_on(tmp_path, "return {}['rows']")
+    with pytest.raises(ExperimentError, match=r"^dataset 'broken' cannot be loaded: KeyError: 'rows'$"):
+        settle(make(asked))
+
+
+def test_what_a_dataset_refuses_itself_is_said_as_it_is(tmp_path: Path) -> None:
+    body = "from cutlayer.dataset import DatasetError; raise DatasetError('no rows.csv in it')"
+    asked = make(experiment_on(tmp_path, body))
+    with pytest.raises(DatasetError, match=r"^no rows.csv in it$"):
+        load_dataset(asked)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+def test_what_is_no_fault_of_the_plug_in_passes(tmp_path: Path, kind: type[BaseException]) -> None:
+    asked = make(experiment_on(tmp_path, f"raise {kind.__name__}"))
+    with pytest.raises(kind):
+        settle(asked)
