@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import sys
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 
 from cutlayer import __version__
+from cutlayer.grid import file_and_overrides
 from cutlayer.record import FAILED, LEAK, NONE, PARTIAL
 
 app = typer.Typer(
@@ -72,7 +72,7 @@ def audit(
     """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
     from cutlayer.commands.audit import audit_all
 
-    file, overrides = _experiment(given)
+    file, overrides = file_and_overrides(given)
     records = audit_all(file, overrides, _command(), jobs, Console(stderr=True), as_json)
     verdicts = {record.verdict for record in records}
     if fail_on and not verdicts & _MEASURED:
@@ -125,10 +125,11 @@ def reproduce(
 @app.command()
 def train(given: Given = None) -> None:
     """Train by split learning, without any attack; an interrupted training is taken up where it stopped."""
+    from cutlayer.commands.output import reserved
     from cutlayer.commands.train import train_all
 
-    file, overrides = _experiment(given, attack="unsplit")
-    with contextlib.redirect_stdout(sys.stderr):
+    file, overrides = file_and_overrides(given, attack="unsplit")
+    with reserved():
         results = train_all(file, overrides, Console(stderr=True))
     for found in results:
         print(json.dumps(found))
@@ -137,10 +138,11 @@ def train(given: Given = None) -> None:
 @app.command()
 def evaluate(given: Given = None) -> None:
     """Measure the accuracy of trained weights (weights=FILE, or those of an earlier training) on the test split."""
+    from cutlayer.commands.output import reserved
     from cutlayer.commands.train import evaluate_all
 
-    file, overrides = _experiment(given, attack="unsplit")
-    with contextlib.redirect_stdout(sys.stderr):
+    file, overrides = file_and_overrides(given, attack="unsplit")
+    with reserved():
         results = evaluate_all(file, overrides)
     for found in results:
         print(json.dumps(found))
@@ -152,10 +154,11 @@ def export(
     given: Given = None,
 ) -> None:
     """Write the joined model of a training as one safetensors file."""
+    from cutlayer.commands.output import reserved
     from cutlayer.commands.train import export_one
 
-    file, overrides = _experiment(given, attack="unsplit")
-    with contextlib.redirect_stdout(sys.stderr):
+    file, overrides = file_and_overrides(given, attack="unsplit")
+    with reserved():
         written = export_one(file, overrides, to)
     print(written)
 
@@ -182,16 +185,21 @@ Changes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", 
 def serve(file: Party, changes: Changes = None) -> None:
     """Be the server of a training between several parties; a stopped one goes on where it was."""
     from cutlayer.commands.deploy import serve_one
+    from cutlayer.commands.output import reserved
 
-    print(serve_one(file, changes or [], Console(stderr=True)).model_dump_json())
+    with reserved():
+        record = serve_one(file, changes or [], Console(stderr=True))
+    print(record.model_dump_json())
 
 
 @app.command()
 def join(file: Party, changes: Changes = None) -> None:
     """Be a client of a training between several parties; a stopped one goes on where it was."""
     from cutlayer.commands.deploy import join_one
+    from cutlayer.commands.output import reserved
 
-    record = join_one(file, changes or [], Console(stderr=True))
+    with reserved():
+        record = join_one(file, changes or [], Console(stderr=True))
     if record:
         print(record.model_dump_json())
 
@@ -205,7 +213,7 @@ def record(
     """Run a deployment and keep what its server sees, for attacks on it later."""
     from cutlayer.commands.record import record_all
 
-    file, overrides = _experiment(given, attack="unsplit")
+    file, overrides = file_and_overrides(given, attack="unsplit")
     for recording in record_all(file, overrides, limit, training, Console(stderr=True)):
         print(recording.folder)
 
@@ -259,11 +267,17 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder, such as runs/
 
 def main() -> None:
     """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
+    words = sys.argv[1:] or ["--help"]
     try:
         # Without standalone mode an exit code is returned, and an interruption is one of them or an Abort.
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        code = app(words, standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except SystemExit as end:
+        if end.code:
+            raise
+        # By code of the user's own, or what that calls: nothing here ends so, and 0 would mean that all is done.
+        raise RuntimeError("sys.exit was called before the command had done its work") from end
     except Exception as error:
         from cutlayer.commands.complaint import one_line
 
@@ -273,24 +287,10 @@ def main() -> None:
         print(f"cutlayer: {line}", file=sys.stderr)
         code = 2
     if code == _INTERRUPTED:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        from cutlayer.commands.complaint import interruption
+
+        print(interruption(words[0]), file=sys.stderr)
     sys.exit(code)
-
-
-def _experiment(given: list[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:
-    """The file among ``given``, and the overrides, completed by ``defaults`` that neither names."""
-    from cutlayer.experiment import ExperimentError
-
-    texts = given or []
-    files = [text for text in texts if "=" not in text]
-    if len(files) > 1 or any(not file.endswith(".toml") for file in files):
-        wrong = next((file for file in files if not file.endswith(".toml")), files[-1])
-        raise ExperimentError(f"{wrong!r} is neither key=value nor the one experiment file (FILE.toml)")
-    overrides = [text for text in texts if "=" in text]
-    if not files:
-        named = {text.partition("=")[0] for text in overrides}
-        overrides += [f"{key}={value}" for key, value in defaults.items() if key not in named]
-    return (Path(files[0]) if files else None), overrides
 
 
 def _command() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make
 from cutlayer.mistake import unknown_key
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
+_KINDS = {"attacks": Attack, "defenses": Defense}
 _NAMING = ("attack", "under", "defense", "dataset", "aux", "transfer")
 
 
@@ -46,14 +47,28 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     return list(found.values())
 
 
+def file_and_overrides(texts: Sequence[str] | None, **defaults: str) -> tuple[Path | None, list[str]]:
+    """The file among ``texts``, and the overrides; without a file completed by ``defaults`` that none of them names."""
+    texts = texts or ()
+    files = [text for text in texts if "=" not in text]
+    if len(files) > 1 or any(not file.endswith(".toml") for file in files):
+        wrong = next((file for file in files if not file.endswith(".toml")), files[-1])
+        raise ExperimentError(f"{wrong!r} is neither key=value nor the one experiment file (FILE.toml)")
+    overrides = [text for text in texts if "=" in text]
+    if files:
+        return Path(files[0]), overrides
+    named = {text.partition("=")[0] for text in overrides}
+    return None, [*overrides, *(f"{key}={value}" for key, value in defaults.items() if key not in named)]
+
+
 def _product(values: Mapping[str, Any], named: Collection[str]) -> Iterable[dict[str, Any]]:
     """Every choice among the values; ``named`` are the plug-ins of all cells, those of other grids among them."""
-    axes = _axes(values)
-    empty = next((key for key, choices in axes.items() if not choices), None)
+    choices = axes(values)
+    empty = next((key for key, values in choices.items() if not values), None)
     if empty is not None:
         raise ExperimentError(f"{empty} = []: there is no value to run")
-    for choice in itertools.product(*axes.values()):
-        chosen = dict(zip(axes, choice, strict=True))
+    for choice in itertools.product(*choices.values()):
+        chosen = dict(zip(choices, choice, strict=True))
         here = _users({key: [value] for key, value in chosen.items()})
         cell: dict[str, Any] = {"options": {}}
         for key, value in chosen.items():
@@ -66,13 +81,15 @@ def _product(values: Mapping[str, Any], named: Collection[str]) -> Iterable[dict
         yield cell
 
 
-def _axes(values: Mapping[str, Any]) -> dict[str, list[Any]]:
-    return {key: value if _sweeps(key, value) else [value] for key, value in values.items()}
+def axes(values: Mapping[str, Any], plugins: Path | None = None) -> dict[str, list[Any]]:
+    """By key the values that it sweeps over, one where it does not; ``plugins`` where ``values`` name no other."""
+    folder = values.get("plugins") or plugins
+    return {key: value if _sweeps(key, value, folder) else [value] for key, value in values.items()}
 
 
 def _named(grids: Iterable[Mapping[str, Any]]) -> set[str]:
     """The plug-ins that cells of the grids use."""
-    return {name for values in grids for name in _users(_axes(values))}
+    return {name for values in grids for name in _users(axes(values))}
 
 
 def _users(axes: Mapping[str, Sequence[Any]]) -> set[str]:
@@ -81,9 +98,31 @@ def _users(axes: Mapping[str, Sequence[Any]]) -> set[str]:
     return {name for value in values for name in str(value).split("+")}
 
 
-def _sweeps(key: str, value: object) -> bool:
-    by_nature = key in LISTS and not (isinstance(value, list) and any(isinstance(v, list) for v in value))
-    return isinstance(value, list) and not by_nature
+def _sweeps(key: str, value: object, plugins: object) -> bool:
+    """Whether the value is several ones; a list for a key or an option whose values are lists is one, unless nested."""
+    if not isinstance(value, list) or any(isinstance(part, list) for part in value):
+        return isinstance(value, list)
+    return not (key in LISTS or _takes_list(key, Path(plugins) if isinstance(plugins, str | Path) else None))
+
+
+def _takes_list(key: str, plugins: Path | None) -> bool:
+    """Whether the key is an option whose values are lists."""
+    plugin, _, option = key.partition(".")
+    try:
+        return any(registry.takes_list(owner, option) for owner in _owners(plugin, plugins))
+    except registry.PluginError:
+        # What cannot be found or imported is refused where it is used.
+        return False
+
+
+def _owners(plugin: str, plugins: Path | None) -> Iterator[type | Callable[..., Any]]:
+    """What takes the options of the plug-ins with this name."""
+    for folder, kind in _KINDS.items():
+        if plugin in registry.names(folder, plugins):
+            yield registry.cls(folder, plugin, kind, plugins)
+    if plugin in registry.names("datasets", plugins):
+        load = getattr(registry.module("datasets", plugin, plugins), "load", None)
+        yield from [load] if callable(load) else []
 
 
 def override(text: str) -> tuple[str, Any]:
@@ -110,10 +149,9 @@ def _check_key(key: str) -> None:
 
 def _of_a_plugin(key: str) -> str:
     """What to say of a key that is an option of plug-ins; empty where it is none."""
-    kinds = (("attacks", Attack), ("defenses", Defense))
     owners = [
         f"{name}.{key}"
-        for folder, kind in kinds
+        for folder, kind in _KINDS.items()
         for name in registry.names(folder)
         if key in registry.option_names(registry.cls(folder, name, kind))
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from cutlayer.link import parse
@@ -286,15 +286,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:
     """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
     if record.pictures is not None:
-        draft = folder / f".{record.pictures.file}.{os.getpid()}"
-        save_file({name: tensor.contiguous() for name, tensor in images.items()}, draft)
-        draft.replace(folder / record.pictures.file)
+        write_atomically(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
     write_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record in ``folder``; ``None`` where there is none, ``ValueError`` (pydantic's) where it does not fit."""
+    """The record in ``folder``; ``None`` where there is none, ``ValueError`` where it does not fit or has no attack."""
     path = folder / "record.json"
-    return Record.model_validate_json(path.read_bytes()) if path.is_file() else None
+    record = Record.model_validate_json(path.read_bytes()) if path.is_file() else None
+    if record and "attack" not in record.cell.model_fields_set:
+        raise ValueError("it names no attack")
+    return record

@@ -6,9 +6,11 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,7 @@ FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
 """A function that makes a plug-in's object."""
 
+_SERIES = {tuple, list, Sequence}
 _FINITE = ConfigDict(allow_inf_nan=False)
 _PACKAGE = Path(__file__).parent
 
@@ -61,7 +64,7 @@ def from_file(path: Path, name: str) -> ModuleType:
     try:
         with importable(path):
             spec.loader.exec_module(made)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return made
@@ -107,7 +110,7 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
             hint = hints.get(name, Any)
             result[name] = TypeAdapter(hint, config=_FINITE).validate_python(_meant(value, hint))
         except ValidationError as error:
-            why = reason(error, f"a list: {where}.{name}=[[1,2]] on the command line, [1, 2] in a file")
+            why = reason(error, f"a list, such as {json.dumps([value], default=str)}")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
     return result
 
@@ -126,6 +129,14 @@ def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:
         return tuple(f.name for f in dataclasses.fields(target) if f.init and f.name != "seed" and f.name[0] != "_")
     kinds = (inspect.Parameter.KEYWORD_ONLY,)
     return tuple(p.name for p in inspect.signature(target).parameters.values() if p.kind in kinds)
+
+
+def takes_list(target: type | Callable[..., Any], option: str) -> bool:
+    """Whether the values of an option of ``target`` are lists, and nothing else."""
+    hint = typing.get_type_hints(target).get(option) if option in option_names(target) else None
+    of_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
+    kinds = [kind for kind in (typing.get_args(hint) if of_union else [hint]) if kind is not types.NoneType]
+    return bool(kinds) and all((typing.get_origin(kind) or kind) in _SERIES for kind in kinds)
 
 
 def summary(folder: str, name: str, plugins: Path | None = None) -> str:

@@ -220,7 +220,9 @@ class View:
         return prior
 
     def note(self, name: str, value: Note) -> None:
-        """Put a value beside the result in the record."""
+        """Put a value beside the result in the record; ``TypeError`` for one that a record cannot keep."""
+        if odd := _odd(value):
+            raise TypeError(f"note {name!r} is {odd}: a record keeps a float, an int, a text or a list of numbers")
         self.notes[name] = value
 
     def track(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
@@ -237,6 +239,17 @@ class View:
                 self.progress(what, done, total)
                 last = now
         self.progress(what, done, total)
+
+
+def _odd(value: object) -> str:
+    """What a value is that is no ``Note``, in words; empty for one."""
+    if isinstance(value, list):
+        return next((f"a list with a {type(one).__name__} in it" for one in value if not _number(one)), "")
+    return "" if _number(value) or isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, float | int)
 
 
 def _names(values: Iterable[StrEnum]) -> str:

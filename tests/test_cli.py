@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from cutlayer import __version__, cli
+from cutlayer.commands.complaint import interruption
 from cutlayer.commands.display import Display
 from tests.calls import call, elsewhere
 from tests.cells import GREY, attacks
@@ -22,12 +23,13 @@ from tests.scenes import PLUGINS, made
 __all__ = ["call", "elsewhere", "made"]
 
 MODEL = f"model={PLUGINS / 'models' / 'stochastic.py'}:build"
-QUICK = ("attack=unsplit", "protocol=vanilla", "cut=0", "unsplit.rounds=1", "epochs=2", "batch_size=8", MODEL)
+STEPS = ("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1")
+QUICK = ("attack=unsplit", "protocol=vanilla", "cut=0", "epochs=2", "batch_size=8", MODEL)
 
 
 @pytest.mark.usefixtures("made")
 def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> None:
-    plugins = attacks(tmp_path / "own", chatty=GREY)
+    plugins = attacks(tmp_path / "own", chatty='__import__("os").write(1, b"past Python, too")\n        ' + GREY)
     common = ("audit", "attack=chatty", f"plugins={plugins}", "protocol=vanilla", "cut=1,3", "epochs=1", MODEL)
     common += ("train_rows=1000",)
     code, out, err = call(*common, "isolate=false", "--json")
@@ -41,6 +43,7 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
     assert {"client_parameters", "client_flops", "attack_seconds", "seconds", "environment"} <= set(records[0])
     assert records[0]["command"].startswith("cutlayer audit attack=chatty")
     assert "prints what it likes" in err
+    assert "past Python, too" in err
     assert "leak from an advantage of 0.25, partial leak from 0.1" in err
     assert err.count("train_rows = 1000: there are only 44, all are taken") == 1
     assert "estimated time:" in err
@@ -55,7 +58,7 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
 @pytest.mark.usefixtures("made")
 def test_a_folder_that_is_a_file_is_told_in_one_line(call: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, _, err = call("audit", *QUICK, f"out={tmp_path / 'file'}")
+    code, _, err = call("audit", *QUICK, *STEPS, f"out={tmp_path / 'file'}")
     assert code == 2
     assert err.splitlines()[-1].startswith("cutlayer: the run's folder would be")
     assert "Traceback" not in err
@@ -64,7 +67,7 @@ def test_a_folder_that_is_a_file_is_told_in_one_line(call: Any, tmp_path: Path) 
 @pytest.mark.usefixtures("made")
 def test_a_cell_without_a_verdict_says_why(call: Any) -> None:
     arguments = ("audit", "attack=unsplit", "protocol=vanilla", "cut=0,1", "offers=class_prior", "epochs=1", MODEL)
-    _, _, err = call(*arguments)
+    _, _, err = call(*arguments, "isolate=false")
     told = "does not offer peer_architecture (key offers): offers=peer_architecture\n"
     before, after = err.split("estimated time", 1)
     assert (before.count(told), after.count(told)) == (1, 1), "before anything runs, and beside the results"
@@ -112,6 +115,36 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main()
 
 
+def test_code_that_ends_the_process_does_not_end_it_as_if_all_were_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["cutlayer", "audit"])
+    for code, expected in ((0, RuntimeError), (None, RuntimeError), (3, SystemExit), ("no", SystemExit)):
+        monkeypatch.setattr("cutlayer.commands.audit.audit_all", lambda *arguments, code=code: sys.exit(code))
+        with pytest.raises(expected) as ended:
+            cli.main()
+        assert getattr(ended.value, "code", "none") in {code, "none"}
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("audit", "interrupted; the same command goes on where this one stopped; a training under attack begins anew"),
+        ("train", "interrupted; the same command goes on where this one stopped"),
+        ("record", "interrupted; the same command keeps finished recordings and begins others anew"),
+        ("replay", "interrupted"),
+    ],
+)
+def test_an_interruption_promises_what_holds(
+    call: Any, monkeypatch: pytest.MonkeyPatch, command: str, says: str
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("audit.audit_all", "train.train_all", "record.record_all", "record.replay_all"):
+        monkeypatch.setattr(f"cutlayer.commands.{place}", interrupted)
+    code, out, err = call(command, *(["recording"] if command == "replay" else []))
+    assert (code, out, err) == (130, "", f"{says}\n")
+
+
 def test_list_shows_every_plugin_and_key(call: Any, tmp_path: Path) -> None:
     code, out, _ = call("list", "--plugins", str(attacks(tmp_path / "own", mine=GREY)))
     assert code == 0
@@ -157,7 +190,8 @@ def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_pat
     assert {"conv.weight", "conv.bias"} < load_file("deep/w.safetensors").keys()
     again = json.loads(call("evaluate", "weights=deep/w.safetensors", "cut=3", "protocol=vanilla", *model)[1])
     assert again["accuracy"] == trained["accuracy"]
-    code, out, err = call("audit", *QUICK, *model[1:], "weights=deep/w.safetensors", "isolate=false", "--json")
+    given = (*model[1:], "weights=deep/w.safetensors")
+    code, out, err = call("audit", *QUICK, *STEPS, *given, "isolate=false", "--json")
     record = json.loads(out)
     assert code == 0
     assert record["utility"] == trained["accuracy"]
@@ -167,7 +201,7 @@ def test_train_evaluate_export_and_audit_the_exported_weights(call: Any, tmp_pat
 
 @pytest.mark.usefixtures("made")
 def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    arguments = ("audit", *QUICK, "cut=0,1", "isolate=false", "--json")
+    arguments = ("audit", *QUICK, *STEPS, "cut=0,1", "isolate=false", "--json")
     progress = Display.progress
 
     def interrupt(self: Display, number: int, what: str, done: int, total: int) -> None:
@@ -179,7 +213,7 @@ def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.
     code, out, err = call(*arguments)
     assert code == 130
     assert len(out.splitlines()) == 1
-    assert err.endswith("interrupted; the same command goes on where this one stopped\n")
+    assert err.endswith(f"{interruption('audit')}\n")
     assert "Traceback" not in err
     (report,) = tmp_path.glob("runs/*/report.html")
     assert report.is_file()
@@ -199,15 +233,9 @@ def test_an_interruption_says_so_and_is_taken_up(call: Any, monkeypatch: pytest.
 
 @pytest.mark.usefixtures("made")
 def test_a_file_is_run_from_the_command_line(call: Any, tmp_path: Path) -> None:
-    lines = [
-        f'{key} = "{value}"'
-        for key, value in (text.split("=") for text in QUICK)
-        if "." not in key and value[0].isalpha()
-    ]
+    lines = [f'{key} = "{value}"' for key, value in (text.split("=") for text in QUICK) if value[0].isalpha()]
     (tmp_path / "mine.toml").write_text("\n".join(lines) + '\nmodel = "' + MODEL[6:] + '"\nseed = [1, 2]\n')
-    code, out, _ = call(
-        "audit", "mine.toml", "seed=1", "unsplit.rounds=1", "cut=0", "epochs=1", "isolate=false", "--json"
-    )
+    code, out, _ = call("audit", "mine.toml", "seed=1", *STEPS, "cut=0", "epochs=1", "isolate=false", "--json")
     assert code == 0
     assert json.loads(out)["cell"]["attack"] == "unsplit"
     assert Path("runs/mine/report.html").is_file()
@@ -231,5 +259,5 @@ def test_ctrl_c_at_a_terminal_ends_in_order(tmp_path: Path) -> None:
                 break
         rest = process.stderr.read()
         assert process.wait() == 130
-    assert "interrupted; the same command goes on where this one stopped" in rest
+    assert interruption("audit") in rest
     assert "Traceback" not in rest

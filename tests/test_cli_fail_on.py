@@ -42,7 +42,8 @@ def test_fail_on_makes_the_exit_code(
 
 @pytest.mark.usefixtures("made")
 def test_where_nothing_was_measured_nothing_is_green(call: Any) -> None:
-    arguments = ("audit", "attack=unsplit", "protocol=vanilla", "cut=0", "offers=class_prior", f"model={STOCHASTIC}")
+    arguments = ("audit", "attack=unsplit", "protocol=vanilla", "cut=0", "offers=class_prior", "isolate=false")
+    arguments += (f"model={STOCHASTIC}",)
     told = "--fail-on leak: no cell has a verdict, so nothing is known of what leaks\n"
     assert told not in call(*arguments)[2]
     code, _, err = call(*arguments, "--fail-on", "leak")
@@ -61,7 +62,7 @@ def test_a_perfect_guess_is_a_leak_to_fail_on(call: Any) -> None:
 
 @pytest.mark.usefixtures("made")
 def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> None:
-    plugins = attacks(tmp_path / "own", crash='raise RuntimeError("no\\nway")')
+    plugins = attacks(tmp_path / "own", crash='raise RuntimeError("no [red]\\nway")')
     arguments = (
         "audit",
         f"plugins={plugins}",
@@ -73,6 +74,6 @@ def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> Non
     )
     code, _, err = call(*arguments)
     assert code == 0
-    assert "failed: cut 1, crash: RuntimeError: no\n" in err
+    assert "failed: cut 1, crash: RuntimeError: no [red]\n" in err
     assert "Traceback" not in err
     assert call(*arguments, "--fail-on", "leak")[0] == 1

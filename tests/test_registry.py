@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -96,6 +97,7 @@ def test_a_name_of_the_package_cannot_be_taken(plugins):
     [
         ("def f(:", "cannot be imported: SyntaxError"),
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
         ("x = 1", "must define one concrete Defense, it defines 0"),
         ("from cutlayer.defense import Defense", "must define one concrete Defense, it defines 0"),
@@ -169,12 +171,28 @@ def test_values_get_the_annotated_types():
         ({"kind": "x"}, r"unknown option here\.kind"),
         ({"steps": 1.5}, r"here\.steps = 1\.5: must be a valid integer"),
         ({"rate": "much"}, r"here\.rate = 'much': must be a valid number"),
+        ({"names": "a"}, r'here\.names = \'a\': must be a list, such as \["a"\]$'),
         ({"mode": "quick"}, r"here\.mode = 'quick': must be 'slow' or 'fast'"),
     ],
 )
 def test_wrong_options_are_refused(options, reason):
     with pytest.raises(PluginError, match=reason):
         registry.make(Options, options, "here")
+
+
+def test_an_option_whose_values_are_lists_is_told_from_one_that_may_have_others():
+    @dataclass
+    class Kinds:
+        one: tuple[int, int] = (1, 2)
+        many: list[float] | None = None
+        any_number: Sequence[str] = ()
+        either: float | tuple[float, ...] = 0.5
+        word: str = ""
+        open: object = None
+
+    taken = [name for name in (*registry.option_names(Kinds), "other") if registry.takes_list(Kinds, name)]
+    assert taken == ["one", "many", "any_number"]
+    assert not registry.takes_list(build, "width")
 
 
 def test_a_plugin_without_options_says_so():

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 
-from cutlayer.auditing.audit import unoffered
+from cutlayer.auditing.audit import inapplicable
 from cutlayer.commands.display import Display, duration
+from cutlayer.commands.output import reserved
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, NOT_APPLICABLE, Record
 from cutlayer.report import summary_table, write_report
@@ -28,9 +28,7 @@ def audit_all(
 
     At most ``jobs`` cells at once; 0: as many as this machine has cores for.
     """
-    out = sys.stdout
-    # What a user's own model or plug-in prints must not mix with the records.
-    with contextlib.redirect_stdout(sys.stderr):
+    with reserved() as out:
         return _audit(file, overrides, command, jobs, console, out if as_json else None)
 
 
@@ -53,7 +51,8 @@ def _audit(
     console.print(summary_table(records))
     for record in records:
         if record.status == FAILED:
-            console.print(f"failed: cut {record.cell.cut}, {record.cell.attack}: {record.reason}", style="red")
+            told = f"failed: cut {record.cell.cut}, {record.cell.attack}: {record.reason}"
+            console.print(told, style="red", highlight=False, soft_wrap=True, markup=False)
     open_ones = (record for record in records if record.verdict == NOT_APPLICABLE)
     for attack, reason in dict.fromkeys((record.cell.attack, record.reason) for record in open_ones):
         console.print(f"no verdict: {attack}: {reason}", highlight=False, soft_wrap=True, markup=False)
@@ -80,7 +79,7 @@ def _announce(sweep: Sweep, console: Console) -> None:
         "(0: a guess that never looks at the wire, 1: perfect)",
         f"offered to adversaries beyond the wire: {', '.join(first.offers) or 'nothing'}",
         *dict.fromkeys(line for scene in cells for line in scene.shortfalls),
-        *dict.fromkeys(f"does not apply: {s.experiment.attack}: {why}" for s in cells if (why := unoffered(s))),
+        *dict.fromkeys(f"does not apply: {s.experiment.attack}: {why}" for s in cells if (why := inapplicable(s))),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

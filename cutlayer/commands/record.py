@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,10 +14,11 @@ from rich.console import Console
 from cutlayer import registry
 from cutlayer.commands import audit
 from cutlayer.commands.display import Display
+from cutlayer.commands.output import reserved
 from cutlayer.commands.train import deployments, title
 from cutlayer.deploying.keeping import SESSION
 from cutlayer.experiment import Experiment, ExperimentError
-from cutlayer.grid import override
+from cutlayer.grid import axes, override
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
 from cutlayer.recording import RecordingError, bytes_of
 from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
@@ -41,7 +40,7 @@ def record_all(
         room = bytes_of(limit)
     except RecordingError as error:
         raise ExperimentError(f"--limit {limit!r}: {error}") from None
-    with contextlib.redirect_stdout(sys.stderr):
+    with reserved():
         cells = deployments(file, overrides)
         if tampering := next((scene.experiment.under for scene in cells if scene.experiment.under), ""):
             raise ExperimentError(
@@ -90,7 +89,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         experiment = experiment.with_values(**own_code(experiment.model, str(experiment.plugins or ""), given))
     except RecordingError as error:
         raise ExperimentError(str(error)) from None
-    with contextlib.redirect_stdout(sys.stderr):
+    with reserved():
         scenes = [scene for one in _experiments(experiment, given) for scene in settle(one)]
         run = folder.parent.parent / "replays" / folder.name
         seconds = [0.0 if refusal(scene.attack) else attack_pace(scene).seconds(scene) for scene in scenes]
@@ -126,10 +125,7 @@ def _unjudged(recording: Recording, given: dict[str, Any], console: Console) -> 
         raise ExperimentError(
             f"{wrong}: without a truth a replay takes attack, targets (a number), plugins, {attack}.OPTION"
         )
-    with (
-        contextlib.redirect_stdout(sys.stderr),
-        Display(console, [f"{attack} on {recording.folder}"], [0.0]) as display,
-    ):
+    with reserved(), Display(console, [f"{attack} on {recording.folder}"], [0.0]) as display:
         display.begin(0)
         found = guess(recording, attack, options, targets, partial(display.progress, 0))
         display.end(0)
@@ -150,10 +146,10 @@ def _experiments(base: Experiment, given: Mapping[str, Any]) -> Iterator[Experim
         if key not in KEYS and not ("." in key and plugin in attacks):
             known = ", ".join(KEYS)
             raise ExperimentError(f"{key} was settled when this was recorded; a replay takes {known}, attacks' options")
-    axes = {key: value if isinstance(value, list) and key != "offers" else [value] for key, value in given.items()}
-    run = set(axes.get("attack", [base.attack]))
-    for choice in itertools.product(*axes.values()):
-        chosen = dict(zip(axes, choice, strict=True))
+    choices = axes(given, base.plugins)
+    run = set(choices.get("attack", [base.attack]))
+    for choice in itertools.product(*choices.values()):
+        chosen = dict(zip(choices, choice, strict=True))
         # Options of an attack that other cells run are no mistake here, nor are those the recording was made with.
         own = {chosen.get("attack", base.attack), base.under}
         others = {*run, *(name for name in base.options if name in attacks)} - own

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pkgutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from cutlayer import papers
 from cutlayer.commands.audit import watched
+from cutlayer.commands.output import reserved
 from cutlayer.data.auxiliary import OWN_SPLITS
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
@@ -24,7 +24,7 @@ from cutlayer.reproduction.cell import Scale
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Paper
-from cutlayer.reproduction.plan import SEEDS, chosen, experiments
+from cutlayer.reproduction.plan import SEEDS, check_cells, chosen, experiments
 from cutlayer.scene import Scene, load_dataset
 from cutlayer.sweeping.folder import run_folder
 from cutlayer.sweeping.sweep import Sweep, scenes
@@ -59,30 +59,32 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
     """Run what is missing and write the page; where it is, and whether no cell failed or was refused."""
     source = paper(request.paper)
     exhibits = chosen(source, request.exhibits)
+    check_cells(source, exhibits, request.scale)
     most = request.seeds or SEEDS[request.scale]
     asked = experiments(request.paper, exhibits, request.scale, most, request.overrides)
     seeds = ", ".join(str(seed) for seed in sorted({experiment.seed for experiment in asked}))
-    # What a user's own plug-in prints must not mix with the path on standard output.
-    with contextlib.redirect_stdout(sys.stderr):
+    with reserved():
         cells, absent, refused = _settled(asked, console)
-        run = run_folder(cells) if cells else Path("runs") / request.paper
+        run = run_folder(cells)
         page = run / "reproduction.html"
         told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds {seeds}"
         console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
         done, problems = 0, [*absent, *refused]
         try:
-            if cells:
-                until = time.monotonic() + 60 * request.minutes if request.minutes else None
-                sweep = Sweep(cells, run, request.command, request.jobs, until)
-                for number, record in watched(sweep, console):
-                    done += 1
-                    if record.status in {FAILED, NOT_APPLICABLE}:
-                        problems.append(f"{_named(cells[number])}: {record.status}: {record.reason}")
+            until = time.monotonic() + 60 * request.minutes if request.minutes else None
+            sweep = Sweep(cells, run, request.command, request.jobs, until)
+            for number, record in watched(sweep, console):
+                done += 1
+                if record.status in {FAILED, NOT_APPLICABLE}:
+                    problems.append(f"{_named(cells[number])}: {record.status}: {record.reason}")
         finally:
             lead = f"Run: {told}; {done} of {len(cells)} cells have a record. " + "; ".join(dict.fromkeys(problems))
-            write_html(page, source, find([run]), lead)
+            found = find([run])
+            write_html(page, source, found, lead)
+            for line in found.unread:
+                console.print(line, highlight=False, soft_wrap=True, markup=False)
     for problem in dict.fromkeys(problems):
-        console.print(problem, style="red", highlight=False)
+        console.print(problem, style="red", highlight=False, soft_wrap=True, markup=False)
     if done < len(cells):
         console.print(f"{len(cells) - done} cells are left: the same command goes on", highlight=False)
     failed = len(problems) > len(absent)
@@ -110,7 +112,7 @@ def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene]
                     cells += scenes([experiment])
             except ExperimentError as error:
                 refused.append(error)
-    if asked and not cells:
+    if not cells:
         raise refused[0] if refused else ExperimentError(str(next(iter(absent.values()))))
     return cells, [f"{name}: not run: {error}" for name, error in absent.items()], [f"refused: {e}" for e in refused]
 

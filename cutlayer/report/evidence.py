@@ -75,7 +75,7 @@ def _asked(record: Record) -> str:
 def _read(folder: Path) -> Evidence:
     try:
         record = read_record(folder)
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         what = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else str(error)
         record = Record(status=FAILED, reason=f"{folder.name}/record.json could not be read: {what}")
     return Evidence(record or Record(status=FAILED, reason=f"{folder.name}/record.json is gone"), folder)

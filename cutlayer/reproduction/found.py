@@ -63,12 +63,14 @@ class Found:
     """All finished runs under some folders."""
 
     runs: Sequence[Run]
+    unread: Sequence[str] = ()
+    """A line about each record that was left out because it cannot be read."""
 
     @cached_property
     def _by_attack(self) -> Mapping[str, Sequence[Run]]:
         found = defaultdict[str, list[Run]](list)
         for run in self.runs:
-            found[run.record.experiment["attack"]].append(run)
+            found[run.record.cell.attack].append(run)
         return found
 
     def groups(self, cells: Callable[[Scale], Sequence[Cell]], wanted: Mapping[str, Any]) -> list[Group]:
@@ -108,16 +110,17 @@ class Found:
 
 def find(folders: Iterable[Path]) -> Found:
     """Every finished record anywhere under ``folders``; what cannot be read is left out."""
-    runs = []
+    runs, unread = [], []
     for folder in folders:
         for path in sorted(folder.glob("**/record.json")):
             try:
                 record = read_record(path.parent)
-            except ValueError:
+            except ValueError as error:
+                unread.append(f"{path}: left out, it cannot be read: {str(error).splitlines()[0]}")
                 continue
             if record and record.status == DONE:
                 runs.append(Run(record, path.parent))
-    return Found(runs)
+    return Found(runs, unread)
 
 
 @cache

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, ExperimentError
-from cutlayer.grid import override
+from cutlayer.grid import axes, override
 from cutlayer.mistake import nearest
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment
@@ -16,6 +16,8 @@ from cutlayer.reproduction.paper import Exhibit, Paper
 
 SEEDS: Mapping[Scale, int] = {"smoke": 1, "quick": 3, "paper": 5}
 """How many seeds a scale takes where nobody asks for another number."""
+_Given = Mapping[str, Sequence[Any]]
+"""Overrides: the values of each key, one of which a chosen cell has."""
 
 
 def chosen(paper: Paper, names: Sequence[str]) -> list[Exhibit]:
@@ -27,6 +29,14 @@ def chosen(paper: Paper, names: Sequence[str]) -> list[Exhibit]:
     return [known[name] for name in names] or list(paper.exhibits)
 
 
+def check_cells(paper: Paper, exhibits: Sequence[Exhibit], scale: Scale) -> None:
+    """``ExperimentError`` where none of the ``exhibits`` has a cell at ``scale``: there is nothing to run."""
+    if not any(exhibit.cells(scale) for exhibit in exhibits):
+        said = f"{_names(exhibits)} {'has' if len(exhibits) == 1 else 'have'} no cells at the scale {scale}"
+        others = [exhibit for exhibit in paper.exhibits if exhibit.cells(scale)]
+        raise ExperimentError(f"{said}; there are those of {_names(others)}")
+
+
 def experiments(
     name: str, exhibits: Sequence[Exhibit], scale: Scale, seeds: int, overrides: Sequence[str]
 ) -> list[Experiment]:
@@ -34,63 +44,78 @@ def experiments(
 
     An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``), as
     ``seed=3`` does among the seeds; any other one changes how all of them are run. An option that makes some cells of
-    an attack what they are chooses among all of its cells: the others have the usual value.
+    an attack what they are chooses among all of its cells: the others have the usual value. A value that no cell has
+    is an ``ExperimentError``, whatever else is chosen.
     """
-    given = dict(override(text) for text in overrides)
+    given = axes(dict(override(text) for text in overrides))
     if "name" in given:
-        raise ExperimentError(f"name = {given['name']!r}: a reproduction sets it")
+        raise ExperimentError(f"name = {given['name'][0]!r}: a reproduction sets it")
     cells = [
         Cell({**cell.values, "seed": seed}, cell.how)
         for seed in range(1, seeds + 1)
         for exhibit in exhibits
         for cell in exhibit.cells(scale)
     ]
+    choosing = {(cell.values["attack"], key) for cell in cells for key in cell.values}
+    there = {key: sorted({own for cell in cells if (own := _own(cell, key, choosing))}) for key in given}
+    for key, values in there.items():
+        absent = [value for value in map(_spelled, given[key]) if value not in values]
+        if values and absent and not any(_changed(cell, key, given, choosing) for cell in cells):
+            raise _none(exhibits, [f"{key}={','.join(absent)}"], {key: values})
     found: dict[str, Experiment] = {}
     used: set[str] = set()
-    choosing = {(cell.values["attack"], key) for cell in cells for key in cell.values}
     for cell in cells:
-        values = _with(cell, given, choosing)
-        if values is not None:
-            used |= values.keys() | {key for attack, key in choosing if attack == values["attack"]}
-            experiment = as_experiment({**values, "name": name})
+        run = _with(cell, given, choosing)
+        if run is not None:
+            used |= run.keys() | {key for attack, key in choosing if attack == run["attack"]}
+            experiment = as_experiment({**run, "name": name})
             found.setdefault(experiment.fingerprint(), experiment)
-    if cells and not found:
-        said = f"no cell of {', '.join(e.name for e in exhibits)} has {' and '.join(overrides)}"
-        raise ExperimentError(f"{said}; there are {_choices(cells, given, choosing)}")
-    unused = sorted(key for key in given if found and key not in used)
+    if not found:
+        raise _none(exhibits, overrides, there)
+    unused = sorted(given.keys() - used)
     if unused:
-        raise ExperimentError(f"{', '.join(unused)}: no cell of {', '.join(e.name for e in exhibits)} uses it")
+        raise ExperimentError(f"{', '.join(unused)}: no cell of {_names(exhibits)} uses it")
     return list(found.values())
 
 
-def _choices(cells: Sequence[Cell], keys: Iterable[str], choosing: Set[tuple[str, str]]) -> str:
-    """The values that the cells have for those of the keys that choose among them."""
-    found = {
-        key: sorted(
-            {_spelled(cell.values[key]) for cell in cells if key in cell.values}
-            | {_spelled(_usual(cell, key)) for cell in cells if _unsaid(cell, key, choosing)}
-        )
-        for key in keys
-    }
-    return ", ".join(f"{key}={','.join(values)}" for key, values in found.items() if values)
+def _none(exhibits: Sequence[Exhibit], asked: Sequence[str], there: Mapping[str, Sequence[str]]) -> ExperimentError:
+    """That no cell has what is ``asked``, and what cells have for the keys that choose among them."""
+    has = ", ".join(f"{key}={','.join(values)}" for key, values in there.items() if values)
+    return ExperimentError(f"no cell of {_names(exhibits)} has {' and '.join(asked)}; there are {has}")
 
 
-def _with(cell: Cell, given: Mapping[str, Any], choosing: Set[tuple[str, str]]) -> dict[str, Any] | None:
+def _names(exhibits: Sequence[Exhibit]) -> str:
+    return ", ".join(exhibit.name for exhibit in exhibits)
+
+
+def _with(cell: Cell, given: _Given, choosing: Set[tuple[str, str]]) -> dict[str, Any] | None:
     """The cell's values with those ``given``; None where it is not among the chosen ones.
 
     ``choosing``: attacks and the keys that make one of their cells what it is; another of them has the usual value.
     """
     values = {**cell.values, **cell.how}
-    others = {str(given.get("aux", "")), *str(given.get("defense", "")).split("+")}
-    for key, value in given.items():
-        plugin, dot, _ = key.partition(".")
-        if key in cell.values or _unsaid(cell, key, choosing):
-            own = cell.values[key] if key in cell.values else _usual(cell, key)
-            if _spelled(own) not in map(_spelled, value if isinstance(value, list) else [value]):
-                return None
-        elif not dot or plugin in {cell.values["attack"], cell.values["dataset"], *others}:
-            values[key] = value
+    for key, choices in given.items():
+        own = _own(cell, key, choosing)
+        if own is not None and own not in map(_spelled, choices):
+            return None
+        if _changed(cell, key, given, choosing):
+            values[key] = choices[0] if len(choices) == 1 else choices
     return values
+
+
+def _own(cell: Cell, key: str, choosing: Set[tuple[str, str]]) -> str | None:
+    """What the cell has for a key that chooses among cells of its attack; None for any other key."""
+    if key in cell.values:
+        return _spelled(cell.values[key])
+    return _spelled(_usual(cell, key)) if _unsaid(cell, key, choosing) else None
+
+
+def _changed(cell: Cell, key: str, given: _Given, choosing: Set[tuple[str, str]]) -> bool:
+    """Whether the key changes how the cell is run."""
+    plugin, dot, _ = key.partition(".")
+    others = {name for key in ("aux", "defense") for value in given.get(key, ()) for name in str(value).split("+")}
+    there = {cell.values["attack"], cell.values["dataset"], *others}
+    return _own(cell, key, choosing) is None and (not dot or plugin in there)
 
 
 def _unsaid(cell: Cell, key: str, choosing: Set[tuple[str, str]]) -> bool:
@@ -111,4 +136,6 @@ def _spelled(value: Any) -> str:
     """Alike for a word and for the truth value that TOML reads in it, for 100 and 100.0."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_spelled, value))}]"
     return f"{value:.12g}" if isinstance(value, int | float) else str(value)

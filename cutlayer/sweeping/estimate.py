@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from cutlayer.threat import NotOfferedError, Seat
 
 _REHEARSED_STEPS = 3
 _REHEARSED_TARGETS = 200
+_REHEARSED_ROWS = 2048
 _OVERHEAD = 2.0  # seconds a cell takes beside training and attack
 
 
@@ -56,7 +58,7 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces, whom)
             trained.update(leaves(scene))
-        except Exception:  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
+        except (Exception, SystemExit):  # noqa: BLE001 - what fails here fails again in its cell, whose record says why
             spent = 0.0
         seconds.append(spent)
     return seconds
@@ -111,8 +113,8 @@ def attack_pace(scene: Scene) -> Pace:
     # A step of the training is not shortened by any option: it is rehearsed as it is.
     options = {**scene.options, **({} if steps else kind.presets.get("rehearsal", {}))}
     rehearsed = make_attack(experiment.attack, options, experiment.plugins)
-    noise = _noise(scene.dataset, max(number, experiment.clients, experiment.batch_size))
-    rows = torch.arange(len(noise.test))
+    few = max(number, experiment.batch_size, len(scene.dataset.classes))
+    noise, rows = _noise(scene.dataset, max(few, _rows_to_deal(scene))), torch.arange(few)
     scene = replace(
         scene,
         experiment=experiment.with_values(targets=number),
@@ -149,18 +151,27 @@ def watched_steps(scene: Scene) -> int:
     return victim.all_steps(scene) if attended else 0
 
 
+def _rows_to_deal(scene: Scene) -> int:
+    """Rows of which each client gets a whole batch, as far as it has one, beside those that no client gets."""
+    experiment = scene.experiment
+    hands = (experiment.clients + 1) / (1 - (experiment.share or 0))
+    # With many clients a smaller batch must do, but a single sample cannot be normalized.
+    most = max(_REHEARSED_ROWS, math.ceil(2 * hands))
+    return min(len(scene.samples.train_rows), most, math.ceil(experiment.batch_size * hands))
+
+
 def _steps(session: Session, batch_size: int) -> tuple[float, float]:
     """Seconds of a first training step, in which an adversary may get ready, and of one behind it."""
-    rows, ends = session.shards[0][:batch_size], [time.perf_counter()]
+    client = max(range(len(session.shards)), key=lambda number: len(session.shards[number]))
+    rows, ends = session.shards[client][:batch_size], [time.perf_counter()]
     for _ in range(1 + _REHEARSED_STEPS):
-        session.exchange(Act.STEP, 0, rows)
+        session.exchange(Act.STEP, client, rows)
         ends.append(time.perf_counter())
     return ends[1] - ends[0], (ends[-1] - ends[1]) / _REHEARSED_STEPS
 
 
 def _noise(dataset: Dataset, size: int) -> Dataset:
-    """Data of the same form, at least ``size`` rows, with every class in it."""
-    size = max(size, len(dataset.classes))
+    """Data of the same form, ``size`` rows, of the classes in turn."""
     inputs = torch.rand(size, *dataset.input_shape)
     split = Split((inputs * 255).byte() if dataset.is_images else inputs, torch.arange(size) % len(dataset.classes))
     return replace(dataset, train=split, test=split)

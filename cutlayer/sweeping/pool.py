@@ -100,6 +100,14 @@ class _Worker:
             self.line.send_bytes(json.dumps(task).encode())
 
 
+class Dismissed(BaseException):
+    """Ends a worker with ``code`` in the middle of anything: unlike ``SystemExit``, no attack brings it about."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class Line:
     """A worker's end: takes tasks, tells news."""
 
@@ -115,8 +123,8 @@ class Line:
         return found
 
     def tell(self, kind: str, *content: Any) -> None:
-        """Send news about the present task; when the caller is gone there is nothing left to do: ``SystemExit``."""
+        """Send news about the present task; when the caller is gone there is nothing left to do: ``Dismissed``."""
         try:
             self._line.send_bytes(json.dumps([kind, *content]).encode())
         except (BrokenPipeError, ConnectionError):
-            raise SystemExit(1) from None
+            raise Dismissed(1) from None

@@ -193,16 +193,16 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
 def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: OtherProcess | None) -> None:
     """Run one cell and leave its record behind, also where it fails."""
     try:
-        outcome = run_cell(scene, run, progress, process)
-    except Exception as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
+        # What cannot be kept has failed, too.
+        _keep(scene, run, command, run_cell(scene, run, progress, process))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         _record_failure(scene, run, command, reason, traceback.format_exc())
-        return
+    else:
+        (cell_folder(scene, run) / _ERROR).unlink(missing_ok=True)
     finally:
         if process:
             process.close()
-    (cell_folder(scene, run) / _ERROR).unlink(missing_ok=True)
-    _keep(scene, run, command, outcome)
 
 
 def _record_failure(scene: Scene, run: Path, command: str, reason: str, details: str) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from cutlayer.experiment import make
 from cutlayer.isolated.process import Ahead, in_a_pipe
 from cutlayer.settle import settle
-from cutlayer.sweeping.pool import Line
+from cutlayer.sweeping.pool import Dismissed, Line
 from cutlayer.sweeping.sweep import attempt
 
 _SILENCE = 0.1  # seconds between two reports
@@ -21,16 +21,18 @@ _SILENCE = 0.1  # seconds between two reports
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the caller at the other end of the pipe ``arguments[1]`` until it is gone."""
-    # The cell's own process is closed on the way out.
-    signal.signal(signal.SIGTERM, _leave)
     line = Line(arguments)
     ahead = Ahead()
     try:
+        # The cell's own process is closed on the way out.
+        signal.signal(signal.SIGTERM, _leave)
         while task := line.task():
             (scene,) = settle(make(task["experiment"]))
             process = ahead.take(in_a_pipe(scene.experiment), task["another"])
             attempt(scene, Path(task["run"]), task["command"], Occasionally(line), process)
             line.tell("done")
+    except Dismissed as order:
+        sys.exit(order.code)
     finally:
         ahead.close()
 
@@ -50,7 +52,7 @@ class Occasionally:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    raise Dismissed(128 + number)
 
 
 if __name__ == "__main__":

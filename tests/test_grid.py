@@ -1,0 +1,71 @@
+"""Lists in experiments: a sweep of several values, or one value where values are lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cutlayer.experiment import ExperimentError
+from cutlayer.grid import axes, file_and_overrides, grid
+
+LATER = "surrogate_client.later_alphas"
+OWN = """
+from dataclasses import dataclass
+from cutlayer.defense import Defense
+
+@dataclass
+class Listed(Defense):
+    rates: tuple[float, ...] = ()
+    rate: float = 0.5
+
+    def guard(self, message):
+        return message
+"""
+
+
+def listed(tmp_path: Path, written: str) -> list[object]:
+    """The values of the option in the cells of a file that has ``written`` for it."""
+    file = tmp_path / "trial.toml"
+    file.write_text(f'attack = "surrogate_client"\n[surrogate_client]\nlater_alphas = {written}\n')
+    return [found.options["surrogate_client"]["later_alphas"] for found in grid(file, [])]
+
+
+def test_a_list_is_one_value_of_an_option_whose_values_are_lists(tmp_path: Path) -> None:
+    assert listed(tmp_path, "[0.2, 0.1]") == [[0.2, 0.1]]
+    assert listed(tmp_path, "[[0.2, 0.1]]") == [[0.2, 0.1]]
+    assert listed(tmp_path, "[[0.2], [0.2, 0.1], []]") == [[0.2], [0.2, 0.1], []]
+    assert listed(tmp_path, "[]") == [[]]
+    for text in (f"{LATER}=0.2,0.1", f"{LATER}=[0.2, 0.1]", f"{LATER}=[[0.2, 0.1]]"):
+        (found,) = grid(None, ["attack=surrogate_client", text, "surrogate_client.alpha=0.5"])
+        assert found.options == {"surrogate_client": {"later_alphas": [0.2, 0.1], "alpha": 0.5}}
+
+
+def test_an_option_of_other_values_sweeps_over_a_list(tmp_path: Path) -> None:
+    (tmp_path / "defenses").mkdir()
+    (tmp_path / "defenses" / "listed.py").write_text(OWN)
+    given = ["attack=unsplit", "defense=listed", f"plugins={tmp_path}"]
+    found = grid(None, [*given, "listed.rates=0.1,0.2", "listed.rate=0.3,0.4"])
+    assert [one.options["listed"] for one in found] == [
+        {"rates": [0.1, 0.2], "rate": 0.3},
+        {"rates": [0.1, 0.2], "rate": 0.4},
+    ]
+    # The folder may be known from elsewhere, as a replay knows it from its recording.
+    assert axes({"listed.rates": [0.1, 0.2]}, tmp_path) == {"listed.rates": [[0.1, 0.2]]}
+
+
+def test_what_no_plugin_is_or_has_sweeps_and_is_refused_where_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "defenses").mkdir()
+    (tmp_path / "defenses" / "broken.py").write_text("1 / 0")
+    for plugins in (tmp_path, tmp_path / "nowhere"):
+        for key in ("unsplit.none", "broken.rates", "nobody.rates"):
+            assert axes({key: [1, 2], "plugins": str(plugins)})[key] == [1, 2]
+
+
+def test_the_file_and_the_overrides_are_told_apart() -> None:
+    assert file_and_overrides(["a=1", "x.toml", "b=2"], attack="unsplit") == (Path("x.toml"), ["a=1", "b=2"])
+    assert file_and_overrides(["seed=1"], attack="unsplit") == (None, ["seed=1", "attack=unsplit"])
+    assert file_and_overrides(["attack=pgd"], attack="unsplit") == (None, ["attack=pgd"])
+    assert file_and_overrides(None) == (None, [])
+    with pytest.raises(ExperimentError, match="'x' is neither key=value nor"):
+        file_and_overrides(["x"])
