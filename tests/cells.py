@@ -12,7 +12,13 @@ from cutlayer.sweeping.sweep import Sweep, Unwatched
 from tests.scenes import PLUGINS, scene_of
 
 STOCHASTIC = f"{PLUGINS / 'models' / 'stochastic.py'}:build"
-UNSPLIT = {"attack": "unsplit", "protocol": "vanilla", "cut": "0", "options": {"unsplit": {"rounds": 1}}}
+# What it finds is no matter here: as few steps as there can be.
+UNSPLIT = {
+    "attack": "unsplit",
+    "protocol": "vanilla",
+    "cut": "0",
+    "options": {"unsplit": {"rounds": 1, "input_steps": 2, "model_steps": 2, "restarts": 1}},
+}
 LABELS = {"attack": "label_inference", "cut": "1", "targets": 8, "target_batch": 4}
 ATTACK = '''"""{plain}"""
 from dataclasses import dataclass

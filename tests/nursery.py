@@ -1,6 +1,7 @@
 """Real processes of a deployment that start fast: one process imports everything once and forks each party.
 
-Run as ``python -m tests.nursery``: reads a JSON line for each party to start, answers with its process id.
+Run as ``python -m tests.nursery`` with the numbers of two pipes: reads a JSON line for each party to start from one,
+writes its process id to the other.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,37 +26,33 @@ class Nursery:
 
     before: Sequence[str] = ()
     """Words before the command: `ip netns exec`, say."""
+    begin: Callable[..., Any] = subprocess.Popen
+    """``Stem.fork`` where nothing comes before the command: faster."""
     pids: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Nursery:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "ERROR"}
-        self._process = subprocess.Popen(
-            [*self.before, sys.executable, "-m", "tests.nursery"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
+        (orders, ours), (answers, theirs) = os.pipe(), os.pipe()
+        command = [*self.before, sys.executable, "-P", "-m", "tests.nursery", str(orders), str(theirs)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = self.begin(command, pass_fds=(orders, theirs), env=environment)
+        for end in (orders, theirs):
+            os.close(end)
+        self._orders, self._answers = os.fdopen(ours, "w"), os.fdopen(answers)
         return self
 
     def __exit__(self, *_: object) -> None:
         for name in list(self.pids):
             self.kill(name)
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._orders.close()
+        self._answers.close()
         self._process.wait(10)
 
     def start(self, name: str, command: str, file: Path, logs: Path, changes: Sequence[str] = ()) -> None:
         """``cutlayer serve`` or ``join`` with ``file``; what it prints is added to ``<name>.log`` in ``logs``."""
         order = {"command": command, "file": str(file), "changes": list(changes), "log": str(logs / f"{name}.log")}
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        self.pids[name] = int(self._process.stdout.readline())
+        self._orders.write(json.dumps(order) + "\n")
+        self._orders.flush()
+        self.pids[name] = int(self._answers.readline())
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Kill a party, and wait until it is gone."""
@@ -81,7 +78,8 @@ class Nursery:
         raise TimeoutError(f"process {pid} does not end")
 
 
-def _serve(orders: Any) -> None:
+def _serve(orders: TextIO, answers: TextIO) -> None:
+    os.environ |= {"OMP_NUM_THREADS": "1", "GRPC_VERBOSITY": "ERROR"}
     # Imported before any fork, and nothing of them used: no thread, no gRPC object crosses one.
     import torch
     from rich.console import Console
@@ -100,7 +98,7 @@ def _serve(orders: Any) -> None:
         order = json.loads(line)
         pid = os.fork()
         if pid:
-            print(pid, flush=True)
+            print(pid, file=answers, flush=True)
             continue
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
@@ -120,4 +118,4 @@ def _serve(orders: Any) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.stdin)
+    _serve(*(os.fdopen(int(number), mode) for number, mode in zip(sys.argv[1:], "rw", strict=True)))

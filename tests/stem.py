@@ -35,11 +35,11 @@ class Stem:
         self._process: subprocess.Popen[bytes] | None = None
 
     def fork(self, command: Sequence[str], pass_fds: Sequence[int] = (), **_: Any) -> Offshoot:
-        """In place of ``Popen`` as the package calls it, with ``python -m module ...``."""
-        assert list(command[:2]) == [sys.executable, "-m"]
+        """In place of ``Popen`` as the package calls it, with ``python -P -m module ...``."""
+        assert list(command[:3]) == [sys.executable, "-P", "-m"]
         if self._process is None:
             self._begin()
-        order = {"words": command[2:], "ends": pass_fds, "folder": str(Path.cwd()), "environment": {**os.environ}}
+        order = {"words": command[3:], "ends": pass_fds, "folder": str(Path.cwd()), "environment": {**os.environ}}
         told, telling = os.pipe()
         # Standard error, too: pytest may have turned it elsewhere since the process began.
         socket.send_fds(self._line, [json.dumps(order).encode()], [telling, 2, *pass_fds])

@@ -34,8 +34,8 @@ def test_noise() -> None:
     torch.testing.assert_close(signs.abs().amax((0, 2, 3)), torch.tensor([0.1, 0.3]))
     torch.testing.assert_close(signs.abs().amin((0, 2, 3)), torch.tensor([0.1, 0.3]))
     assert 0.45 < (signs > 0).float().mean() < 0.55
-    assert uniform.abs().amax((0, 2, 3)).tolist() <= [0.1, 0.3]
-    assert 0.04 < uniform[:, 0].abs().mean() < 0.06
+    assert (uniform.abs().amax((0, 2, 3)) <= torch.tensor([0.1, 0.3]) + 1e-6).all()
+    torch.testing.assert_close(uniform.abs().mean((0, 2, 3)), torch.tensor([0.05, 0.15]), rtol=0.2, atol=0)
     at_the_edge = BY_CHANNEL.noise(NATURAL, torch.Generator().manual_seed(1), True)
-    assert (at_the_edge.min(), at_the_edge.max()) >= (0, 0)
+    assert at_the_edge.min() >= 0
     assert at_the_edge.max() <= 1

@@ -12,10 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from cutlayer.codec import FrameError, decode
 from tests.fuzzing import BOUND, Ground, mutated
 
 FUZZER = Path(__file__).parent.parent / "scripts" / "fuzz_frames.py"
@@ -31,21 +28,6 @@ def test_the_seeds_are_well_formed_and_taken_somewhere(ground: Ground) -> None:
     assert len(ground.seeds) > 20
     assert not any(ground.feed(seed) for seed in ground.seeds)
     assert ground.unharmed()
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=400))
-def test_bytes_are_no_frame(ground: Ground, data: bytes) -> None:
-    with pytest.raises(FrameError):
-        decode(data)
-    ground.feed(data)
-
-
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_mutated_frames_are_refused(ground: Ground, data: st.DataObject) -> None:
-    seed = data.draw(st.sampled_from(ground.seeds))
-    ground.feed(mutated(seed, data.draw(st.randoms(use_true_random=False))))
 
 
 def test_refused_frames_leave_parties_as_they_were(ground: Ground) -> None:

@@ -55,7 +55,7 @@ def test_the_proxy_learns_the_task_from_fresh_weights_of_the_deployment_s_form()
 
 def test_inputs_move_away_from_what_the_proxy_takes_them_for() -> None:
     """The label is the proxy's own prediction, so that no true label of a natural input is needed."""
-    assert Knows.LABELS not in FGSM().threat.knows
+    assert Knows.NATURAL_LABELS not in FGSM().threat.knows
     proxy, inputs = linear(), natural()
     labels = proxy(inputs).argmax(1)
     changed = FGSM().perturb(proxy, inputs, labels, BUDGETS[0])

@@ -44,6 +44,13 @@ def test_the_identity_is_decoded(source):
     assert curve[-1] < 1e-5 < curve[0]
 
 
+def test_a_decoder_of_few_queries_takes_the_steps_asked_for():
+    part, attack = identity(), InversionBlackBox(queries=10, epochs=1, least_steps=20)
+    _, view = attacked(attack, part, torch.rand(2, 1, 8, 8), aux(part, torch.rand(99, 1, 8, 8)))
+    assert attack.work(10, 99) == len(view.notes["decoder_loss"]) == 20
+
+
+@pytest.mark.slow
 def test_few_queries_tell_more_to_a_decoder_that_is_trained_for_longer():
     found = []
     for least in (0, 1000):
@@ -51,7 +58,6 @@ def test_few_queries_tell_more_to_a_decoder_that_is_trained_for_longer():
         attack = InversionBlackBox(queries=10, least_steps=least)
         guesses, _ = attacked(attack, part, held_out(), aux(part, others()[0]), 1)
         found.append(correlation(inputs_of(guesses), held_out()))
-    assert attack.work(10, 10) == 1000
     assert found[1] > found[0] + 0.2
 
 
@@ -126,13 +132,13 @@ def test_the_published_padded_convolution_is_this_transposed_one():
 @pytest.mark.parametrize(
     ("model", "shape", "cut"),
     [
-        *((unsplit_mnist.build(), (1, 28, 28), cut) for cut in range(10)),
-        *((unsplit_cifar.build(), (3, 32, 32), cut) for cut in range(17)),
-        *((dense.build((30,), 2), (30,), cut) for cut in (1, 3, 5)),
+        *((unsplit_mnist, (1, 28, 28), cut) for cut in range(10)),
+        *((unsplit_cifar, (3, 32, 32), cut) for cut in range(17)),
+        *((dense, (30,), cut) for cut in (1, 3, 5)),
     ],
 )
 def test_every_cut_has_a_decoder(model, shape, cut):
-    smashed = tuple(split(model, [cut])[0](torch.rand(1, *shape)).shape[1:])
+    smashed = tuple(split(model.build(shape), [cut])[0](torch.rand(1, *shape)).shape[1:])
     assert decoder(smashed, shape)(torch.rand(2, *smashed)).shape == (2, *shape)
 
 

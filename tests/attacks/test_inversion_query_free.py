@@ -22,12 +22,13 @@ from tests.clients import SHAPE, attacked, correlation, grants, held_out, inputs
 SEEDS = (31, 32, 33)
 TRAINED, UNTRAINED = {"same": 0.95, "different": 0.85}, 0.6
 SHORT = {"epochs": 3, "iterations": 100}
-TRUTHFUL = {"iterations": 100, "learning_rate": 0.1, "tv_weight": 2.0}
+TRUTHFUL = {"iterations": 20, "learning_rate": 0.1, "tv_weight": 2.0}
 
 
-def known(seed: int, cut: int = 0, **more):
+def known(seed: int, cut: int = 0, count: int = 1497, **more):
+    """All there is to know about the client of a trained network, with so many samples of one's own."""
     part, own = parts(seed, cut)
-    inputs, labels = others()
+    inputs, labels = others(count)
     own_part = {"own_part": lambda: copy.deepcopy(own)}
     return part, grants(part, **own_part, aux_inputs=lambda: inputs, aux_labels=lambda: labels, **more)
 
@@ -59,22 +60,25 @@ def test_digits_are_found_through_a_trained_shadow(shadow, seeds):
     assert correlation(mean_image(), held_out()) < TRAINED[shadow] < sum(found) / len(seeds)
 
 
-def test_an_untrained_shadow_of_another_architecture_finds_little():
+@pytest.mark.parametrize("seeds", [SEEDS[:1], pytest.param(SEEDS, marks=pytest.mark.slow)])
+def test_an_untrained_shadow_of_another_architecture_finds_little(seeds):
     found = []
-    for seed in SEEDS:
+    for seed in seeds:
         part, all_of_it = known(seed)
         guesses, _ = attacked(InversionQueryFree("different", "none", **SHORT), part, held_out(), all_of_it, seed)
         found.append(correlation(inputs_of(guesses), held_out()))
-    assert sum(found) / len(SEEDS) < UNTRAINED
+    assert sum(found) / len(seeds) < UNTRAINED
 
 
 def test_the_shadow_learns_through_the_frozen_own_part():
     part, all_of_it = known(SEEDS[0])
     own = all_of_it[Knows.OWN_PART]()
     before = copy.deepcopy(own.state_dict())
-    _, view = attacked(InversionQueryFree(**SHORT), part, held_out(), all_of_it | {Knows.OWN_PART: lambda: own})
+    _, view = attacked(
+        InversionQueryFree(epochs=3, iterations=10), part, held_out(), all_of_it | {Knows.OWN_PART: lambda: own}
+    )
     assert view.notes["shadow_loss"][-1] < view.notes["shadow_loss"][0] / 2
-    assert len(view.notes["matching_loss"]) == 100
+    assert len(view.notes["matching_loss"]) == 10
     assert all(torch.equal(tensor, before[name]) for name, tensor in own.state_dict().items())
     assert all(parameter.grad is None for parameter in own.parameters())
     declared = {Knows.PEER_ARCHITECTURE, Knows.OWN_PART, Knows.AUX_INPUTS, Knows.AUX_LABELS}
@@ -113,13 +117,13 @@ def test_the_published_shadows(inputs, smashed, rectified, kernels, others):
 @pytest.mark.parametrize(
     ("model", "shape", "cut"),
     [
-        *((unsplit_mnist.build(), (1, 28, 28), cut) for cut in range(10)),
-        *((unsplit_cifar.build(), (3, 32, 32), cut) for cut in range(17)),
-        *((dense.build((30,), 2), (30,), cut) for cut in (1, 3, 5)),
+        *((unsplit_mnist, (1, 28, 28), cut) for cut in range(10)),
+        *((unsplit_cifar, (3, 32, 32), cut) for cut in range(17)),
+        *((dense, (30,), cut) for cut in (1, 3, 5)),
     ],
 )
 def test_every_cut_has_another_shadow(model, shape, cut):
-    smashed = tuple(split(model, [cut])[0](torch.rand(1, *shape)).shape[1:])
+    smashed = tuple(split(model.build(shape), [cut])[0](torch.rand(1, *shape)).shape[1:])
     assert different(shape, smashed, rectified=False)(torch.rand(2, *shape)).shape == (2, *smashed)
 
 
@@ -141,14 +145,14 @@ def test_another_shadow_is_rectified_like_the_activations(monkeypatch):
 
     monkeypatch.setattr("cutlayer.attacks.inversion_query_free.different", noted)
     for cut in (0, 1):
-        part, all_of_it = known(SEEDS[0], cut)
+        part, all_of_it = known(SEEDS[0], cut, count=64)
         attacked(InversionQueryFree("different", epochs=1, iterations=1), part, held_out(), all_of_it)
     assert built == [(SHAPE, (8, 24, 24), False), (SHAPE, (8, 24, 24), True)]
 
 
 @pytest.mark.parametrize("options", [{"learning_rate": 1e38}, {"shadow_learning_rate": 1e38}])
 def test_what_diverges_is_reported_with_what_was_finite(options):
-    part, all_of_it = known(SEEDS[0])
+    part, all_of_it = known(SEEDS[0], count=64)
     guesses, view = attacked(InversionQueryFree(epochs=1, iterations=3, **options), part, held_out(), all_of_it)
     assert inputs_of(guesses).isfinite().all()
     assert "what was finite last" in view.notes["diverged"]
@@ -179,7 +183,7 @@ def test_the_threat_by_what_is_used(shadow, data, knows):
     attack = InversionQueryFree(shadow, data, epochs=1, iterations=1, noise=10)
     assert (attack.threat.seat, attack.threat.tampers, attack.threat.goals) == (Seat.SERVER, False, {Goal.INPUTS})
     assert attack.threat.knows == knows
-    part, all_of_it = known(SEEDS[0])
+    part, all_of_it = known(SEEDS[0], count=64)
     assert set(attacked(attack, part, held_out(), all_of_it)[1].used) == knows
 
 

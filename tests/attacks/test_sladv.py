@@ -156,6 +156,7 @@ def test_the_shadow_comes_to_give_what_the_client_gives() -> None:
 @pytest.mark.parametrize("protocol", CUTS)
 def test_the_second_stage_turns_what_the_server_s_part_gives(protocol: str) -> None:
     found = adversary(attacked({}, protocol))
+    server = found.view.own_part()
     main, beside = found.infer()
     assert (main.goal, main.name, beside.name) == (Goal.EVASION, "", "8/255")
     assert main.rows == tuple(found.view.targets)
@@ -164,7 +165,7 @@ def test_the_second_stage_turns_what_the_server_s_part_gives(protocol: str) -> N
     attack = found.attack
     assert isinstance(attack, SLADV)
     assert attack._layers is not None
-    proxy = nn.Sequential(attack._layers, found.view.own_part()).eval()
+    proxy = nn.Sequential(attack._layers, server).eval()
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
         natural, turned, noisy = (

@@ -157,6 +157,7 @@ def test_inputs_are_found_in_u_shaped():
     assert correlation(inputs_of(guesses), targets()) > CORRELATION
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_zeros_gives_nothing_away():
     gained = []
     for seed in SEEDS:
@@ -195,11 +196,13 @@ def test_only_targets_are_guessed_each_by_its_own_row():
 
 
 def test_replies_and_unseen_targets_are_no_targets():
-    adversary = seat(UnSplit(rounds=1), [Row(Kind.PREDICT, 0, 0), Row(Kind.PREDICT, 7, 0)])
-    adversary.attack.observe(Message(Kind.PREDICT, "server", 7, {"logits": torch.zeros(1, 10)}))
-    assert adversary.infer() == ()
-    adversary.attack.observe(Message(Kind.PREDICT, "client", 0, {"smashed": torch.zeros(1, 8, 24, 24)}))
-    assert adversary.infer()[0].rows == (Row(Kind.PREDICT, 0, 0),)
+    reply = Message(Kind.PREDICT, "server", 7, {"logits": torch.zeros(1, 10)})
+    sent = Message(Kind.PREDICT, "client", 0, {"smashed": torch.zeros(1, 8, 24, 24)})
+    for messages, rows in (([reply], []), ([reply, sent], [(Row(Kind.PREDICT, 0, 0),), ()])):
+        adversary = seat(UnSplit(rounds=1), [Row(Kind.PREDICT, 0, 0), Row(Kind.PREDICT, 7, 0)])
+        for message in messages:
+            adversary.attack.observe(message)
+        assert [guess.rows for guess in adversary.infer()] == rows
 
 
 @pytest.mark.parametrize("order", ["sequential", "joint", "independent"])

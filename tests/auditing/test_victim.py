@@ -99,13 +99,10 @@ def test_a_finished_training_is_looked_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("precision", "memory_format"), [("fp32", "contiguous"), ("fp32", "channels_last"), ("bf16", "auto")]
 )
-@pytest.mark.parametrize("norm", [False, True])
-def test_victims_that_share_a_key_train_to_the_same_bits(
-    tmp_path: Path, precision: str, memory_format: str, norm: bool
-) -> None:
+def test_victims_that_share_a_key_train_to_the_same_bits(tmp_path: Path, precision: str, memory_format: str) -> None:
     """Whatever may be shared is; under bf16 a cut can matter, as what crosses it is float32."""
-    model, found, how = plain(tmp_path, norm), {}, {"precision": precision, "memory_format": memory_format}
-    places = [("vanilla", str(cut)) for cut in range(4 + norm)] + list(CUTS.items())[1:]
+    model, found, how = plain(tmp_path, norm=True), {}, {"precision": precision, "memory_format": memory_format}
+    places = [("vanilla", str(cut)) for cut in range(5)] + list(CUTS.items())[1:]
     for protocol, cut in places:
         scene = scene_of(protocol=protocol, cut=cut, model=model, plugins=None, attack="unsplit", **how)
         trained = train(scene, tmp_path / f"{protocol}{cut}", quiet)
@@ -114,7 +111,7 @@ def test_victims_that_share_a_key_train_to_the_same_bits(
     if precision == "fp32":
         assert len(found) == 1
     else:
-        assert len(found) < len(places)
+        assert 1 < len(found) < len(places)
 
 
 def test_layers_that_draw_keep_victims_apart() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -133,26 +131,18 @@ def test_a_file_that_is_not_parquet_is_named(good: Path) -> None:
         SOURCE.load(good)
 
 
-def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> None:
-    """In another process, to a closed port: the settings of the hub are read once, on import."""
-    code = (
-        "import cutlayer.data.hub, sys\n"
-        "try: cutlayer.data.hub.Source('made', 'someone/made').load(None)\n"
-        "except cutlayer.dataset.DatasetError as error: print(error)\n"
-    )
-    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(tmp_path), "NO_PROXY": "*"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.stderr == ""
-    (line,) = done.stdout.splitlines()
+def test_without_a_network_one_line_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # a closed port
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    with pytest.raises(DatasetError) as caught:
+        SOURCE.load(None)
+    (line,) = str(caught.value).splitlines()
     assert line.startswith("someone/made cannot be had from the Hugging Face hub (")
     assert "data_dir=FOLDER with made/train-*.parquet" in line
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_hub_dataset_without_the_test_split_is_refused(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

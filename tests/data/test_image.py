@@ -66,7 +66,7 @@ def test_an_image_that_cannot_be_used_is_named(file: bytes | None, message: str)
         decode([PNG, file], 2, "RGB", "image {}".format, "made")
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     file=st.sampled_from([PNG, JPEG]),
     at=st.integers(0, 2000),

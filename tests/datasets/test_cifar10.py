@@ -42,6 +42,7 @@ def test_jpeg_from_the_hub_is_refused() -> None:
         cifar10.load(pixels="jpeg")
 
 
+@pytest.mark.slow
 def test_the_real_lossless_files(real: Path) -> None:
     dataset = cifar10.load(real, pixels="lossless")
     assert (len(dataset.train), len(dataset.test)) == (7044, 1000)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from cutlayer.datasets import tiny_imagenet
 
 
@@ -26,6 +28,7 @@ def test_grey_images_get_three_equal_channels(write, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "tiny_imagenet")
 
 
+@pytest.mark.slow
 def test_the_real_files(real: Path) -> None:
     dataset = tiny_imagenet.load(real)
     assert dataset.train.labels.bincount().tolist() == [50] * 200

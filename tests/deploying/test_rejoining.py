@@ -7,6 +7,7 @@ import pytest
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
+from cutlayer.deploying.turn import common_step
 from cutlayer.duplex import Duplex, RefusedError
 from tests import deployments
 from tests.deploying.test_hostile import ends, first_words, greeting, stranger
@@ -136,3 +137,18 @@ def test_a_client_that_came_with_other_data_before_a_server_remembers_is_refused
     assert roll.present("c0")
     assert roll.present("c1") is None
     assert "21 training rows" in str(links["c1"].why)
+
+
+@pytest.mark.parametrize(
+    ("driver", "answerer", "reaches", "step"),
+    [
+        (5, 5, (0, 0), None),
+        (5, 6, (6, 6), None),
+        (7, 5, (5, 3), 5),
+        (7, 5, (6, 3), 2),
+        (5, 9, (4, 5), 5),
+        (5, 9, (4, 6), 2),
+    ],
+)
+def test_two_sides_meet_at_the_latest_step_both_can_stand_at(driver, answerer, reaches, step):
+    assert common_step(driver, answerer, reaches, 2) == step

@@ -93,10 +93,9 @@ def run_without(deployed, name, watch):
     return [server, *(deployed.join(c, watch if c == name else nothing) for c in deployed.plan.terms.clients)]
 
 
-@pytest.mark.parametrize(("protocol", "pipelined"), [*((protocol, False) for protocol in CUTS), ("label_only", True)])
-def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol, pipelined):
-    plan = plan_of(3, protocol=protocol, pipelined=pipelined, epochs=3)
-    deployed = Deployment(plan, tmp_path, settings={"wait_seconds": 1.0})
+@pytest.mark.parametrize("protocol", CUTS)
+def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol):
+    deployed = Deployment(plan_of(3, protocol=protocol, epochs=3), tmp_path, settings={"wait_seconds": 0.5})
     threads = run_without(deployed, "c1", leaving(2, 1))
     threads[2].join()
     assert isinstance(deployed.errors.pop(), Gone)
@@ -128,7 +127,7 @@ def test_a_client_that_comes_back_late_takes_its_next_turn_from_where_it_stood(t
 
 
 def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):
-    deployed = Deployment(plan_of(3, epochs=2), tmp_path, settings={"wait_seconds": 1.0})
+    deployed = Deployment(plan_of(3, epochs=2), tmp_path, settings={"wait_seconds": 0.5})
     given = Member._given
 
     def first_refuses(member, said):
@@ -151,8 +150,8 @@ def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("protocol", "pipelined"),
     [
-        *(pytest.param(p, False, marks=() if p == "u_shaped" else pytest.mark.slow) for p in CUTS),
         ("u_shaped", True),
+        *(pytest.param(protocol, False, marks=pytest.mark.slow) for protocol in CUTS),
     ],
 )
 def test_connections_that_break_again_and_again_change_no_bit(tmp_path, protocol, pipelined):

@@ -7,7 +7,7 @@ import pytest
 
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deploying.terms import PLAN_KEYS, Terms, differences, make_plan
-from cutlayer.experiment import ExperimentError
+from cutlayer.experiment import Experiment, ExperimentError
 from tests.deployments import plan_of
 
 GOOD = {"protocol": "vanilla", "model": "lenet", "cut": 2, "inputs": [1, 28, 28], "classes": 10, "clients": ["alice"]}
@@ -20,30 +20,31 @@ def test_two_equal_plans_share_a_fingerprint_and_differ_in_nothing():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "here", "there", "besides"),
     [
-        ("cut", 4),
-        ("seed", 2),
-        ("batch_size", 32),
-        ("learning_rate", 0.01),
-        ("clients", ["bob"]),
-        ("model", "stripnet"),
-        ("classes", 11),
-        ("epochs", 3),
-        ("momentum", 0.5),
-        ("handover", "server"),
-        ("turn", 5),
-        ("pipelined", True),
-        ("protocol", "u_shaped"),
+        ("cut", 4, '"2"', '"4"', ""),
+        ("seed", 2, "1", "2", ""),
+        ("batch_size", 32, "64", "32", ""),
+        ("learning_rate", 0.01, "0.001", "0.01", ""),
+        ("clients", ["bob"], '["alice"]', '["bob"]', ""),
+        ("model", "stripnet", '"lenet"', '"stripnet"', "architecture"),
+        ("classes", 11, "10", "11", "architecture"),
+        ("epochs", 3, "10", "3", ""),
+        ("momentum", 0.5, "0.0", "0.5", ""),
+        ("handover", "server", '"peer"', '"server"', ""),
+        ("turn", 5, "0", "5", ""),
+        ("pipelined", True, "false", "true", ""),
+        ("protocol", "u_shaped", '"vanilla"', '"u_shaped"', "cut"),
     ],
 )
-def test_a_difference_is_named_with_both_values(key, value):
+def test_a_difference_is_named_with_both_values(key, value, here, there, besides):
     one, other = make_plan(GOOD), make_plan({**GOOD, key: value})
     assert one.fingerprint != other.fingerprint
-    said = differences(one.agreed(), other.agreed(), "alice")
-    assert f"{key} is " in said
-    assert "at the server" in said
-    assert "at alice" in said
+    wanted = [f"{key} is {here} at the server, {there} at alice"]
+    if besides:
+        values = (plan.agreed()[besides] for plan in (one, other))
+        wanted.append('{} is "{}" at the server, "{}" at alice'.format(besides, *values))
+    assert sorted(differences(one.agreed(), other.agreed(), "alice").split("; ")) == sorted(wanted)
 
 
 def test_another_dropout_rate_in_a_file_of_the_users_own_is_another_plan(tmp_path):
@@ -104,5 +105,17 @@ def test_the_page_names_the_keys_that_no_experiment_has():
     assert len(Terms.model_fields) == 7
 
 
+OWN_KEYS = {
+    *("name", "out", "dataset", "data_dir", "train_rows", "test_rows", "share", "weights", "plugins"),
+    *("validation_rows", "validation_from", "patience"),
+    *("attack", "under", "defense", "steps", "when", "targets", "target_batch", "offers", "options"),
+    *("aux", "aux_rows", "aux_adapt", "budget", "budget_unit", "pixel_budgets", "malicious"),
+    *("transfer", "transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std", "leak", "partial"),
+    *("device", "precision", "memory_format", "threads", "carrier", "isolate", "link"),
+}
+"""Of an experiment: what is each party's own affair in a deployment, and what there is in an audit alone."""
+
+
 def test_every_key_of_a_plan_is_compared():
+    assert set(Experiment.model_fields) - set(PLAN_KEYS) == OWN_KEYS
     assert set(PLAN_KEYS) <= make_plan(GOOD).agreed().keys()

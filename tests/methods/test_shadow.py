@@ -12,8 +12,8 @@ from torch.nn.functional import relu
 from cutlayer.blocks.normalization import Normalization
 from cutlayer.blocks.residual import Basic
 from cutlayer.methods.shadow import Form, TwoConv, shadow
-from cutlayer.model import parameter_count, split
-from cutlayer.registry import module
+from cutlayer.model import parameter_count
+from tests.models.networks import SENT
 
 IMAGE = (3, 32, 32)
 SINGLE = {
@@ -27,19 +27,16 @@ SINGLE = {
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_single_convolution_as_listed_for_every_cut(name: str) -> None:
-    found = module("models", name)
-    model = found.build(IMAGE).eval()
-    for cut, (width, kernel, stride, padding) in zip(found.CUTS, SINGLE[name], strict=True):
-        sent = split(model, [cut])[0](torch.rand(2, *IMAGE))
+    for sent, listed in zip(SENT[name][:-1], SINGLE[name], strict=True):
         for form in ("single", "two_conv"):
-            made = shadow(form, IMAGE, tuple(sent.shape[1:]))
-            assert made(torch.rand(2, *IMAGE)).shape == sent.shape
-        normalization, layer = shadow("single", IMAGE, tuple(sent.shape[1:]))
+            assert shadow(form, IMAGE, sent)(torch.rand(2, *IMAGE)).shape == (2, *sent)
+        normalization, layer = shadow("single", IMAGE, sent)
         assert isinstance(normalization, Normalization)
         assert isinstance(layer, nn.Conv2d)
         assert layer.bias is None
-        form = (layer.out_channels, *layer.kernel_size, *layer.stride, *layer.padding)
-        assert form == (width, kernel, kernel, stride, stride, padding, padding)
+        width, kernel, stride, padding = listed
+        assert (layer.out_channels, layer.kernel_size) == (width, (kernel, kernel))
+        assert (layer.stride, layer.padding) == ((stride, stride), (padding, padding))
 
 
 @pytest.mark.parametrize(("smashed", "kernel", "stride"), [((5, 9, 7), (3, 3), (3, 4)), ((5, 10, 11), (5, 2), (2, 2))])

@@ -26,8 +26,7 @@ def counted(growth: int, stem: int, first: int) -> int:
 def test_form():
     # The same count for growth 32, a 7x7 stem of 64 channels and its normalization is that of DenseNet-121.
     assert counted(32, 64, 49 * 3 * 64 + 2 * 64) == 6_964_106
-    sent = [(24, 32, 32), (48, 16, 16), (96, 8, 8), (192, 4, 4), (384,)]
-    check_form(densenet, counted(12, 24, 9 * 3 * 24), ["stem", "transition1", "transition2", "transition3"], sent)
+    check_form(densenet, counted(12, 24, 9 * 3 * 24), ["stem", "transition1", "transition2", "transition3"])
 
 
 def test_cuts():

@@ -30,8 +30,7 @@ def test_form():
             into = out
     by_hand += 320 * 10 + 10
     assert by_hand == IMAGENET - (320 * 1280 + 2 * 1280) - (1280 * 10 - 320 * 10)
-    sent = [(32, 32, 32), (24, 16, 16), (80, 4, 4), (112, 4, 4), (320,)]
-    check_form(efficientnet_b0, by_hand, ["stem", "block3", "block6", "block9"], sent)
+    check_form(efficientnet_b0, by_hand, ["stem", "block3", "block6", "block9"])
 
 
 def test_cuts():

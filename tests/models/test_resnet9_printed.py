@@ -31,8 +31,7 @@ def test_parameters():
     assert {shape: parameter_count(build(shape)) for shape in SHAPES} == BY_HAND
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "training"), [(GREY, True), (GREY, False), (COLOR, False)])
 @pytest.mark.parametrize("cut", CUTS)
 def test_every_cut(shape, cut, training):
     """The client is that of the code's network, and what it sends as well."""

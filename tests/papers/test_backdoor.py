@@ -20,6 +20,7 @@ from cutlayer.papers.backdoor.residence import RESIDENCE
 from cutlayer.papers.backdoor.setup import BLOCKS, deployment, noise_range
 from cutlayer.record import AttackRun, Record, Residence, Score, Stitched, Transfer, write_atomically
 from cutlayer.record import Cell as Place
+from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment, find
@@ -51,6 +52,13 @@ def leave(folder: Path, cell: Cell, seed: int, success: float, **more: Any) -> N
     write_atomically(folder / f"{seed}-{success}" / "record.json", record.model_dump_json())
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take longest; one test draws them."""
+    monkeypatch.setattr(plot, "lines", lambda *given, **how: b"<svg/>")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_with_another_trigger_is_no_run_of_a_figure(tmp_path: Path) -> None:
     leave(tmp_path, cell_of(SMALL, "quick", **{"surrogate_client.alpha": 0.09}), 1, 0.2)
     found = find([tmp_path])
@@ -80,6 +88,7 @@ def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> Non
     assert baseline.rows == [["mnist", "lenet", "12", "3", "99.0 %", "99.0 % to 99.0 %", "98.7 % to 99.2 %"]]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_accuracies_without_an_attack_count_each_deployment_once_and_no_other_data(tmp_path: Path) -> None:
     for alpha in (0.5, 0.04):
         wanted = {"model": "stripnet", "cut": "1", "surrogate_client.alpha": alpha}
@@ -108,6 +117,7 @@ def test_lenets_first_two_cuts_are_one_attack(tmp_path: Path) -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_runs_of_one_cut_stand_for_both(tmp_path: Path) -> None:
     wanted = {"model": "lenet", "clients": 1, "surrogate_client.alpha": 0.09}
     for cut, success in (("1", 0.4), ("4", 0.1)):

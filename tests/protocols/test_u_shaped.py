@@ -15,8 +15,7 @@ from tests.parties import batches
 from tests.splitting import CHANNELS, OPTIMIZERS, assert_split_equals_whole, data, network, victim
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "channel"), [*zip(OPTIMIZERS, CHANNELS, strict=True)])
 @pytest.mark.parametrize("cuts", [("conv1", "drop3"), ("relu1", "conv2"), ("drop1", "fc1"), ("norm2", "norm3")])
 def test_splitting_changes_nothing(cuts, optimizer, channel):
     assert_split_equals_whole("u_shaped", cuts, optimizer, channel)

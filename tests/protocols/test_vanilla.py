@@ -11,8 +11,7 @@ from tests.parties import batches
 from tests.splitting import CHANNELS, OPTIMIZERS, assert_split_equals_whole, data, victim
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("optimizer", "channel"), [*zip(OPTIMIZERS, CHANNELS, strict=True)])
 @pytest.mark.parametrize("cut", ["conv1", "norm1", "relu1", "drop1", "relu2", "norm3", "drop3"])
 def test_splitting_changes_nothing(cut, optimizer, channel):
     assert_split_equals_whole("vanilla", (cut,), optimizer, channel)

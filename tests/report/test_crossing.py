@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cutlayer.report import write_report
-from tests.report.made_run import made_record, made_run, save
+from tests.report.made_run import made_record, save
 
 
 def shown(run: Path) -> str:
@@ -45,4 +45,5 @@ def test_what_several_attacks_share_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_counted_shows_no_wire(tmp_path: Path) -> None:
-    assert "On the wire" not in shown(made_run(tmp_path))
+    save(tmp_path, made_record("unsplit", 1, 1, 0.5))
+    assert "On the wire" not in shown(tmp_path)

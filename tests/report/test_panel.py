@@ -68,3 +68,18 @@ def test_panels_whose_first_layers_belong_to_others_say_the_opposite(tmp_path: P
             save(tmp_path, record)
     text = page_of(tmp_path).text
     assert [text.count(f"A deeper cut leaves {more} of the work to the client") for more in ("more", "less")] == [1, 1]
+
+
+def test_the_course_of_an_attack_on_the_training_is_drawn_to_its_end(tmp_path: Path) -> None:
+    course = [
+        {"epoch": epoch, "step": 40 * epoch, "scores": [score("inputs", "ssim", 0.05 * epoch, 0.22, 1.0, True)]}
+        for epoch in (2, 5)
+    ]
+    save(tmp_path, made_record("unsplit", 1, 1, 0.8, course=course))
+    text = page_of(tmp_path).text
+    assert "What an attack on the training had got by then" in text
+    for place, value in ((80, "0.1"), (200, "0.25"), (400, "0.844")):
+        assert f"SSIM, {place}: {value}" in text
+        assert f"blind, {place}: 0.22" in text
+    save(tmp_path / "other", made_record("unsplit", 1, 1, 0.8))
+    assert "had got by then" not in page_of(tmp_path / "other").text

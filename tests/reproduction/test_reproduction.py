@@ -269,7 +269,10 @@ def test_a_wrong_name_is_one_line_that_helps() -> None:
         paper("unslpit")
 
 
-def test_data_that_are_not_here_and_cells_that_are_refused_are_said(tmp_path: Path) -> None:
+def test_data_that_are_not_here_and_cells_that_are_refused_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cutlayer.commands.audit.estimates", lambda cells, run: [1.0] * len(cells))
     paths = [f"out={tmp_path}", f"data_dir={tmp_path}"]
     with pytest.raises(ExperimentError, match="mnist"):
         reproduce(Request("unsplit", ["table 2"], "quick", 1, [*paths, "dataset=mnist"], 0, 1, ""), Console(quiet=True))

@@ -23,9 +23,18 @@ from cutlayer.sweeping.sweep import Sweep, Unwatched, scenes
 from tests.cells import attacks
 
 SMALL = (
-    *("dataset=digits", "train_rows=100", "test_rows=40", "model=unsplit_mnist", "epochs=1", "attack=unsplit"),
-    *("unsplit.rounds=1", "unsplit.input_steps=5", "unsplit.model_steps=5", "cut=1,2", "seed=1,2", "isolate=false"),
+    *("dataset=digits", "train_rows=60", "test_rows=20", "model=unsplit_mnist", "epochs=1", "attack=unsplit"),
+    *("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1", "targets=2"),
+    *("cut=1,2", "seed=1,2", "isolate=false"),
 )
+# Imports nothing that takes long.
+ECHO = """
+import json, sys
+from multiprocessing.connection import Connection
+line = Connection(int(sys.argv[1]))
+line.send_bytes(json.dumps(["progress", json.loads(line.recv_bytes())]).encode())
+sys.exit(5)
+"""
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
@@ -92,6 +101,19 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path: Path) -> None:
     assert (cell_folder(cells[0], tmp_path / "run") / "error.txt").is_file()
 
 
+@pytest.mark.usefixtures("started_anew")
+def test_a_worker_is_a_process_that_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "echo.py").write_text(ECHO)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    pool = Pool("echo")
+    try:
+        pool.give(7, {"sent": 3})
+        assert [pool.news(), pool.news()] == [News(7, "progress", ({"sent": 3},)), News(7, "lost", (5,))]
+    finally:
+        pool.close()
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("started_anew")
 def test_a_worker_starts_by_itself() -> None:
     pool = Pool("cutlayer.sweeping.worker")
