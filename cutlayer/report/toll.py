@@ -35,8 +35,9 @@ def tolls(found: Iterable[Finding]) -> list[str]:
         many = sum(loss >= _NOTED for loss, *_ in settings)
         if lost >= _NOTED:
             value, without = _told(row)
-            where = f"At cut {worst.cut} " if len(settings) == 1 else f"In {many} of {len(settings)} settings "
-            most = "" if many == 1 else f", most at cut {worst.cut}{wording.told(worst.variant)}"
+            place = f"at cut {worst.cut}{wording.told(worst.variant)}"
+            where = f"A{place[1:]} " if many == 1 else f"In {many} of {len(settings)} settings "
+            most = "" if many == 1 else f", most {place}"
             of = _LEFT[row.goal, row.metric]
             cost = (
                 f"cost the deployment accuracy{most}: it is right on {value} of {of}, without the attack on {without}"

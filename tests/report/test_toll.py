@@ -41,6 +41,13 @@ def test_of_many_settings_the_worst_one_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_single_one_of_several_settings_is_named(tmp_path: Path) -> None:
+    save(tmp_path, evaded(1, 0.182))
+    save(tmp_path, evaded(3, 0.5))
+    (line,) = tolls(findings(read_run(tmp_path)))
+    assert line.startswith("At cut 1 unsplit has cost the deployment accuracy: it is right on 18.2 %")
+
+
 @pytest.mark.parametrize(("left", "tampers"), [(0.48, True), (0.182, False)])
 def test_little_and_what_no_attack_has_cost_are_not_named(tmp_path: Path, left: float, tampers: bool) -> None:
     save(tmp_path, evaded(1, left, tampers))
