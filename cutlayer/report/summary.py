@@ -179,9 +179,19 @@ def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
         ("knowing", wording.knowledge(record)),
         ("client's cost", wording.join(client) or wording.DASH),
         ("attacker's cost", wording.join([*attacker, wording.data(record)])),
+        *_unplanted(finding),
         # What is gained in a model that is of no use any more is another finding than what nobody notices.
         *left(finding),
     )
+
+
+def _unplanted(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """What a trigger that nobody has planted does: as much means that the deployment obeys any."""
+    row = finding.row("unplanted_success")
+    if row is None:
+        return ()
+    value, without = (wording.mean(one, row.metric) for one in (row.value, row.blind))
+    return (("any other noise", f"in the trigger's place has {value} success, {without} without the attack"),)
 
 
 def no_better(found: Sequence[Finding]) -> list[str]:

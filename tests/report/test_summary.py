@@ -11,11 +11,13 @@ def test_what_a_backdoor_costs_stands_beside_it_and_the_accuracy_is_said_to_be_u
     planted["threat"]["tampers"] = True
     planted["scores"] = [
         score("backdoor", "attack_success", 0.9, 0.05, 1.0, True),
+        score("backdoor", "unplanted_success", 0.87, 0.01, None, False),
         score("backdoor", "clean_accuracy", 0.173, 0.816, None, False),
     ]
     save(tmp_path, planted)
     text = page_of(tmp_path).text
     assert "17.3 % right, 81.6 % without the attack" in text
+    assert "in the trigger's place has 87.0 % success, 1.0 % without the attack" in text
     assert "the model trained under attack is 97.5 % accurate" in text
 
 
