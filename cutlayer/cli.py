@@ -13,8 +13,7 @@ import typer
 from rich.console import Console
 
 from cutlayer import __version__
-from cutlayer.grid import file_and_overrides
-from cutlayer.record import FAILED, LEAK, NONE, PARTIAL
+from cutlayer.commands.given import file_and_overrides
 
 app = typer.Typer(
     add_completion=False,
@@ -45,9 +44,6 @@ class FailOn(StrEnum):
     PARTIAL = "partial"
 
 
-_MEASURED = {LEAK, PARTIAL, NONE}
-# A cell that failed is no proof that nothing leaks.
-_AS_BAD = {FailOn.LEAK: {LEAK, FAILED}, FailOn.PARTIAL: {LEAK, PARTIAL, FAILED}}
 _INTERRUPTED = 130
 Given = Annotated[
     list[str] | None,
@@ -70,15 +66,12 @@ def audit(
     ] = None,
 ) -> None:
     """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
-    from cutlayer.commands.audit import audit_all
+    from cutlayer.commands.audit import audit_all, gate
 
     file, overrides = file_and_overrides(given)
     records = audit_all(file, overrides, _command(), jobs, Console(stderr=True), as_json)
-    verdicts = {record.verdict for record in records}
-    if fail_on and not verdicts & _MEASURED:
-        print(f"--fail-on {fail_on}: no cell has a verdict, so nothing is known of what leaks", file=sys.stderr)
-        raise typer.Exit(1)
-    if fail_on and verdicts & _AS_BAD[fail_on]:
+    if fail_on and (why := gate(records, fail_on is FailOn.PARTIAL)):
+        print(f"--fail-on {fail_on}: {why}", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import cutlayer
 from cutlayer.commands.output import reserved
 
 LOUD = """
@@ -48,3 +50,9 @@ def test_after_an_error_standard_output_is_what_it_was(capfd: pytest.CaptureFixt
     os.write(1, b"raw\n")
     print("printed", flush=True)
     assert set(capfd.readouterr().out.splitlines()) == {"raw", "printed"}
+
+
+def test_what_a_command_needs_is_imported_when_it_is_called() -> None:
+    """Nothing that takes seconds: `cutlayer --help` and `certs` need no network."""
+    code = "import sys, cutlayer.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(cutlayer.__file__).parents[1]).returncode == 0

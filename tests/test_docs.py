@@ -16,11 +16,12 @@ from cutlayer import registry, sweeping
 from cutlayer.attack import Attack
 from cutlayer.cli import app
 from cutlayer.commands.explain import explanation, suggested
+from cutlayer.commands.given import file_and_overrides
 from cutlayer.commands.reproduce import paper
 from cutlayer.defending import make_defenses
 from cutlayer.deployment import brief
 from cutlayer.experiment import KEYS, OFFERABLE, Experiment, ExperimentError, make
-from cutlayer.grid import file_and_overrides, grid
+from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments

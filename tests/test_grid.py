@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cutlayer.commands.given import file_and_overrides
 from cutlayer.experiment import ExperimentError
-from cutlayer.grid import axes, file_and_overrides, grid
+from cutlayer.grid import axes, grid
 
 LATER = "surrogate_client.later_alphas"
 OWN = """

@@ -13,7 +13,7 @@ from cutlayer.auditing.audit import inapplicable
 from cutlayer.commands.display import Display, duration
 from cutlayer.commands.output import reserved
 from cutlayer.grid import grid
-from cutlayer.record import FAILED, NOT_APPLICABLE, Record
+from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene import Scene
 from cutlayer.sweeping.estimate import estimates
@@ -58,6 +58,17 @@ def _audit(
         console.print(f"no verdict: {attack}: {reason}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     return records
+
+
+def gate(records: Sequence[Record], partial: bool) -> str:
+    """Why ``records`` let nobody pass who forbids leaks, or ``partial`` ones as well; empty where they do."""
+    verdicts = {record.verdict for record in records}
+    if not verdicts & {LEAK, PARTIAL, NONE}:
+        return "no cell has a verdict, so nothing is known of what leaks"
+    if LEAK in verdicts or (partial and PARTIAL in verdicts):
+        return f"a cell has the verdict {LEAK if LEAK in verdicts else PARTIAL}"
+    # It is no proof that nothing leaks.
+    return "a cell has failed" if FAILED in verdicts else ""
 
 
 def watched(sweep: Sweep, console: Console) -> Iterator[tuple[int, Record]]:
