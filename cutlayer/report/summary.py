@@ -18,12 +18,13 @@ _DONE = {"backdoor": "a backdoor can be planted", "evasion": "predictions can be
 def headline(found: Sequence[Finding], severe: str) -> str:
     """Which goals are reached, and at which cuts, with ``severe`` as the worst verdict there; empty when none is."""
     at: dict[str, list[str]] = {}
+    cuts = {(finding.panel, finding.cut) for finding in found}
     for goal in ranked({row.goal for f in found for row in f.deciding}):
         places = _places(found, goal)
         # A cut where one attack fully succeeds is not also one where another half does.
         here = [place for place, verdicts in places.items() if worst(verdicts) == severe]
         if here:
-            at.setdefault(cuts_told([cut for _, cut in here], len(here) == len(places)), []).append(goal)
+            at.setdefault(cuts_told([cut for _, cut in here], len(here) == len(cuts)), []).append(goal)
     clauses: list[str] = []
     for where, goals in at.items():
         leaking, done = [_LEAKING[g] for g in goals if g in _LEAKING], [_DONE[g] for g in goals if g in _DONE]

@@ -49,7 +49,8 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
         # Numbers among the options change how many steps there are, words what a step is.
         words = [f"{name}={value}" for name, value in scene.options.items() if isinstance(value, str)]
         computed = (experiment.model, experiment.threads, experiment.device)
-        alike = (experiment.dataset, *computed, experiment.protocol, scene.cuts, experiment.attack, *words)
+        attacked = (experiment.protocol, scene.cuts, experiment.attack, experiment.when, *words)
+        alike = (experiment.dataset, *computed, *attacked)
         try:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)

@@ -64,3 +64,13 @@ def test_accuracy_under_attack_is_not_said_to_be_that_of_the_split_model(tmp_pat
     text = page_of(tmp_path).text
     assert "test accuracy of the split model90.0 %" in text
     assert "under attack" not in text
+
+
+def test_a_goal_that_was_not_judged_at_a_cut_does_not_leak_at_every_cut(tmp_path: Path) -> None:
+    for cut in (1, 3):
+        save(tmp_path, made_record("unsplit", cut, 1, 0.8))
+    assert "leak at every cut." in page_of(tmp_path).text
+    other = made_record("label_inference", 5, 1, 0.8)
+    other["scores"] = [score("labels", "accuracy", 0.2, 0.2, 1.0, True)]
+    save(tmp_path, other)
+    assert "leak at cuts 1 and 3." in page_of(tmp_path).text
