@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
@@ -170,11 +170,11 @@ class Adversary:
         return own
 
     def infer(self) -> Sequence[Guess]:
-        """The attack's guesses; only about targets, each at most once."""
+        """The attack's guesses, on the CPU as the truth is, wherever the attack has computed them."""
         guesses = self._attend(self.attack.infer)
         if not self.attack.anytime:
             self.view.close()
-        return guesses
+        return [replace(g, tensors={name: tensor.cpu() for name, tensor in g.tensors.items()}) for g in guesses]
 
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:

@@ -76,6 +76,12 @@ class Scene:
         return rows[: min(number, len(rows))] if number else self.samples.first_of_each_class()
 
     @property
+    def sent_rows(self) -> Tensor:
+        """The targets in the order in which an adversary meets them: by class it would give labels away."""
+        order = torch.randperm(len(self.target_rows), generator=generator(self.experiment.seed, "targets"))
+        return self.target_rows[order]
+
+    @property
     def shortfalls(self) -> list[str]:
         """Where the experiment asks for more samples than there are, in words; all there are are taken then."""
         data, targets = self.dataset, len(self.target_rows)
@@ -129,8 +135,8 @@ class Scene:
     def facts(self) -> Mapping[Knows, Callable[[], Tensor]]:
         """What the data tell an attack that declares it: the targets to perturb, their labels, and the class prior."""
         told: Mapping[Knows, Callable[[], Tensor]] = {
-            Knows.NATURAL_INPUTS: lambda: self.samples.inputs(self.target_rows),
-            Knows.NATURAL_LABELS: lambda: self.samples.labels(self.target_rows),
+            Knows.NATURAL_INPUTS: lambda: self.samples.inputs(self.sent_rows),
+            Knows.NATURAL_LABELS: lambda: self.samples.labels(self.sent_rows),
             Knows.CLASS_PRIOR: self._class_prior,
         }
         return {what: tell for what, tell in told.items() if what in self.attack.threat.knows}

@@ -137,7 +137,8 @@ def seat_server(
     adversary = None
     if brief.attack:
         attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
-        grants = {**_own(brief, party), **({what: _asking(outside, what) for what in _OUTSIDE} if outside else {})}
+        asked = {what: _asking(outside, what) for what in _OUTSIDE} if outside else {}
+        grants = {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
         view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
@@ -148,17 +149,19 @@ def seat_server(
 
 def seat_clients(
     brief: Brief,
+    own: Callable[[], Party],
     outside: Outside | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Occupant:
-    """The adversary of ``brief`` beside one or several clients that act as one.
+    """The adversary of ``brief`` beside one or several clients that act as one; ``own``: the one whose turn it is.
 
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
     """
     attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
     known = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
+    known |= _of_party(brief, own)
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
-    view = View(attack.threat, offered, brief.targets, brief.protocol, progress)
+    view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
     return Occupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
 
 
@@ -172,7 +175,17 @@ def _guarded(message: Message) -> Mapping[str, Knows]:
     return _GUARDED
 
 
-def _own(brief: Brief, party: Party) -> dict[Knows, Callable[..., Any]]:
+def _of_party(brief: Brief, party: Callable[[], Party]) -> dict[Knows, Callable[..., Any]]:
+    """What a seat knows by being there."""
+    return {
+        Knows.OWN_PART: lambda: copy.deepcopy(party().parts[0]),
+        Knows.OWN_PARTY: party,
+        Knows.LABELS: lambda: None,
+        Knows.SCHEDULE: lambda: brief.optimization.rate,
+    }
+
+
+def _of_peers(brief: Brief) -> dict[Knows, Callable[..., Any]]:
     protocol = make_protocol(brief.protocol, brief.plugin_folder)
 
     def parts(seed: int) -> list[nn.Sequential]:
@@ -188,13 +201,7 @@ def _own(brief: Brief, party: Party) -> dict[Knows, Callable[..., Any]]:
         numbers = [number for number, owner in enumerate(protocol.owners) if owner is Seat.CLIENT]
         return Architecture(lambda part: parts(_draw_seed())[numbers[part]], tuple(shapes), brief.classes)
 
-    return {
-        Knows.OWN_PART: lambda: copy.deepcopy(party.parts[0]),
-        Knows.OWN_PARTY: lambda: party,
-        Knows.LABELS: lambda: None,
-        Knows.PEER_ARCHITECTURE: architecture,
-        Knows.SCHEDULE: lambda: brief.optimization.rate,
-    }
+    return {Knows.PEER_ARCHITECTURE: architecture}
 
 
 _OUTSIDE = (

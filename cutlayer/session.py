@@ -18,6 +18,7 @@ from cutlayer.data.samples import Samples, batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
+from cutlayer.message import Kind
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
@@ -128,7 +129,8 @@ class Session:
         coming = self._coming and self._coming[1]
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
-                defended = self._defended(self.protocol.handler(client, self.agreement), number, drives=False)
+                answer = self._beside(self.protocol.handler(client, self.agreement), number)
+                defended = self._defended(answer, number, drives=False)
                 self.peers[client.name] = wrap(defended, self.line.answering) if self.line else defended
             host.drive(act, batch, client.name, self.peers[client.name], coming)
             return
@@ -197,6 +199,13 @@ class Session:
         if self.plan.route is Route.PEER:
             handler = lambda request: give(giver, request, carried)  # noqa: E731
         return self.carrier(handler)
+
+    def _beside(self, answer: Handler, number: int) -> Handler:
+        """A client that answers, with the adversary beside it."""
+        adversary = self.adversaries.get(number)
+        if adversary is None:
+            return answer
+        return wrap(answer, lambda m, honest: honest(m) if m.kind is Kind.PREDICT else adversary(m, honest))
 
     def _defended(self, peer: Handler, number: int, drives: bool) -> Handler:
         own = [defense for defense in self.defenses.get(number, ()) if not isinstance(defense, Compression)]

@@ -37,7 +37,7 @@ def seated(
     occupant: Host | Occupant
     if scene.attack.threat.seat is Seat.CLIENT:
         # A malicious client knows its own samples anyway.
-        host, occupant = honest_host(scene), seat_clients(told, outside, progress)
+        host, occupant = honest_host(scene), seat_clients(told, outside.malicious, outside, progress)
     elif scene.isolated:
         if scene.experiment.carrier == "grpc":
             process = GrpcProcess()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.attacked import (
@@ -23,6 +22,7 @@ from cutlayer.auditing.attacked import (
     train_attended,
 )
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import Progress, Victim, key, train
 from cutlayer.deployment import accuracy, assemble, brief, whole_model
@@ -31,48 +31,37 @@ from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
-from cutlayer.judging.judge import Judgement, judge_all
+from cutlayer.judging.judge import Judgement, decisive_first, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
-from cutlayer.judging.undecided import why
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
-from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, AttackRun, Cell, Course, Epoch, Record, Threat
+from cutlayer.record import AttackRun, Cell, Course, Epoch, Record, Threat
 from cutlayer.registry import FOLDERS
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import make_attack
 from cutlayer.session import Session
 from cutlayer.settle import untrained
-from cutlayer.threat import Goal, Knows, NotOfferedError, View
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
 from cutlayer.traffic import cost
 
-_WORST_FIRST = (LEAK, PARTIAL, NONE)
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A record, and the pictures that belong beside it."""
-
-    record: Record
-    images: Mapping[str, Tensor]
-
-
-def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess | None = None) -> Outcome:
+def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess | None = None) -> Result:
     """Run one cell, in ``process`` where it is isolated and one is at hand.
 
     An attack that does not fit its setting gives a record that says so; other errors pass through.
     """
     start, record = time.perf_counter(), outline(scene)
     if reason := inapplicable(scene):
-        return _not_applicable(record, reason)
+        return not_applicable(record, reason)
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     try:
         with seated(scene, outside, progress, process) as (host, occupant):
-            outcome = _attacked(scene, run, progress, host, occupant, outside, record)
+            result = _attacked(scene, run, progress, host, occupant, outside, record)
     except NotOfferedError as error:
-        return _not_applicable(record, str(error))
-    done = outcome.record.model_copy(update={"seconds": time.perf_counter() - start})
-    return Outcome(done, outcome.images)
+        return not_applicable(record, str(error))
+    done = result.record.model_copy(update={"seconds": time.perf_counter() - start})
+    return Result(done, result.images)
 
 
 def outline(scene: Scene) -> Record:
@@ -133,7 +122,7 @@ def _attacked(
     occupant: Host | Occupant,
     outside: Outside,
     record: Record,
-) -> Outcome:
+) -> Result:
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
     course: tuple[Course, ...] = ()
     # An attack before this one may still refuse: first of all it is seated.
@@ -152,27 +141,17 @@ def _attacked(
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, beside)
-    found = occupant.findings
-    attack = record.attack.model_copy(
-        update={
-            "notes": {name: note for name, note in found.notes.items() if not isinstance(note, list)},
-            "curves": {name: note for name, note in found.notes.items() if isinstance(note, list)},
-        }
-    )
     update = {
-        **_judged(judgements),
+        **judged(judgements),
+        **found(record, occupant.findings),
         **aftermath(scene, session, guesses, clean),
         **asdict(cost(scene, history)),
         "utility": utility,
         "training": history,
         "untampered": untampered.history if untampered else (),
         "course": course,
-        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
-        "attack": attack,
-        "attack_seconds": found.seconds,
     }
-    images = next((judgement.images for judgement in judgements if judgement.images), {})
-    return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
+    return Result(record.model_copy(update=update).on(scene.experiment.link), images_of(judgements))
 
 
 def _compared(scene: Scene) -> bool:
@@ -187,7 +166,7 @@ def _judgements(
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     occupant.announce(tuple(sent))
-    guesses = occupant.infer()
+    guesses = decisive_first(occupant.infer())
     truth = truth_of(scene, session, sent, beside)
     return judge_all(guesses, truth, scene.experiment.thresholds), guesses
 
@@ -220,32 +199,12 @@ def _train_watched(
 ) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
     course, steps = list[Course](), session.steps_per_epoch()
 
-    def judged(epoch: int) -> None:
+    def judge_now(epoch: int) -> None:
         if scene.attack.anytime and epoch < scene.experiment.epochs:
-            scores = _judged(_judgements(scene, session, occupant, beside)[0])["scores"]
+            scores = judged(_judgements(scene, session, occupant, beside)[0])["scores"]
             course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
 
-    return train_attended(scene, session, progress, judged), tuple(course)
-
-
-def _judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    scores = tuple(score for judgement in judgements for score in judgement.scores)
-    verdicts = {score.verdict for score in scores if score.decides}
-    verdict = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NOT_APPLICABLE)
-    return {
-        "scores": scores,
-        "verdict": verdict,
-        "reason": why(scores) if verdict == NOT_APPLICABLE else "",
-        "pictures": next((j.pictures for j in judgements if j.pictures), None),
-        "confusion": next((j.confusion for j in judgements if j.confusion), None),
-        "features": next((j.features for j in judgements if j.features), None),
-    }
-
-
-def _not_applicable(record: Record, reason: str) -> Outcome:
-    return Outcome(
-        record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {}
-    )
+    return train_attended(scene, session, progress, judge_now), tuple(course)
 
 
 def inapplicable(scene: Scene) -> str:
@@ -253,6 +212,8 @@ def inapplicable(scene: Scene) -> str:
     without = untrained(scene.experiment)
     if without and isinstance(scene.attack, TamperingAttack) and _watches_training(scene.attack):
         return f"it tampers with the training, and with {without} there is none before its guess"
+    if scene.attack.threat.seat is Seat.CLIENT and (without or not attends_training(scene.attack)):
+        return "a client sees its own training steps alone, and there are none that it watches"
     return _unoffered(scene)
 
 

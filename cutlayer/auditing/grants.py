@@ -42,15 +42,25 @@ class Outside:
             return {"value": self._facts[what]()}
         if what not in _OF_A_CLIENT:
             raise NotOfferedError(f"an experiment cannot offer {what} yet")
-        if self.session is None:
-            raise TooEarlyError(f"{what} is asked of a client, there is none while the attack begins: ask later")
-        number = self.session.last or 0
-        client = self.session.clients[number]
+        session = self._begun(what)
+        number = session.last or 0
+        client = session.clients[number]
         if what is Knows.PEER_WEIGHTS:
             return client.weights()
         if what is Knows.PEER_GRADIENTS:
             return client.gradients()
-        return {"value": _asked(client, tensors["0"], self.session.defenses.get(number, ()))}
+        return {"value": _asked(client, tensors["0"], session.defenses.get(number, ()))}
+
+    def malicious(self) -> Party:
+        """The malicious client whose turn it is, or the first of them; ``TooEarlyError`` before there are clients."""
+        session = self._begun(Knows.OWN_PARTY)
+        numbers = list(session.adversaries)
+        return session.clients[session.last if session.last in numbers else numbers[0]]
+
+    def _begun(self, what: Knows) -> Session:
+        if self.session is None:
+            raise TooEarlyError(f"{what} is asked of a client, there is none while the attack begins: ask later")
+        return self.session
 
 
 def _asked(client: Party, inputs: Tensor, defenses: Sequence[Defense]) -> Tensor:

@@ -22,7 +22,7 @@ def at_once(scene: Scene) -> int:
 def send_targets(scene: Scene, session: Session) -> Mapping[Row, int]:
     """Let the client whose turn it is send the targets, one way or the other; their rows by their place on the wire."""
     act = Act.STEP if scene.attack.setting.target_kind == "train" else Act.PREDICT
-    rows = scene.target_rows
+    rows = scene.sent_rows
     size = at_once(scene)
     number = session.last or 0
     ledger = session.clients[number].ledger

@@ -58,6 +58,11 @@ class Judgement:
     features: tuple[Feature, ...] | None = None
 
 
+def decisive_first(guesses: Sequence[Guess]) -> list[Guess]:
+    """Those without a name first: pictures, and what a backdoor leaves behind, are theirs."""
+    return sorted(guesses, key=lambda guess: bool(guess.name))
+
+
 def judge_all(guesses: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
     """Score each of the ``guesses``; several of one goal, part and name are a ``GuessError``, as one of many hits."""
     told = Counter((guess.goal, guess.part, guess.name) for guess in guesses)

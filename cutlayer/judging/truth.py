@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import nn
 
 from cutlayer.attack import TamperingAttack
@@ -44,7 +43,7 @@ def honest(scene: Scene, clean: nn.Sequential | None) -> Honest | None:
 
 def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:
     """``sent``: the targets' rows by their place on the wire; ``beside``: the deployment without the attack."""
-    rows = torch.tensor(list(sent.values()))
+    rows, places = scene.target_rows, {row: place for place, row in sent.items()}
     samples = scene.samples
     blank = untrained(scene)
     dealt = scene.protocol.deal(blank, scene.cuts)
@@ -73,7 +72,7 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
             labels=labels,
         )
     return Truth(
-        rows=tuple(sent),
+        rows=tuple(places[row] for row in rows.tolist()),
         inputs=inputs,
         labels=labels,
         mean_input=samples.mean_input,

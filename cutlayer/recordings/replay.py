@@ -9,15 +9,15 @@ from dataclasses import asdict, replace
 import torch
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing import audit
-from cutlayer.auditing.audit import Outcome, attends_training, outline
+from cutlayer.auditing.audit import attends_training, outline
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
 from cutlayer.auditing.victim import Progress
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.judging.judge import Truth, judge_all
+from cutlayer.judging.judge import Truth, decisive_first, judge_all
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
 from cutlayer.recording import RecordingError, Tape
@@ -35,7 +35,7 @@ KEYS = ("attack", "steps", "offers", "aux", "aux_rows", "isolate", "leak", "part
 """What may be said anew for a replay; all else was settled when the recording was made, but for where a model lies."""
 
 
-def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outcome:
+def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Result:
     """Show the recording to the scene's attack and judge its guesses by the truth that was kept apart from it.
 
     An attack that asks for more than a recording holds gives a record that says so.
@@ -55,11 +55,11 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Outco
         finally:
             host.close()
     except NotOfferedError as error:
-        return audit._not_applicable(record, str(error))
+        return not_applicable(record, str(error))
     update |= {"seconds": time.perf_counter() - start, "recording": recording.folder.name}
     images = update.pop("images")
     assert isinstance(images, Mapping)
-    return Outcome(record.model_copy(update=update).on(scene.experiment.link), images)
+    return Result(record.model_copy(update=update).on(scene.experiment.link), images)
 
 
 def refusal(attack: Attack) -> str:
@@ -137,17 +137,13 @@ def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
 def _judged(
     scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
 ) -> dict[str, object]:
-    judgements = judge_all(guesses, truth, scene.experiment.thresholds)
-    found, history = host.findings, truth_kept(recording)[1]
-    curves = {name: note for name, note in found.notes.items() if isinstance(note, list)}
-    notes = {name: note for name, note in found.notes.items() if name not in curves}
+    judgements = judge_all(decisive_first(guesses), truth, scene.experiment.thresholds)
+    history = truth_kept(recording)[1]
     return {
-        **audit._judged(judgements),
+        **judged(judgements),
+        **found(record, host.findings),
         **asdict(cost(scene, history)),
         "utility": history[-1].accuracy if history else None,
         "training": tuple(history),
-        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in found.used.items()}}),
-        "attack": record.attack.model_copy(update={"notes": notes, "curves": curves}),
-        "attack_seconds": found.seconds,
-        "images": next((judgement.images for judgement in judgements if judgement.images), {}),
+        "images": images_of(judgements),
     }

@@ -130,7 +130,7 @@ def attack_pace(scene: Scene) -> Pace:
         server = scene.attack.threat.seat is Seat.SERVER
         host = seat_server(told, outside, keeper=keeper) if server else honest_host(scene, keeper)
         session = outside.session = assemble(scene, host, keeper)
-        occupant = host if server else seat_clients(told, outside)
+        occupant = host if server else seat_clients(told, outside.malicious, outside)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
         first = watched = 0.0

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import Outcome, fingerprint, leaves, outline, run_cell, shared
+from cutlayer.auditing.audit import fingerprint, leaves, outline, run_cell, shared
+from cutlayer.auditing.result import Result
 from cutlayer.auditing.victim import Progress
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
@@ -213,9 +214,9 @@ def _record_failure(scene: Scene, run: Path, command: str, reason: str, details:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _ERROR).write_text(details or reason, encoding="utf-8")
     failed = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
-    _keep(scene, run, command, Outcome(failed, {}))
+    _keep(scene, run, command, Result(failed, {}))
 
 
-def _keep(scene: Scene, run: Path, command: str, outcome: Outcome) -> None:
-    record = outcome.record.model_copy(update={"command": command})
-    write_record(cell_folder(scene, run), record, outcome.images)
+def _keep(scene: Scene, run: Path, command: str, result: Result) -> None:
+    record = result.record.model_copy(update={"command": command})
+    write_record(cell_folder(scene, run), record, result.images)

@@ -20,7 +20,7 @@ def test_of_the_data_only_what_is_declared_is_at_hand() -> None:
     declaring = {"attack": "cheat", "options": {"cheat": {"declares": "natural_labels"}}}
     scene = scene_of(protocol="vanilla", cut="1", **declaring)
     assert torch.equal(
-        Outside(None, scene.facts)(Knows.NATURAL_LABELS, {})["value"], scene.samples.labels(scene.target_rows)
+        Outside(None, scene.facts)(Knows.NATURAL_LABELS, {})["value"], scene.samples.labels(scene.sent_rows)
     )
     for what in (Knows.NATURAL_INPUTS, Knows.CLASS_PRIOR):
         with pytest.raises(NotOfferedError, match=f"cannot offer {what}"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from cutlayer.auditing import target
 from cutlayer.auditing.target import at_once, send_targets
@@ -28,4 +29,17 @@ def test_one_message_holds_a_bounded_number_of_targets(
     sent = send_targets(scene, assemble(scene, honest_host(scene, keeper), keeper))
     assert at_once(scene) == largest
     assert max(row.row for row in sent) == largest - 1
-    assert list(sent.values()) == scene.target_rows.tolist()
+    assert sorted(sent.values()) == scene.target_rows.sort().values.tolist()
+
+
+@pytest.mark.parametrize("targets", [None, 8])
+def test_the_order_of_the_targets_tells_no_label(targets: int | None) -> None:
+    """By itself it would: one of each class is chosen by class, and these files have the classes in turn."""
+    orders = set()
+    for seed in range(4):
+        scene = scene_of(protocol="vanilla", cut="1", targets=targets, seed=seed)
+        keeper = Keeper("trusted_party")
+        sent = send_targets(scene, assemble(scene, honest_host(scene, keeper), keeper))
+        assert sorted(sent.values()) == scene.target_rows.sort().values.tolist()
+        orders.add(tuple(scene.samples.labels(torch.tensor(list(sent.values()))).tolist()))
+    assert len(orders) > 1

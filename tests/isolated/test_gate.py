@@ -13,8 +13,9 @@ from unittest.mock import Mock, patch
 import pytest
 
 from cutlayer.attack import Guess
-from cutlayer.auditing.audit import Outcome, run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.result import Result
 from cutlayer.deployment import brief
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.isolation import ProcessHost, main
@@ -49,7 +50,7 @@ def declaring(what: str) -> Scene:
     return scene_of(attack="cheat", options={"cheat": {"declares": what}}, offers=[what], **VANILLA)
 
 
-def asked(run: Path, asks: str, declares: str = "", **values: Any) -> Outcome:
+def asked(run: Path, asks: str, declares: str = "", **values: Any) -> Result:
     options = {"cheat": {"asks": asks, "declares": declares}}
     return run_cell(scene_of(attack="cheat", options=options, **VANILLA, **values), run, quiet, Beside())
 

@@ -11,8 +11,9 @@ from unittest.mock import Mock, patch
 import pytest
 import torch
 
-from cutlayer.auditing.audit import Outcome, run_cell
+from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.result import Result
 from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.isolated.grpc_process import GrpcProcess
@@ -58,7 +59,7 @@ def test_another_process_ends_in_the_same_bits(protocol: str) -> None:
             assert torch.equal(tensor, states[1][party][name]), f"{party} {name}"
 
 
-def cheated(run: Path, isolate: bool) -> Outcome:
+def cheated(run: Path, isolate: bool) -> Result:
     return run_cell(scene_of(protocol="vanilla", cut="1", attack="cheat", isolate=isolate, epochs=1), run, quiet)
 
 

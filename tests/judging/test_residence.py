@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Guess
+from cutlayer.attacks.client_backdoor import ClientBackdoor
 from cutlayer.auditing.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.judging.backdoor import TriggerError
@@ -21,6 +22,7 @@ from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from cutlayer.threat import Goal
 from cutlayer.trigger import Trigger
+from tests.cells import quiet
 from tests.scenes import PLUGINS, made, made_dataset, scene_of
 
 __all__ = ["made"]
@@ -178,3 +180,23 @@ def test_a_client_part_of_another_form_beside_the_trigger_is_named() -> None:
     clean = network(deaf=False, poisoned=False)
     with pytest.raises(TriggerError, match="client part beside the trigger is not of the clients' form"):
         lives(network(False, True), clean, gain=torch.ones(2))
+
+
+@pytest.mark.usefixtures("made")
+def test_what_a_backdoor_leaves_behind_is_that_of_the_trigger_that_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scene_of(protocol="vanilla", cut="1", attack="client_backdoor", when="after", epochs=1)
+    alone = run_cell(scene, tmp_path / "alone", quiet)
+    infer = ClientBackdoor.infer
+
+    def two(attack: ClientBackdoor) -> list[Guess]:
+        (guess,) = infer(attack)
+        other = {**guess.tensors, "mask": guess.tensors["mask"] * 0.5}
+        return [Guess(Goal.BACKDOOR, other, name="another"), guess]
+
+    monkeypatch.setattr(ClientBackdoor, "infer", two)
+    both = run_cell(scene, tmp_path / "both", quiet)
+    assert {score.guess for score in both.record.scores} == {"", "another"}
+    assert both.record.residence == alone.record.residence
+    assert torch.equal(both.images["guess"], alone.images["guess"])
