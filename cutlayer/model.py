@@ -30,11 +30,11 @@ def cut_index(model: nn.Sequential, cut: int | str) -> int:
         index = names.index(text) if text in names else int(text)
     except ValueError:
         raise CutError(f"no block {text!r} to cut after{nearest(text, names)}; blocks: {', '.join(names)}") from None
-    # The last block cannot be cut after: nothing would follow.
-    if not -len(names) <= index < len(names) - 1 or index == -1:
-        raise CutError(
-            f"cut {text} is outside the model: it has {len(names)} blocks, cuts go from 0 to {len(names) - 2}"
-        )
+    range_told = f"it has {len(names)} blocks, cuts go from 0 to {len(names) - 2}"
+    if index in {len(names) - 1, -1}:
+        raise CutError(f"cut {text} is behind the model's last block, nothing would follow it: {range_told}")
+    if not -len(names) <= index < len(names):
+        raise CutError(f"cut {text} is outside the model: {range_told}")
     return index % len(names)
 
 

@@ -206,7 +206,8 @@ def _series(own: Sequence[Finding], cuts: Sequence[str], missing: dict[tuple[str
             finding = next(mine, None)
             rows = finding.deciding if finding else ()
             row = next((row for row in rows if (row.goal, row.guess) == (goal, guess)), None)
-            squares.append(Square(cut, finding, row, "" if row else missing.get((attack, cut), "not run")))
+            without = missing.get((attack, cut), "no verdict" if finding else "not run")
+            squares.append(Square(cut, finding, row, "" if row else without))
         yield Series(attack, variant, goal, guess, tuple(squares))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ def test_a_run_with_another_trigger_is_no_run_of_a_figure(tmp_path: Path) -> Non
     assert not FIGURES["mnist"].blocks(found)
     assert SMALL.blocks(found)
     assert [sum(found.seeds(cell) for cell in e.cells("quick")) for e in (FIGURES["mnist"], SMALL)] == [0, 1]
+
+
+@pytest.mark.parametrize(("figure", "attack"), [(FIGURE_6, "injector_autoencoder"), (FIGURE_9, "surrogate_client")])
+def test_of_runs_in_several_settings_one_is_drawn(
+    figure: Exhibit, attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels: list[Any] = []
+    monkeypatch.setattr(plot, "lines", lambda given, *rest, **how: panels.append(given) or b"<svg/>")
+    cell = figure.cells("quick")[0]
+    for learning_rate, success in ((0.01, 0.2), (0.02, 0.6)):
+        leave(tmp_path, replace(cell, values={**cell.values, f"{attack}.learning_rate": learning_rate}), 1, success)
+    figure.blocks(find([tmp_path]))
+    (series,) = panels[0].values()
+    assert {name: len(points) for name, points in series.items()} == dict.fromkeys(series, 1)
 
 
 def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> None:

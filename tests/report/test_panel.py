@@ -83,3 +83,12 @@ def test_the_course_of_an_attack_on_the_training_is_drawn_to_its_end(tmp_path: P
         assert f"blind, {place}: 0.22" in text
     save(tmp_path / "other", made_record("unsplit", 1, 1, 0.8))
     assert "had got by then" not in page_of(tmp_path / "other").text
+
+
+def test_a_cell_that_ran_without_a_verdict_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    save(tmp_path, made_record("unsplit", 1, 1, 0.8))
+    ruined = made_record("unsplit", 3, 1, 0.8, verdict="not applicable", reason="no score decides")
+    undecided = [score("backdoor", "attack_success", 0.1, 0.1, None, False)]
+    save(tmp_path, ruined | {"scores": undecided})
+    (panel,) = panels(findings(read_run(tmp_path)), read_run(tmp_path))
+    assert {square.status for series in panel.series for square in series.squares} == {"", "no verdict"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
-from cutlayer.papers.backdoor.figures import SUCCESS, add_point, compared, drawn
+from cutlayer.papers.backdoor.figures import SUCCESS, add_last, compared, drawn
 from cutlayer.papers.backdoor.setup import (
     ALPHAS,
     BLOCKS,
@@ -59,9 +59,9 @@ def _figure_9(found: Found) -> list[Block]:
         for alpha in ALPHAS:
             for count in CLIENTS:
                 wanted = {**variant, "clients": count, "surrogate_client.alpha": alpha}
-                for group in found.groups(FIGURE_9.cells, wanted):
-                    lines.append(Line((name, f"{alpha:g}", str(count)), group, (None, None)))
-                    add_point(panels.setdefault(f"{name}, alpha {alpha:g}", {}), count, group)
+                groups = found.groups(FIGURE_9.cells, wanted)
+                lines += [Line((name, f"{alpha:g}", str(count)), group, (None, None)) for group in groups]
+                add_last(panels.setdefault(f"{name}, alpha {alpha:g}", {}), count, groups)
     if not lines:
         return []
     caption = "Attack success, clean accuracy and accuracy without the attack by number of clients, StripNet at cut 1."

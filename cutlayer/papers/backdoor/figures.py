@@ -73,8 +73,8 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
                         said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
                         place = (data, model, f"{alpha:g}", str(cut), str(count))
                         lines += [Line(place, group, said) for group in groups]
-                        for group in groups[-1:]:
-                            add_point(panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {}), count, group)
+                        panel = panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {})
+                        add_last(panel, count, groups)
     if not lines:
         return []
     name = exhibit.replace(" ", "-")
@@ -93,17 +93,20 @@ def compared(heads: Sequence[str], lines: Sequence[Line]) -> list[Table | Text]:
     return comparison(heads, (SUCCESS, CLEAN, _NOISE), [replace(line, printed=(*line.printed, None)) for line in lines])
 
 
-def add_point(series: dict[str, list[tuple[float, Interval]]], place: int, group: Group) -> None:
-    """What a group of runs measures, and what stands beside it, at one number of clients."""
-    success, blind = SUCCESS.measured(group.records)
-    clean, base = CLEAN.measured(group.records)
-    for name, value in (("ASR", success), ("ASR without the attack", blind), ("CDA", clean), ("BA", base)):
+def add_last(series: dict[str, list[tuple[float, Interval]]], place: int, groups: Sequence[Group]) -> None:
+    """What runs measure, and what stands beside it, at one number of clients: of several settings that of the last."""
+    if not groups:
+        return
+    success, blind = SUCCESS.measured(groups[-1].records)
+    clean, base = CLEAN.measured(groups[-1].records)
+    for name, value in (("ASR", success), ("ASR without the attack, or unasked", blind), ("CDA", clean), ("BA", base)):
         if value:
             series.setdefault(name, []).append((place, value))
 
 
 def drawn(name: str, caption: str, panels: Mapping[str, Mapping[str, list[tuple[float, Interval]]]]) -> Figure:
-    """A panel for each cut and setting, as in the paper."""
+    """A panel for each cut and setting that was run, as in the paper."""
+    panels = {panel: series for panel, series in panels.items() if series}
     return Figure(name, caption, plot.lines(panels, "clients", "share of test inputs", wide=3, shares=True))
 
 
@@ -167,16 +170,16 @@ def _injector_blocks(found: Found) -> list[Block]:
                 for cut, block in enumerate(places, start=1):
                     for share in _SHARES:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
-                        for group in found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share}):
+                        groups = found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share})
+                        for group in groups:
                             place = (dataset, model, f"{share:g}", str(cut), str(count))
                             lines.append(Line(place, group, (None, None)))
-                            add_point(
-                                panels.setdefault(f"{dataset}, {model}, cut {cut}, share {share:g}", {}), count, group
-                            )
                             value = SUCCESS.measured(group.records)[0]
                             if value:
                                 key = (dataset, model)
                                 highest[key] = max(highest.get(key, 0.0), value.mean)
+                        panel = panels.setdefault(f"{dataset}, {model}, cut {cut}, share {share:g}", {})
+                        add_last(panel, count, groups)
     if not lines:
         return []
     rows = [

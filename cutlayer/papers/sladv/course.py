@@ -174,9 +174,10 @@ def readings(model: str) -> Exhibit:
         "Aligned elsewhere, measured otherwise, and in vanilla",
         """Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
 over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: that of
-each image, with the mean over the batch, is ours. Such norms let the shadow diverge where nothing clips its
-gradient (ours does); the mean square pulls the clients' layers with a small part of the task's gradient. The clean
-accuracy tells readings apart: the paper's falls slowly with alpha, to 75 % at 100 (table 4).""",
+each image, with the mean over the batch, is ours, as it opens the deployment to changes where the norm over the whole
+batch leaves it as it was. Such norms let the shadow diverge where nothing clips its gradient (ours does); the mean
+square pulls the clients' layers with a small part of the task's gradient. The clean accuracy tells readings apart: the
+paper's falls slowly with alpha, to 75 % at 100 (table 4), nearer to what the norm over the batch leaves.""",
         model,
         _readings_cells,
         _readings,
