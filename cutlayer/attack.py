@@ -40,6 +40,9 @@ class Guess:
     relabeled: bool = False
     """``LABELS``: only groups are claimed, their names are not: judged under the best relabeling."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goal", Goal(self.goal))
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -56,6 +59,14 @@ class Setting:
     """Samples in one message; 0: all in one."""
     cuts: int = 3
     """How many of a model's suggested cuts are worth a cell each when none is given."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("when", ("after", "before")), ("target_kind", ("predict", "train"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: one of {', '.join(known)}")
+        for name, least in (("targets", 0), ("target_batch", 0), ("cuts", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least {least}")
 
 
 class Attack(ABC):
@@ -174,7 +185,7 @@ class Adversary:
         guesses = self._attend(self.attack.infer)
         if not self.attack.anytime:
             self.view.close()
-        return [replace(g, tensors={name: tensor.cpu() for name, tensor in g.tensors.items()}) for g in guesses]
+        return [replace(g, tensors={name: t.detach().cpu() for name, t in g.tensors.items()}) for g in guesses]
 
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:

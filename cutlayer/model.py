@@ -23,11 +23,14 @@ def blocks(model: nn.Sequential) -> tuple[str, ...]:
 
 
 def cut_index(model: nn.Sequential, cut: int | str) -> int:
-    """The index of the last block before ``cut``: an index (negative ones count from the end) or a block's name."""
+    """The index of the last block before ``cut``: an index (negative ones count from the end) or a block's name.
+
+    A whole number is an index whatever blocks are called: a slice of a Sequential keeps the numbers of the whole.
+    """
     names = blocks(model)
     text = str(cut)
     try:
-        index = names.index(text) if text in names else int(text)
+        index = int(text) if text.lstrip("-").isdecimal() else names.index(text)
     except ValueError:
         raise CutError(f"no block {text!r} to cut after{nearest(text, names)}; blocks: {', '.join(names)}") from None
     range_told = f"it has {len(names)} blocks, cuts go from 0 to {len(names) - 2}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import network, registry
-from cutlayer.attack import Adversary, Attack
+from cutlayer.attack import Adversary, Attack, TamperingAttack
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
 from cutlayer.compression import Compression, Line
@@ -79,6 +79,9 @@ def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
 def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = None) -> Attack:
     """The attack plug-in ``name`` with ``options``."""
     attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
+    if attack.threat.tampers is not isinstance(attack, TamperingAttack):
+        kind = "a TamperingAttack" if isinstance(attack, TamperingAttack) else "no TamperingAttack"
+        raise registry.PluginError(f"attack {name!r} is {kind}, its threat model has tampers={attack.threat.tampers}")
     return attack
 
 

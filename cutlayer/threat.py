@@ -88,6 +88,12 @@ class ThreatModel:
     tampers: bool = False
     """Whether it departs from the protocol (malicious) or only watches (honest but curious)."""
 
+    def __post_init__(self) -> None:
+        # Compared by identity later: a plain text in their place would pass for another seat or goal.
+        object.__setattr__(self, "seat", Seat(self.seat))
+        object.__setattr__(self, "goals", frozenset(map(Goal, self.goals)))
+        object.__setattr__(self, "knows", frozenset(map(Knows, self.knows)))
+
 
 class NotOfferedError(Exception):
     """The experiment does not offer what an attack needs: the cell does not apply."""

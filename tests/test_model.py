@@ -29,10 +29,11 @@ def test_a_cut_is_an_index_or_a_name(cut, index):
     assert cut_index(network(), cut) == index
 
 
-def test_a_name_that_is_a_number_means_the_block():
-    model = nn.Sequential(OrderedDict({"1": nn.Identity(), "0": nn.Identity(), "x": nn.Identity()}))
-    assert cut_index(model, 1) == 0
-    assert cut_index(model, "0") == 1
+def test_a_number_is_an_index_though_blocks_have_other_numbers_for_names():
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(5)))[1:]
+    assert blocks(model) == ("1", "2", "3", "4")
+    assert cut_index(model, 1) == cut_index(model, "1") == 1
+    assert [[*dict(part.named_children())] for part in split(model, [1])] == [["1", "2"], ["3", "4"]]
 
 
 @pytest.mark.parametrize("cut", [4, 5, -1, -6, "head"])

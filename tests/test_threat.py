@@ -69,7 +69,7 @@ def test_nothing_is_granted_once_the_guess_is_made(what, method):
 
 @pytest.mark.parametrize("anytime", [False, True])
 def test_a_view_is_valid_until_an_attack_has_guessed_that_is_asked_once(anytime):
-    window, attack = view(Knows.CLASS_PRIOR), Mock(anytime=anytime)
+    window, attack = view(Knows.CLASS_PRIOR), Mock(anytime=anytime, infer=list)
     Adversary(attack, window, Stream(1)).infer()
     with nullcontext() if anytime else pytest.raises(TooLateError):
         assert window.class_prior() == (Knows.CLASS_PRIOR,)

@@ -31,16 +31,16 @@ from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
-from cutlayer.judging.judge import Judgement, decisive_first, judge_all
+from cutlayer.judging.judge import Judgement, admitted, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import AttackRun, Cell, Course, Epoch, Record, Threat
-from cutlayer.registry import FOLDERS
-from cutlayer.scene import Scene, own_files
+from cutlayer.scene import Scene
 from cutlayer.seating import make_attack
 from cutlayer.session import Session
 from cutlayer.settle import untrained
+from cutlayer.source import known
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
 from cutlayer.traffic import cost
 
@@ -110,8 +110,7 @@ def outline(scene: Scene) -> Record:
 
 def fingerprint(scene: Scene) -> str:
     """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code."""
-    own = own_files(scene.experiment, *FOLDERS)
-    return scene.experiment.fingerprint(*scene.content, str(scene.options), code()["version"], own)
+    return scene.experiment.fingerprint(*scene.content, str(scene.options), code()["version"], known(scene.files))
 
 
 def _attacked(
@@ -166,7 +165,7 @@ def _judgements(
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     occupant.announce(tuple(sent))
-    guesses = decisive_first(occupant.infer())
+    guesses = admitted(occupant.infer(), scene.attack.threat.goals)
     truth = truth_of(scene, session, sent, beside)
     return judge_all(guesses, truth, scene.experiment.thresholds), guesses
 

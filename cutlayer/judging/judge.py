@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -58,8 +58,15 @@ class Judgement:
     features: tuple[Feature, ...] | None = None
 
 
-def decisive_first(guesses: Sequence[Guess]) -> list[Guess]:
-    """Those without a name first: pictures, and what a backdoor leaves behind, are theirs."""
+def admitted(guesses: Sequence[Guess], goals: Collection[Goal]) -> list[Guess]:
+    """Those without a name first: pictures, and what a backdoor leaves behind, are theirs.
+
+    A guess at none of the declared ``goals`` is a ``GuessError``: what is granted depends on them.
+    """
+    for guess in guesses:
+        if guess.goal not in goals:
+            declared = ", ".join(sorted(goals))
+            raise GuessError(f"a guess at {guess.goal}: the threat model's goals are {declared}")
     return sorted(guesses, key=lambda guess: bool(guess.name))
 
 

@@ -17,7 +17,7 @@ from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.judging.judge import Truth, decisive_first, judge_all
+from cutlayer.judging.judge import Truth, admitted, judge_all
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
 from cutlayer.recording import RecordingError, Tape
@@ -137,7 +137,7 @@ def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
 def _judged(
     scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
 ) -> dict[str, object]:
-    judgements = judge_all(decisive_first(guesses), truth, scene.experiment.thresholds)
+    judgements = judge_all(admitted(guesses, scene.attack.threat.goals), truth, scene.experiment.thresholds)
     history = truth_kept(recording)[1]
     return {
         **judged(judgements),
