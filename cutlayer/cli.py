@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cutlayer import __version__
 from cutlayer.commands.given import file_and_overrides
+from cutlayer.commands.interruption import INTERRUPTED, import_torch, interruption
 
 app = typer.Typer(
     add_completion=False,
@@ -44,7 +45,6 @@ class FailOn(StrEnum):
     PARTIAL = "partial"
 
 
-_INTERRUPTED = 130
 Given = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE.toml] [KEY=VALUE ...]", help="An experiment and what to change in it; commas sweep."),
@@ -262,10 +262,12 @@ def main() -> None:
     """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
     words = sys.argv[1:] or ["--help"]
     try:
+        if "--help" not in words:
+            import_torch(words[0])
         # Without standalone mode an exit code is returned, and an interruption is one of them or an Abort.
         code = app(words, standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
+        code = INTERRUPTED
     except SystemExit as end:
         if end.code:
             raise
@@ -279,9 +281,7 @@ def main() -> None:
             raise
         print(f"cutlayer: {line}", file=sys.stderr)
         code = 2
-    if code == _INTERRUPTED:
-        from cutlayer.commands.complaint import interruption
-
+    if code == INTERRUPTED:
         print(interruption(words[0]), file=sys.stderr)
     sys.exit(code)
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
-from cutlayer.model import CutError, cut_index, split
+from cutlayer.model import CutError, blocks, cut_index, split
 from cutlayer.party import Party
 from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Agreement, Frame, Spec, WireError, check, same_step
@@ -85,6 +85,9 @@ class Protocol(ABC):
         with torch.no_grad():
             for part in split(model, self.cuts(model, given)):
                 value = part.eval()(value)
+                if not isinstance(value, torch.Tensor):
+                    told = f"block {blocks(part)[-1]!r} gives a {type(value).__name__}"
+                    raise CutError(f"{told}: a part of a network ends in one tensor")
                 shapes.append(tuple(value.shape[1:]))
         classes = shapes[-1][0]
         outer = shapes[1] if len(shapes) > 2 else shapes[-1]

@@ -14,8 +14,8 @@ import pytest
 from safetensors.torch import load_file
 
 from cutlayer import __version__, cli
-from cutlayer.commands.complaint import interruption
 from cutlayer.commands.display import Display
+from cutlayer.commands.interruption import interruption
 from tests.calls import call, elsewhere
 from tests.cells import GREY, attacks
 from tests.scenes import PLUGINS, made
@@ -239,6 +239,16 @@ def test_a_file_is_run_from_the_command_line(call: Any, tmp_path: Path) -> None:
     assert code == 0
     assert json.loads(out)["cell"]["attack"] == "unsplit"
     assert Path("runs/mine/report.html").is_file()
+
+
+def test_an_interruption_while_torch_is_imported_ends_in_a_line(tmp_path: Path) -> None:
+    # In the midst of the import, a torch that is slow to find interrupts its own process.
+    (tmp_path / "torch.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    code = f"import sys, signal; sys.path.insert(0, {str(tmp_path)!r}); "
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); from cutlayer.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "audit"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == f"{interruption('audit')}\n"
 
 
 @pytest.mark.slow

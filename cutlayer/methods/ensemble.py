@@ -228,6 +228,9 @@ class Traced(Ensemble):
         if not isinstance(layer, nn.Conv2d | nn.Linear) or layer.bias is None:
             return None
         places = {id(parameter): place for place, parameter in enumerate(self._network.parameters())}
+        # A weight that is computed from others (weight_norm) is none that could be set.
+        if not {id(layer.weight), id(layer.bias)} <= places.keys():
+            return None
         parts = torch.split(self.weights, self._sizes, 1)
         kernels, biases = parts[places[id(layer.weight)]], parts[places[id(layer.bias)]]
         return kernels.view(len(kernels), len(layer.weight), -1), biases

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from cutlayer.methods.ensemble import Ensemble, Lowered, Traced, ensemble
 from cutlayer.methods.layer import UnsupportedError
@@ -243,3 +244,8 @@ def test_the_networks_are_copied():
         fit.weights.zero_()
         assert all(torch.equal(tensor, before[name]) for name, tensor in part.state_dict().items())
         assert all(not tensor.any() for tensor in fit.state(0).values())
+
+
+def test_networks_whose_first_weight_is_computed_have_none_to_set():
+    assert Traced([nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU())]).first() is not None
+    assert Traced([nn.Sequential(weight_norm(nn.Conv2d(1, 2, 3)), nn.GELU())]).first() is None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from cutlayer.message import Kind
 from cutlayer.model import CutError
+from cutlayer.protocols.u_shaped import UShaped
 from cutlayer.threat import Knows, Seat
 from cutlayer.wire import WireError
 from tests.parties import batches
@@ -118,3 +121,9 @@ def test_a_step_that_broke_off_leaves_no_gradient_to_the_next():
     expected = trained(None, 1)
     found = trained(breaks_once, 2)
     assert all(torch.equal(expected[name], found[name]) for name in ("1.fc2.weight", "1.fc2.bias"))
+
+
+def test_a_block_that_gives_no_tensor_ends_no_part():
+    model = nn.Sequential(OrderedDict({"rows": nn.Flatten(2), "memory": nn.LSTM(4, 3), "head": nn.Linear(3, 2)}))
+    with pytest.raises(CutError, match="block 'memory' gives a tuple: a part of a network ends in one tensor"):
+        UShaped().agree(model, [0, 1], (2, 4))

@@ -1,0 +1,44 @@
+"""What is printed where a command was interrupted, and how one ends that was interrupted while it started."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from types import FrameType
+
+INTERRUPTED = 130
+_TAKEN_UP = "the same command goes on where this one stopped"
+# Only an honest training leaves checkpoints.
+_ANEW = f"{_TAKEN_UP}; a training under attack begins anew"
+_LEFT = {
+    **dict.fromkeys(("train", "serve", "join"), _TAKEN_UP),
+    **dict.fromkeys(("audit", "reproduce"), _ANEW),
+    "record": "the same command keeps finished recordings and begins others anew",
+}
+
+_WITHOUT_A_TRACE = ("evaluate", "export", "replay")
+
+
+def interruption(command: str) -> str:
+    """What to print where ``command`` was interrupted: what the same one finds when it is called again."""
+    return f"interrupted; {_LEFT[command]}" if command in _LEFT else "interrupted"
+
+
+def import_torch(command: str) -> None:
+    """Before a ``command`` that computes begins: no exception can leave torch half imported, so one ends the process."""
+    if command not in _LEFT and command not in _WITHOUT_A_TRACE:
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"{interruption(command)}\n".encode())
+        os._exit(INTERRUPTED)
+
+    if (before := signal.getsignal(signal.SIGINT)) is signal.SIG_IGN:
+        # Started in the background by a script: an interruption is not for this process.
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        importlib.import_module("torch")
+    finally:
+        signal.signal(signal.SIGINT, before)
