@@ -26,7 +26,7 @@ def interruption(command: str) -> str:
 
 
 def import_torch(command: str) -> None:
-    """Before a ``command`` that computes begins: no exception can leave torch half imported, so one ends the process."""
+    """Before a ``command`` that computes begins: no exception can leave torch half imported, so one ends all."""
     if command not in _LEFT and command not in _WITHOUT_A_TRACE:
         return
 
