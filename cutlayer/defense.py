@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from cutlayer.channel import Handler
 from cutlayer.message import Message
@@ -20,8 +25,8 @@ class Defense(ABC):
     """The source, as one would cite it in a sentence."""
     plain: ClassVar[str] = ""
     """What it does, in plain words."""
-    seed: int = field(default=0, kw_only=True)
-    """The root of its own random stream, of no other client's or defense's; set by whoever makes it."""
+    seed: int = field(default=0, kw_only=True, metadata={"option": False})
+    """The root of its own random streams, of no other client's or defense's; set by whoever makes it."""
 
     @abstractmethod
     def guard(self, message: Message) -> Message:
@@ -30,6 +35,18 @@ class Defense(ABC):
     def idle(self, sent: Collection[str]) -> str:
         """Which option changes nothing where a client sends the tensors ``sent``, as key = value; empty for none."""
         return ""
+
+    @final
+    def draws(self, data: Tensor) -> np.random.Generator:
+        """Random numbers for ``data``: the same ones again for the same values, to the bit, and others for any others.
+
+        A stream named by the step would serve other data, too, whenever a server has the step taken again with them:
+        the difference of both messages would be free of noise. The number of a step is the server's to say.
+        """
+        values = data.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+        key = hmac.digest(str(self.seed).encode(), values, "sha256")
+        # Torch's own generator starts from 32 bits of its seed, few enough to try out every one.
+        return np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "big")))
 
     def tap(self, drives: bool) -> Tap:
         """This defense at a client that drives (guards its requests) or answers (guards its replies)."""

@@ -17,12 +17,11 @@ from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
 from cutlayer.scene import Scene, scaling
 from cutlayer.seating import Brief, make_party, seat_server
-from cutlayer.session import Change, Plan, Session
+from cutlayer.session import CHUNK, Change, Plan, Session
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 
 CARRIERS: Mapping[str, Carrier] = {"direct": Direct, "loopback": Loopback, "grpc": Loopback}
-_CHUNK = 1000
 
 
 def brief(scene: Scene, attack: bool) -> Brief:
@@ -138,8 +137,8 @@ def answers(session: Session, server: Host, change: Change | None = None, rows: 
 
 def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> Tensor:
     """The logits for ``inputs`` [n, ...] that take the place of ``rows``, the targets, in their order."""
-    parts = iter(torch.split(inputs, _CHUNK))
-    return session.predictions(rows, server, lambda natural: next(parts), _CHUNK)
+    parts = iter(torch.split(inputs, CHUNK))
+    return session.predictions(rows, server, lambda natural: next(parts))
 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:

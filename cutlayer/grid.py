@@ -26,6 +26,7 @@ def grid(file: Path | None, overrides: Sequence[str]) -> list[Experiment]:
     are grids of their own on top of the file's other keys. Without a file, and without an attack named, the grids are
     those of the embedded ``default.toml``.
     """
+    registry.refresh()
     given = dict(override(text) for text in overrides)
     source = file or (None if "attack" in given else DEFAULT_FILE)
     base = read_toml(source) if source else {}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
-from cutlayer.wire import WireError
+from cutlayer.wire import NotFiniteError, WireError
 
 
 class Route(StrEnum):
@@ -96,7 +96,7 @@ def _same_form(where: str, tensor: Tensor, own: Tensor) -> None:
     if tensor.shape != own.shape or tensor.dtype != own.dtype:
         raise WireError(f"{where} is {tensor.dtype} {list(tensor.shape)}, its own is {own.dtype} {list(own.shape)}")
     if not torch.isfinite(tensor).all():
-        raise WireError(f"{where} holds NaN or infinite values")
+        raise NotFiniteError(f"{where} holds NaN or infinite values")
 
 
 class Keeper:

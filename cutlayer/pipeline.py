@@ -25,6 +25,10 @@ from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.protocol import TRAINING, Protocol
 
+PREDICTED_AT_ONCE = 250
+"""Samples in one message of an evaluation between processes. What a connection must carry grows with it: with 64 x 112
+x 112 values a sample, as many as in one message of a session would be beyond ``codec.MAX_FRAME``."""
+
 
 def predictions(protocol: Protocol, driver: Party, peer: Handler, batches: Iterable[Batch]) -> Iterator[Batch]:
     """Each of ``batches`` once its prediction is there (at a driving client in ``Party.predicted``), in order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_f
 from safetensors.torch import save
 from torch import Tensor
 
+from cutlayer.disk import write_whole
 from cutlayer.link import parse
 
 LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
@@ -273,15 +273,9 @@ class Record(_Part):
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to a temporary name beside ``path``, then rename: never half a file."""
+    """Write ``content`` to ``path``, in a folder that is made where there is none: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content.encode() if isinstance(content, str) else content)
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, content.encode() if isinstance(content, str) else content)
 
 
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cutlayer.codec import MAX_FRAME, FrameError, decode, encode
+from cutlayer.disk import append
 from cutlayer.message import Message
 
 logger = logging.getLogger("cutlayer")
@@ -44,8 +45,9 @@ class Exchange:
 class Recorder:
     """A tap that keeps what passes it in a file, up to ``limit`` bytes; it changes nothing.
 
-    An exchange is written whole or not at all: once one would go over the limit, it and all later ones are left out
-    and ``full`` is set, which an empty file beside it remembers: one that came after the gap would pass for the next.
+    An exchange is written whole or not at all: once one would go over the limit, or the disk does not take it, it and
+    all later ones are left out and ``full`` is set, which an empty file beside it remembers: one that came after the
+    gap would pass for the next.
     A file that is there already is gone on with, less an exchange at its end that a kill cut off.
     An exchange that was kept before, to the bit, is not kept again: a party that works through its last steps once
     more after an interruption records them once.
@@ -77,24 +79,33 @@ class Recorder:
         return reply
 
     def keep(self, request: bytes, reply: bytes) -> None:
-        """Write one exchange of two frames, where there is room for it."""
+        """Write one exchange of two frames, where there is room for it.
+
+        ``OSError`` where there is none, and not even for the word that the recording ends there.
+        """
         size = _HEAD + len(request) + len(reply)
         digest = _digest((request, reply))
         if self.full or digest in self._seen:
             return
         if self.bytes + size > self.limit:
-            self.full = True
-            _full(self.file).touch(0o600)
-            logger.warning("%s is full at its limit of %d bytes: nothing more is recorded", self.file, self.limit)
+            self._stop(f"is full at its limit of {self.limit} bytes")
             return
         lengths = len(request).to_bytes(_LENGTH, "little") + len(reply).to_bytes(_LENGTH, "little")
         check = _checksum(lengths, request, reply).to_bytes(_CHECK, "little")
-        # One write: what a kill leaves of it is a part of one exchange, at the end of the file.
-        with self.file.open("ab", buffering=0) as opened:
-            opened.write(b"".join([lengths, check, request, reply]))
+        try:
+            with self.file.open("ab", buffering=0) as opened:
+                append(opened.fileno(), self.file, lengths, check, request, reply)
+        except OSError as error:
+            self._stop(f"cannot grow ({error.strerror})")
+            return
         self._seen.add(digest)
         self.bytes += size
         self.exchanges += 1
+
+    def _stop(self, why: str) -> None:
+        _full(self.file).touch(0o600)
+        self.full = True
+        logger.warning("%s %s: nothing more is recorded", self.file, why)
 
     def close(self) -> None:
         """See that what was written has reached the disk."""

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cutlayer.mistake import nearest, reason
-from cutlayer.neighbor import importable
+from cutlayer.neighbor import States, importable, states, with_neighbors
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -27,6 +27,8 @@ Builder = Callable[..., Any]
 _SERIES = {tuple, list, Sequence}
 _FINITE = ConfigDict(allow_inf_nan=False)
 _PACKAGE = Path(__file__).parent
+_LOADED: dict[str, tuple[ModuleType, States]] = {}
+# Modules from files of the user's own by their names, and what these files and their neighbors' were then.
 
 
 class PluginError(ValueError):
@@ -56,6 +58,7 @@ def from_file(path: Path, name: str) -> ModuleType:
     loaded = sys.modules.get(name)
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
+    read = _read_from(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"{path} is not a Python file")
@@ -67,7 +70,40 @@ def from_file(path: Path, name: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    _LOADED[name] = made, read
     return made
+
+
+def refresh() -> None:
+    """Forget the modules from files of the user's own that have changed: what is next asked of them is loaded anew.
+
+    For whoever begins something new: what has begun with a module goes on with it as it was.
+    """
+    for name, (made, read) in _still_loaded().items():
+        if _read_from(_file(made)) != read:
+            del sys.modules[name]
+
+
+def loaded() -> States:
+    """The user's own files whose code this process runs, as they were when it was read."""
+    found: dict[Path, tuple[int, int]] = {}
+    for _, read in _still_loaded().values():
+        # What two have read has changed between them: the second is loaded anew by whoever begins with it.
+        found = {**{file.resolve(): state for file, state in read.items()}, **found}
+    return found
+
+
+def _still_loaded() -> dict[str, tuple[ModuleType, States]]:
+    return {name: (made, read) for name, (made, read) in _LOADED.items() if sys.modules.get(name) is made}
+
+
+def _file(made: ModuleType) -> Path:
+    assert made.__file__
+    return Path(made.__file__)
+
+
+def _read_from(path: Path) -> States:
+    return states(with_neighbors(path) if path.is_file() else ())
 
 
 def cls(folder: str, name: str, parent: type, plugins: Path | None = None) -> type:
@@ -124,11 +160,26 @@ def _meant(value: Any, hint: Any) -> Any:
 
 
 def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:
-    """The options ``target`` takes."""
+    """The options ``target`` takes: of a class all fields it is made with, but private ones (``_...``).
+
+    A field with the metadata ``{"option": False}`` is none either, in no subclass: whoever makes the object sets it.
+    """
     if dataclasses.is_dataclass(target):
-        return tuple(f.name for f in dataclasses.fields(target) if f.init and f.name != "seed" and f.name[0] != "_")
+        mro = [base for base in inspect.getmro(target) if dataclasses.is_dataclass(base)]
+        every = [field for base in mro for field in dataclasses.fields(base)]
+        given = {field.name for field in every if not field.metadata.get("option", True)}
+        own = dataclasses.fields(target)
+        return tuple(f.name for f in own if f.init and f.name not in given and not f.name.startswith("_"))
+    if inspect.isclass(target):
+        place = f"{inspect.getfile(target)}: {target.__name__}"
+        raise PluginError(f"{place} must be a dataclass, its fields are the options: write @dataclass above it")
     kinds = (inspect.Parameter.KEYWORD_ONLY,)
     return tuple(p.name for p in inspect.signature(target).parameters.values() if p.kind in kinds)
+
+
+def options_of(made: object) -> dict[str, Any]:
+    """The options that ``made`` has, with which ``make`` gives another one like it."""
+    return {name: getattr(made, name) for name in option_names(type(made))}
 
 
 def takes_list(target: type | Callable[..., Any], option: str) -> bool:

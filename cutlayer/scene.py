@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from cutlayer.data.content import content_of
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
 from cutlayer.dataset import EMBEDDED, Dataset, DatasetError
 from cutlayer.defending import make_defenses
-from cutlayer.experiment import Experiment
-from cutlayer.neighbor import neighbors
+from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.neighbor import States
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
+from cutlayer.source import known, sources, used
 from cutlayer.stream import derive, generator
 from cutlayer.threat import Goal, Knows, Seat
 from cutlayer.wire import Agreement
@@ -35,8 +36,6 @@ class Scene:
 
     experiment: Experiment
     samples: Samples
-    model: nn.Sequential
-    """The whole network with the weights it starts from: drawn ones, or those of ``experiment.weights``."""
     protocol: Protocol
     cuts: tuple[int, ...]
     agreement: Agreement
@@ -51,11 +50,27 @@ class Scene:
     """The data that a backdoored network is taken over to, where that is asked for."""
     budgets: tuple[Budget, ...] = ()
     """How far adversarial inputs may be from the natural ones, where its attack makes any."""
+    files: States = field(default_factory=dict)
+    """The user's own files that it could depend on, as they were when its code was read."""
 
     @property
     def dataset(self) -> Dataset:
         """The data the cell runs on."""
         return self.samples.dataset
+
+    @property
+    def model(self) -> nn.Sequential:
+        """The whole network with the weights it starts from: drawn ones, or those of ``experiment.weights``.
+
+        It is built when asked for, and the process keeps the last one: cells that wait hold none. Nobody changes it.
+        """
+        return first_model(self.experiment, self.dataset)
+
+    def check_files(self) -> None:
+        """For whoever reads files of the user's own anew: ``ExperimentError`` where one is not what it was by then."""
+        for file, state in used(self.experiment).items():
+            if self.files.get(file) != state:
+                raise ExperimentError(f"{file} has changed since this cell was settled: the same command runs it anew")
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -67,6 +82,11 @@ class Scene:
     def isolated(self) -> bool:
         """Whether its attack runs in another process than the truth: one at the clients' seat runs beside it."""
         return self.experiment.isolate and self.attack.threat.seat is Seat.SERVER
+
+    @property
+    def in_a_pipe(self) -> bool:
+        """Whether that process is at the other end of two pipes: over gRPC it calls back by itself."""
+        return self.isolated and self.experiment.carrier != "grpc"
 
     @property
     def target_rows(self) -> Tensor:
@@ -96,7 +116,7 @@ class Scene:
         """What the experiment asks for that this attack has no use for, in words."""
         experiment, threat = self.experiment, self.attack.threat
         seats = {one.attack.threat.seat for one in (self, self.under) if one}
-        usual = {name: field.default for name, field in type(experiment).model_fields.items()}
+        usual = {name: key.default for name, key in type(experiment).model_fields.items()}
         planted = f"{experiment.attack} plants no backdoor that could be taken over"
         taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
         perturbed = f"{experiment.attack} perturbs no inputs" if Goal.EVASION not in threat.goals else ""
@@ -195,8 +215,9 @@ def load_dataset(experiment: Experiment, name: str = "", mixed: bool = True) -> 
     """
     limits = (None, None, None) if name else (experiment.train_rows, experiment.test_rows, experiment.classes)
     name = name or experiment.dataset
-    options = registry.checked(_loader(name, experiment.plugins), experiment.options.get(name, {}), name)
-    return _load(name, _place(experiment, name), tuple(sorted(options.items())), experiment.plugins, mixed, *limits)
+    load = _loader(name, experiment.plugins)
+    options = registry.checked(load, experiment.options.get(name, {}), name)
+    return _load(name, _place(experiment, name), tuple(sorted(options.items())), load, mixed, *limits)
 
 
 def _place(experiment: Experiment, name: str) -> Path | None:
@@ -214,9 +235,20 @@ def _fills(name: str) -> bool:
     return name in {"folder", "table"} or name not in registry.names("datasets")
 
 
-def build_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
-    """The whole network with drawn weights."""
-    return drawn_model(experiment, dataset, derive(experiment.seed, "model"))
+def first_model(experiment: Experiment, dataset: Dataset) -> nn.Sequential:
+    """The network with the weights a cell starts from: the last one there was, where it is asked for again."""
+    shape, classes, seed = dataset.input_shape, len(dataset.classes), derive(experiment.seed, "model")
+    told = (experiment.model, shape, classes, seed, experiment.plugins, scaling(experiment))
+    return _first_model(known(sources(experiment, "models")), experiment.weights, *told)
+
+
+@lru_cache(maxsize=1)
+def _first_model(files: str, weights: Path | None, *told: Any) -> nn.Sequential:
+    """``files``: another network stands in files that have changed."""
+    model = network.build(*told)
+    if weights:
+        network.load_weights(model, weights)
+    return model
 
 
 def drawn_model(experiment: Experiment, dataset: Dataset, seed: int) -> nn.Sequential:
@@ -231,18 +263,8 @@ def scaling(experiment: Experiment) -> network.Scaling:
 
 
 def own_files(experiment: Experiment, *folders: str) -> str:
-    """Size and time of the user's own files that the experiment depends on.
-
-    They are the weights, the model, the plug-ins in ``folders``, and what these import from their own folders.
-    """
-    files = [experiment.weights, Path(experiment.model.rpartition(":")[0])]
-    if experiment.plugins:
-        files += [file for folder in folders for file in sorted((experiment.plugins / folder).glob("*.py"))]
-    there = [file for file in files if file and file.is_file()]
-    code = [file for file in there if file.suffix == ".py"]
-    beside = [near for file in code for found in neighbors(file).values() for near in found]
-    states = [(file.name, file.stat()) for file in dict.fromkeys([*there, *beside])]
-    return str([(name, state.st_size, state.st_mtime_ns) for name, state in states])
+    """What the user's own files behind the experiment are known again by, of the plug-ins those in ``folders``."""
+    return known(sources(experiment, *folders))
 
 
 @lru_cache(maxsize=4)
@@ -250,13 +272,12 @@ def _load(
     name: str,
     data_dir: Path | None,
     options: tuple[tuple[str, Any], ...],
-    plugins: Path | None,
+    load: Callable[..., object],
     mixed: bool,
     train_rows: int | None,
     test_rows: int | None,
     classes: int | None,
 ) -> Dataset:
-    load = _loader(name, plugins)
     try:
         dataset = load(data_dir, **dict(options))
     except (DatasetError, MemoryError):

@@ -26,12 +26,16 @@ from cutlayer.scrutiny import Scrutiny
 from cutlayer.stream import generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
-from cutlayer.wire import Agreement
+from cutlayer.wire import Agreement, NotFiniteError
 
 CHUNK = 1000
-"""Samples in one message of a prediction."""
+"""Samples in one message of a prediction; between processes they are fewer, ``pipeline.PREDICTED_AT_ONCE``."""
 Change = Callable[[Tensor], Tensor]
 """What is done to inputs [n, ...] before they are used."""
+
+
+class DivergedError(RuntimeError):
+    """A training that has left the finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,10 @@ class Session:
             way = self._way(giver, carried)
             if self.plan.route is not Route.PEER:
                 way(give(giver, ask_for_weights(giver), carried))
-            take_over(taker, way(ask_for_weights(taker)), state)
+            try:
+                take_over(taker, way(ask_for_weights(taker)), state)
+            except NotFiniteError as error:
+                raise self._diverged(giver, giver.step - 1, error) from error
         self.last = number
 
     def exchange(
@@ -118,8 +125,27 @@ class Session:
         """One training step or prediction of client ``number`` on ``rows``, with the server at ``host``.
 
         ``change`` is done to the inputs first. ``upcoming``: the rows of the same turn's next step, where one follows.
+        ``DivergedError`` where what the training has made of the network gives values that are not finite.
         """
-        client, host = self.clients[number], host or self.host
+        client = self.clients[number]
+        # One that answers has made its step before its reply is refused.
+        trained = client.step
+        try:
+            self._exchange(act, number, rows, host or self.host, change, upcoming)
+        except NotFiniteError as error:
+            if not trained:
+                raise
+            raise self._diverged(client, trained if act is Act.STEP else trained - 1, error) from error
+
+    def _diverged(self, client: Party, step: int, error: NotFiniteError) -> DivergedError:
+        rate = client.schedule(step)
+        may = f"a lower learning_rate (it was {rate:g}) may keep it finite"
+        return DivergedError(f"the training diverged in step {step}: {error}; {may}")
+
+    def _exchange(
+        self, act: Act, number: int, rows: Tensor, host: Host, change: Change | None, upcoming: Tensor | None
+    ) -> None:
+        client = self.clients[number]
         adversary = self.adversaries.get(number) if act is Act.STEP else None
         batch = self._coming[1] if self._coming and self._coming[0] is rows else self._batch(rows, adversary, change)
         self._coming = None
@@ -155,11 +181,11 @@ class Session:
         batch = Batch(rows, inputs, self.samples.labels(rows))
         return adversary.own_batch(batch) if adversary else batch
 
-    def predictions(self, rows: Tensor, host: Host, change: Change | None = None, chunk: int = CHUNK) -> Tensor:
+    def predictions(self, rows: Tensor, host: Host, change: Change | None = None) -> Tensor:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""
         number = self.last or 0
         found = []
-        for part in torch.split(rows, chunk):
+        for part in torch.split(rows, CHUNK):
             self.exchange(Act.PREDICT, number, part, host, change)
             predicted = self.clients[number].predicted
             assert predicted is not None

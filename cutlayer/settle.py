@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,9 @@ from cutlayer.judging.transfer import check_transfer, transfer_scaling
 from cutlayer.mistake import nearest
 from cutlayer.model import CutError, flop_count
 from cutlayer.protocol import Protocol
-from cutlayer.scene import Scene, build_model, load_dataset
+from cutlayer.scene import Scene, first_model, load_dataset
 from cutlayer.seating import make_attack, make_protocol
+from cutlayer.source import sources
 from cutlayer.threat import Goal, Knows, Seat
 
 _MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, EvasionError)
@@ -33,8 +33,9 @@ _MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError,
 def settle(experiment: Experiment) -> list[Scene]:
     """The cells ``experiment`` stands for: one, or one for each cut worth a look where it leaves the cut open.
 
-    Whatever is wrong with it is an ``ExperimentError``.
+    Whatever is wrong with it is an ``ExperimentError``. Code of the user's own that has changed is loaded anew.
     """
+    registry.refresh()
     try:
         _check_options(experiment)
         scenes = _settle(experiment)
@@ -43,7 +44,10 @@ def settle(experiment: Experiment) -> list[Scene]:
     for scene in scenes:
         for attacked in filter(None, (scene, scene.under)):
             _check_judged(attacked)
-    return scenes
+    # Last of all: by now its code has been read.
+    files = sources(scenes[0].experiment, *registry.FOLDERS)
+    under = ((scene, scene.under and replace(scene.under, files=files)) for scene in scenes)
+    return [replace(scene, files=files, under=other) for scene, other in under]
 
 
 def untrained(experiment: Experiment) -> str:
@@ -108,10 +112,9 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
         when=attack.setting.when if experiment.when == AUTO else experiment.when,
         device=_device(experiment.device),
     )
-    model = build_model(experiment, dataset)
     if experiment.weights:
-        network.load_weights(model, experiment.weights)
         experiment = experiment.with_values(epochs=0)
+    model = first_model(experiment, dataset)
     asked = "" if experiment.precision == AUTO else experiment.precision
     threads, precision, memory_format = suited(flop_count(model, dataset.input_shape), experiment.device, asked)
     experiment = experiment.with_values(
@@ -127,7 +130,7 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
         cuts = protocol.cuts(model, given)
         cell = experiment.with_values(cut=":".join(map(str, cuts)))
         agreement = protocol.agree(model, cuts, dataset.input_shape)
-        scene = Scene(cell, samples, model, protocol, cuts, agreement, attack, _all_options(attack))
+        scene = Scene(cell, samples, protocol, cuts, agreement, attack, registry.options_of(attack))
         scene = replace(scene, transfer=transfer, budgets=reaches)
         # More clients than samples are refused here, and not by the first cell that trains.
         scene.deal()
@@ -220,10 +223,6 @@ def _check_options(experiment: Experiment) -> None:
             raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{nearest(plugin, known)}")
         if plugin not in taking:
             raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
-
-
-def _all_options(attack: Attack) -> dict[str, Any]:
-    return {field.name: getattr(attack, field.name) for field in fields(attack) if field.init}  # type: ignore[arg-type]
 
 
 def _model_for(dataset: Dataset) -> str:

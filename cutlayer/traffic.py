@@ -19,9 +19,10 @@ from cutlayer.handover import Keeper, Route
 from cutlayer.host import Act
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
+from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.record import Epoch, Traffic
 from cutlayer.scene import Scene
-from cutlayer.session import CHUNK, Session
+from cutlayer.session import Session
 from cutlayer.threat import Seat
 
 Counted = dict[Kind, tuple[int, int, int]]
@@ -131,7 +132,7 @@ def _evaluation(scene: Scene, session: Session) -> Counted:
     driver, answerer = Seat.SERVER.value, session.clients[session.last or 0].name
     if scene.protocol.driver is Seat.CLIENT:
         driver, answerer = answerer, driver
-    for part in torch.split(session.samples.test_rows, CHUNK):
+    for part in torch.split(session.samples.test_rows, PREDICTED_AT_ONCE):
         frame = scene.protocol.wire[Kind.PREDICT]
         sent, received = (
             frame_size(Message(Kind.PREDICT, sender, 0, _empty(session, names, len(part))))

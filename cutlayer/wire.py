@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -15,6 +14,10 @@ from cutlayer.message import Message
 
 class WireError(ValueError):
     """A message that breaks the protocol; the party that got it is unchanged."""
+
+
+class NotFiniteError(WireError):
+    """One that breaks it by values that no finite training sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +49,22 @@ def check(message: Message, names: tuple[str, ...], agreement: Agreement, sample
     """Refuse ``message`` unless it carries exactly ``names``, as agreed; the number of samples in it."""
     for name in message:
         if name not in names:
-            _refuse(message, f"unknown tensor {name!r}; it may carry {', '.join(names) or 'nothing'}")
+            raise WireError(f"{_told(message)}: unknown tensor {name!r}; it may carry {', '.join(names) or 'nothing'}")
     for name in names:
         if name not in message:
-            _refuse(message, f"tensor {name!r} is missing")
+            raise WireError(f"{_told(message)}: tensor {name!r} is missing")
         tensor, spec = message[name], agreement[name]
-        fault = _fault(tensor, spec, samples)
-        if fault:
-            _refuse(message, f"tensor {name!r} {fault}")
+        if fault := _fault(tensor, spec, samples):
+            raise WireError(f"{_told(message)}: tensor {name!r} {fault}")
+        if not _is_finite(tensor):
+            raise NotFiniteError(f"{_told(message)}: tensor {name!r} holds NaN or infinite values")
         if spec.batched:
             samples = tensor.shape[0]
     return samples
 
 
-def _refuse(message: Message, why: str) -> NoReturn:
-    raise WireError(f"{message.kind} message of step {message.step} from {message.sender!r}: {why}")
+def _told(message: Message) -> str:
+    return f"{message.kind} message of step {message.step} from {message.sender!r}"
 
 
 def _fault(tensor: Tensor, spec: Spec, samples: int | None) -> str:
@@ -75,16 +79,19 @@ def _fault(tensor: Tensor, spec: Spec, samples: int | None) -> str:
         return "holds no samples"
     if spec.batched and samples is not None and shape[0] != samples:
         return f"holds {shape[0]} samples, the exchange has {samples}"
-    if tensor.is_floating_point():
-        # A finite sum proves every value finite at a fraction of the cost of looking at each.
-        total = tensor.sum() if tensor.ndim else tensor
-        if not math.isfinite(total.item()) and not torch.isfinite(tensor).all():
-            return "holds NaN or infinite values"
-    elif spec.below is not None:
+    if spec.below is not None and not tensor.is_floating_point():
         low, high = (int(value) for value in tensor.aminmax())
         if low < 0 or high >= spec.below:
             return f"holds values from {low} to {high}, agreed is 0 to {spec.below - 1}"
     return ""
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    # A finite sum proves every value finite at a fraction of the cost of looking at each.
+    total = tensor.sum() if tensor.ndim else tensor
+    return math.isfinite(total.item()) or bool(torch.isfinite(tensor).all())
 
 
 def same_step(message: Message, expected: int) -> None:

@@ -37,3 +37,25 @@ def test_what_is_no_fault_of_the_plug_in_passes(tmp_path: Path, kind: type[BaseE
     asked = make(experiment_on(tmp_path, f"raise {kind.__name__}"))
     with pytest.raises(kind):
         settle(asked)
+
+
+WHOLE = """
+import torch
+from cutlayer.dataset import Dataset, Split
+
+def load(data_dir=None):
+    split = Split(torch.full((4, 1, 8, 8), {value}, dtype=torch.uint8), torch.arange(4) % 2)
+    return Dataset("flat", split, split, ("a", "b"))
+"""
+
+
+def test_one_that_was_edited_is_loaded_anew(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    file, asked = tmp_path / "datasets" / "flat.py", {"dataset": "flat", "plugins": str(tmp_path), "attack": "unsplit"}
+    found = []
+    for value in (3, 3, 4):
+        file.write_text(WHOLE.format(value=value))
+        (scene, *_) = settle(make({**asked, "model": "dense"}))
+        found.append(scene)
+    assert [int(scene.dataset.train.inputs.max()) for scene in found] == [3, 3, 4]
+    assert load_dataset(found[-1].experiment).train is found[-1].dataset.train

@@ -16,14 +16,14 @@ FLOORS = {
     # A module or a folder of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: "message link batch model stream provenance budget certificate computing stash mistake neighbor",
+        0: "message link batch model stream provenance budget certificate computing stash mistake neighbor disk",
         1: "codec wire",
         2: "recording channel party optimization duplex",
         3: "tap rpc threat",
         4: "attack defense protocol scrutiny pipeline handover compression registry network dataset trigger blocks "
         "data methods",
         5: " ".join(PLUGINS),
-        6: "record experiment grid host seating session defending",
+        6: "record experiment grid host seating session defending source",
         7: "scene settle deployment traffic judging isolated auditing sweeping recordings deploying "
         "papers report reproduction",
         8: "cli commands __main__",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -90,3 +92,39 @@ def test_what_failed_is_read_again_when_mended(tmp_path: Path) -> None:
     assert "near_layers" not in sys.modules
     written(tmp_path, near_sides="SIDE = 7")
     assert registry.from_file(net, "cutlayer_user.net").SIDE == 7
+
+
+def test_a_neighbor_that_was_edited_is_read_anew_by_all_that_import_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that was not stays the same module for all of them: its classes are the same."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    net = written(tmp_path, net="import near_layers\nimport near_sides", other="import near_layers\nimport near_sides")
+    written(tmp_path, near_layers="import near_deep\nSIDE = near_deep.SIDE", near_deep="SIDE = 3", near_sides="")
+    files = {"cutlayer_user.net": net, "cutlayer_user.other": tmp_path / "other.py"}
+
+    def loaded() -> list[ModuleType]:
+        registry.refresh()
+        return [registry.from_file(path, name) for name, path in files.items()]
+
+    before, same = loaded(), loaded()
+    assert before == same
+    # As long as it was, and within the same second.
+    written(tmp_path, near_deep="SIDE = 4")
+    one, other = loaded()
+    assert [module.near_layers.SIDE for module in (before[0], one, other)] == [3, 4, 4]
+    assert one.near_layers is other.near_layers
+    assert one.near_sides is before[0].near_sides
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+def test_what_a_notebook_has_imported_itself_is_no_neighbor_of_unknown_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = written(tmp_path, net="from near_notes.sides import SIDE")
+    written(tmp_path / "near_notes", __init__="", sides="SIDE = 3")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert import_module("near_notes.sides").SIDE == 3
+    written(tmp_path / "near_notes", sides="SIDE = 4")
+    assert registry.from_file(net, "cutlayer_user.net").SIDE == 4

@@ -19,6 +19,7 @@ from cutlayer.codec import encode
 from cutlayer.message import Kind, Message
 from cutlayer.recording import MAGIC, Recorder, RecordingError, Replayed, Tape
 from cutlayer.tap import wrap
+from tests.disks import files_of_at_most
 
 
 def request(step: int, size: int = 3) -> Message:
@@ -140,6 +141,20 @@ def test_nothing_is_added_behind_what_was_left_out(tmp_path):
     file.unlink()
     assert not recorded(file, range(2)).full
     assert not Tape(file).full
+
+
+@pytest.mark.parametrize("room", [0, 10, 300, 500])
+def test_a_disk_without_room_ends_the_recording_before_the_exchange_that_did_not_fit(tmp_path, caplog, room):
+    file = tmp_path / "a.wire"
+    recorder = recorded(file, range(3))
+    with files_of_at_most(recorder.bytes + room), caplog.at_level(logging.WARNING):
+        recorder(request(3, size=1000), answer)
+    recorder(request(4), answer)
+    assert (recorder.full, recorder.exchanges, recorder.bytes) == (True, 3, file.stat().st_size)
+    assert steps_in(file) == [0, 1, 2]
+    assert caplog.messages == [f"{file} cannot grow (File too large): nothing more is recorded"]
+    assert recorded(file, range(3, 6)).full, "after a restart, with room again"
+    assert steps_in(file) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("content", [b"something else", b"cutlayer wire 9\n" + b"x" * 99])

@@ -70,6 +70,28 @@ def test_a_plugin_is_imported_once(plugins):
     assert first is second
 
 
+def test_an_edited_plugin_is_loaded_anew_by_whoever_begins_something(plugins, monkeypatch):
+    """What has begun with it goes on with the class it has."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = plugins / "defenses" / "muffle.py"
+    kind = registry.cls("defenses", "muffle", Defense, plugins)
+    read = registry.loaded()[path.resolve()]
+    registry.refresh()
+    assert registry.cls("defenses", "muffle", Defense, plugins) is kind
+    # As long as it was, and within the same second.
+    path.write_text(OWN.replace("amount: int = 3", "amount: int = 4"))
+    assert registry.cls("defenses", "muffle", Defense, plugins) is kind
+    assert registry.loaded()[path.resolve()] == read
+    registry.refresh()
+    assert path.resolve() not in registry.loaded()
+    edited = registry.cls("defenses", "muffle", Defense, plugins)
+    assert (kind().amount, edited().amount) == (3, 4)
+    path.unlink()
+    registry.refresh()
+    with pytest.raises(PluginError, match="unknown defense 'muffle'"):
+        registry.module("defenses", "muffle", plugins)
+
+
 def test_an_unknown_plugin_is_refused_with_the_nearest_name(plugins):
     with pytest.raises(PluginError, match=r"unknown protocol 'vanila' \(did you mean 'vanilla'\?\); one of .*u_shaped"):
         registry.module("protocols", "vanila")
@@ -130,7 +152,12 @@ def test_abstract_classes_are_not_plugins():
 
 
 @dataclass
-class Options:
+class Given:
+    seed: int = field(default=0, metadata={"option": False})
+
+
+@dataclass
+class Options(Given):
     kind: ClassVar[str] = "none of the options"
 
     rate: float = 0.5
@@ -138,7 +165,7 @@ class Options:
     mode: Literal["slow", "fast"] = "slow"
     names: tuple[str, ...] = ()
     folder: Path = Path()
-    seed: int = 0
+    seed: int = field(default=1, kw_only=True)
     _hidden: int = 0
     made: int = field(default=0, init=False)
 
@@ -150,6 +177,30 @@ def build(input_shape=(1,), classes=2, *, width: int = 8):
 def test_options_are_the_fields_a_user_may_set():
     assert registry.option_names(Options) == ("rate", "steps", "mode", "names", "folder")
     assert registry.option_names(build) == ("width",)
+    made = Options(steps=3, _hidden=5)
+    assert registry.options_of(made) == {"rate": 0.5, "steps": 3, "mode": "slow", "names": (), "folder": Path()}
+    assert registry.make(Options, registry.options_of(made), "here") == Options(steps=3)
+
+
+def test_a_seed_is_an_option_where_nobody_else_gives_one(plugins):
+    @dataclass
+    class Seeded:
+        seed: int = 1
+
+    assert registry.make(Seeded, {"seed": 5}, "here").seed == 5
+    kind = registry.cls("defenses", "muffle", Defense, plugins)
+    assert registry.option_names(kind) == ("amount",)
+    with pytest.raises(PluginError, match=r"unknown option muffle\.seed; one of amount"):
+        registry.make(kind, {"seed": 5}, "muffle")
+
+
+def test_a_class_without_options_to_be_made_with_is_named_with_its_file():
+    class Bare:
+        steps = 3
+
+    for asked in (lambda: registry.make(Bare, {}, "bare"), lambda: registry.options_of(Bare())):
+        with pytest.raises(PluginError, match=r"test_registry\.py: Bare must be a dataclass, its fields are the op"):
+            asked()
 
 
 def test_values_get_the_annotated_types():

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
+from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError
+from cutlayer.network import build
+from cutlayer.seating import make_attack
+from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -57,3 +64,48 @@ def test_what_does_not_apply_is_left_to_its_cell(attack: str) -> None:
     assert scene_of(**values, protocol="label_only", cut="4").auxiliary
     with pytest.raises(ExperimentError, match=r"own .*too few"):
         scene_of(**values, protocol="vanilla", cut="1")
+
+
+def own_attack(folder: Path, old: str, new: str) -> dict[str, Any]:
+    """Where an attack of one's own differs from one that is right."""
+    file = attacks(folder, mine=GREY) / "attacks" / "mine.py"
+    file.write_text(file.read_text().replace(old, new))
+    return {"plugins": folder, "model": STOCHASTIC, "attack": "mine", "protocol": "vanilla", "cut": "1"}
+
+
+def test_an_option_may_have_any_name_and_a_private_field_is_none(tmp_path: Path) -> None:
+    """What the options of an attack are is told to another process: it must not be refused there."""
+    fields = "seed: int = 1\n    _drawn: int = 7\n    steps_seen: int = 0"
+    asked = own_attack(tmp_path, "steps_seen: int = 0", fields)
+    scene = scene_of(**asked, options={"mine": {"seed": 5}})
+    assert scene.options == {"seed": 5, "steps_seen": 0}
+    told = brief(scene, attack=True)
+    assert make_attack(told.attack, told.options, told.plugin_folder) == scene.attack
+    with pytest.raises(ExperimentError, match=r"^unknown option mine\._drawn; one of seed, steps_seen$"):
+        scene_of(**asked, options={"mine": {"_drawn": 5}})
+
+
+def test_an_attack_that_is_no_dataclass_is_named_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExperimentError, match=r"^\S+/attacks/mine\.py: Mine must be a dataclass, its fields are the opti"
+    ):
+        scene_of(**own_attack(tmp_path, "@dataclass\n", ""))
+
+
+def test_cells_that_wait_hold_no_network() -> None:
+    """Hundreds of them, with a large one each, would fill any memory before the first has run."""
+    built: list[weakref.ref[torch.nn.Sequential]] = []
+
+    def building(*told: Any) -> torch.nn.Sequential:
+        model = build(*told)
+        built.append(weakref.ref(model))
+        return model
+
+    with patch("cutlayer.network.build", building):
+        scenes = [scene_of(protocol="vanilla", cut="1", seed=seed) for seed in range(1, 6)]
+        assert len(built) == 5
+        assert sum(model() is not None for model in built) == 1, "the last one"
+        assert scenes[0].model is scenes[0].model is not scenes[1].model
+        assert len(built) == 7
+    drawn, again = (scene.model[0].weight for scene in (scenes[0], scenes[1]))
+    assert not torch.equal(drawn, again)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from cutlayer import traffic
 from cutlayer.auditing.audit import run_cell
+from cutlayer.deploying import conversation, member, place
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind
@@ -18,9 +20,10 @@ from cutlayer.sweeping.folder import cell_folder, finished
 from cutlayer.threat import Seat
 from cutlayer.traffic import cost
 from tests.cells import UNSPLIT, quiet
+from tests.deployments import Deployment, in_process, made_here, plan_of
 from tests.scenes import made, scene_of
 
-__all__ = ["made"]
+__all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made")
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
 VALUES = [{}, {"defense": "int8_quantization"}, {"clients": 3, "turn": 2, "handover": "server"}]
@@ -47,6 +50,22 @@ def test_the_record_says_what_really_crosses(protocol: str, values: dict[str, An
         sent, received = meter.sent_by[kind], meter.received_by[kind]
         assert (one.round_trips, one.messages) == (trips, 2 * trips)
         assert (one.bytes_up, one.bytes_down) == ((sent, received) if up_first else (received, sent)), kind
+
+
+@pytest.mark.usefixtures("made_here")
+@pytest.mark.parametrize("protocol", CUTS)
+def test_an_evaluation_is_counted_in_the_messages_of_a_deployment(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (conversation, member, place, traffic):
+        monkeypatch.setattr(module, "PREDICTED_AT_ONCE", 5)
+    deployed = Deployment(plan_of(protocol=protocol), tmp_path)
+    deployed.run()
+    said, crossed = cost(in_process(deployed.plan)[0]).traffic, deployed.record("server").traffic
+    trips = {kind: one.round_trips for kind, one in said.items()}
+    assert trips == {kind: one.round_trips for kind, one in crossed.items()}
+    # 16 test rows after each of two epochs.
+    assert trips["predict"] == 2 * 4
 
 
 def test_the_sums_are_the_training_alone() -> None:

@@ -47,6 +47,8 @@ def seated(
     try:
         if isinstance(host, ProcessHost):
             host.ready()
+            # The other process has read them anew.
+            scene.check_files()
         yield host, occupant
     finally:
         host.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.data.content import content_of
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
+from cutlayer.disk import write_through
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Keeper
 from cutlayer.message import detached
@@ -31,6 +33,7 @@ from cutlayer.scene import Scene, own_files
 from cutlayer.session import Session
 from cutlayer.stream import drawing
 
+logger = logging.getLogger("cutlayer")
 Progress = Callable[[str, int, int], None]
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
@@ -167,12 +170,15 @@ def key(scene: Scene) -> str:
 
 @lru_cache(maxsize=256)
 def _shared(scene: Scene) -> bool:
-    """Whether every protocol and cut trains to the same bits as the whole model: tried on a few samples.
+    """Whether each protocol of the package and each cut trains to the same bits as the whole: tried on a few samples.
 
+    That the package's protocols are no others than that is tested; one of the user's own may train as it likes.
     Layers that draw prevent it, as each part draws from a stream of its own, even where so few samples show no
     difference; and so can bf16: what crosses a cut is float32 there.
     """
     if scene.experiment.clients > 1 or scene.experiment.defenses or scene.experiment.pipelined:
+        return False
+    if not type(scene.protocol).__module__.startswith("cutlayer.protocols."):
         return False
     (whole, drawn), (parts, _) = _step(scene, ()), _step(scene, scene.cuts)
     return not drawn and all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
@@ -219,10 +225,10 @@ def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
             draft.mkdir(parents=True)
             for name, tensors in session.checkpoint().items():
                 states = {label: tensor.contiguous() for label, tensor in tensors.items()}
-                save_file(states, draft / f"{name}.safetensors")
-            (draft / "history.json").write_text(json.dumps([epoch.model_dump() for epoch in history]))
+                write_through(draft / f"{name}.safetensors", save(states))
+            write_through(draft / "history.json", json.dumps([epoch.model_dump() for epoch in history]).encode())
             draft.rename(whole)
-        except (FileNotFoundError, SafetensorError):
+        except FileNotFoundError:
             # Who has finished the same victim takes the folder away.
             if draft.is_dir():
                 raise
@@ -251,16 +257,40 @@ def _number(kept: Path) -> int:
 
 
 def _resume(session: Session, folder: Path) -> list[Epoch]:
-    while kept := max(folder.glob("epoch-*"), key=_number, default=None):
+    damaged = set[Path]()
+    while kept := max((path for path in folder.glob("epoch-*") if path not in damaged), key=_number, default=None):
         try:
-            states: dict[str, dict[str, Tensor]] = {path.stem: load_file(path) for path in kept.glob("*.safetensors")}
-            # The last thing read: as long as it is in its place, so was everything before it.
-            history = [Epoch(**epoch) for epoch in json.loads((kept / "history.json").read_text())]
-        except FileNotFoundError:
-            # Another command has kept a later epoch, or finished.
+            states, history = _read(kept, session.checkpoint())
+        except (FileNotFoundError, _DamageError) as error:
+            # Otherwise another command has kept a later epoch, or finished.
             if kept.is_dir():
-                raise
+                damaged.add(kept)
+                logger.warning("%s is damaged, and what it held is trained again: %s", kept, error)
+                _discard(kept)
             continue
         session.restore(states)
         return history
     return []
+
+
+class _DamageError(Exception):
+    """An epoch's folder does not hold what was kept in it."""
+
+
+def _read(kept: Path, form: Mapping[str, Mapping[str, Tensor]]) -> tuple[dict[str, dict[str, Tensor]], list[Epoch]]:
+    """Every party's state, which has all that ``form`` has, and the epochs before it."""
+    states, reading = dict[str, dict[str, Tensor]](), kept
+    try:
+        for reading in kept.glob("*.safetensors"):
+            states[reading.stem] = load_file(reading)
+        # The last thing read: as long as it is in its place, so was everything before it.
+        reading = kept / "history.json"
+        history = [Epoch(**epoch) for epoch in json.loads(reading.read_text())]
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise _DamageError(f"{reading.name}: {' '.join(str(error).split())}") from None
+    for name, tensors in form.items():
+        for label, tensor in tensors.items():
+            found = states.get(name, {}).get(label)
+            if found is None or found.shape != tensor.shape:
+                raise _DamageError(f"{name}.safetensors: no {label} of the shape {list(tensor.shape)}")
+    return states, history

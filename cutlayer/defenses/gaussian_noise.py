@@ -7,19 +7,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 
 from cutlayer.defense import Defense
 from cutlayer.message import Message
-from cutlayer.stream import generator
 
 
 @dataclass
 class GaussianNoise(Defense):
     """Adds independent N(0, sigma^2) to every value of the named tensors, in training and in predictions.
 
-    The noise is a function of (seed, kind, step, name), and every client has a seed of its own: a step repeated after a
-    kill carries the same noise, and nothing else does.
+    The noise is a function of the client's own seed and of the tensor's values: the same data carry the same noise,
+    whenever they are sent again, and no other data ever carry it. A step repeated after a kill repeats its message;
+    where a GPU makes other last bits of it, these are other data. Data that differ, however little, are noised anew:
+    over many epochs, or many repetitions under changed weights, a mean thins the noise out.
 
     It reaches the tensors that cross at a cut, and nothing else: labels and row numbers leave as they are, and so does
     what an experiment grants beyond the wire. ``label_inference`` with ``observes=weights`` reads the gradients of the
@@ -49,8 +51,7 @@ class GaussianNoise(Defense):
         noisy = {}
         for name in self.tensors:
             if self.sigma > 0 and name in message:
-                stream = generator(self.seed, message.kind.value, message.step, name)
                 clean = message[name].detach()
-                noise = torch.randn(clean.shape, generator=stream).to(clean)
+                noise = torch.from_numpy(self.draws(clean).standard_normal(clean.shape, np.float32)).to(clean)
                 noisy[name] = clean + self.sigma * noise
         return message.replace(**noisy)

@@ -1,8 +1,8 @@
 """What outlives a process: checkpoints of a party, and after each a journal of the frames it has received since.
 
-A checkpoint is written under a temporary name, flushed to the disk and renamed. A journal grows by one write for each
-frame: killing the process loses nothing of it. A failing machine can lose its end, which the other party then sends
-again; every entry carries a checksum, and what stands after the first one that does not hold is dropped.
+A checkpoint is written under a temporary name, flushed to the disk and renamed. A journal grows frame by frame: killing
+the process loses nothing of it. A failing machine can lose its end, which the other party then sends again; every entry
+carries a checksum, and what stands after the first one that does not hold is dropped.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cutlayer.disk import append, write_through
 from cutlayer.experiment import ExperimentError
 
 FORM = "3"
@@ -50,7 +51,7 @@ class Shelf:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        self._journal: int | None = None
+        self._journal: tuple[int, Path] | None = None
         self.journaled = 0
         """Bytes in the open journal."""
 
@@ -103,7 +104,7 @@ class Shelf:
         for later in reversed(self.marks()):
             if later > mark:
                 self._drop(later)
-        whole = b"".join(_entry(frame) for frame in frames)
+        whole = b"".join(part for frame in frames for part in (_head(frame), frame))
         path = self._path(mark).with_suffix(".journal")
         if not path.exists() or path.stat().st_size != len(whole):
             draft = path.with_suffix(".draft")
@@ -112,14 +113,11 @@ class Shelf:
         self._open(mark, 0)
 
     def append(self, frame: bytes) -> None:
-        """Add a frame to the journal of the newest checkpoint."""
-        assert self._journal is not None
-        head = len(frame).to_bytes(_SIZE, "little") + zlib.crc32(frame).to_bytes(_CHECK, "little")
-        wanted = len(head) + len(frame)
-        # One call for both: killed before it, nothing is there; killed within it, an entry that does not hold.
-        if os.writev(self._journal, [head, frame]) != wanted:
-            raise OSError(f"the journal in {self.folder} cannot grow: is the disk full?")
-        self.journaled += wanted
+        """Add a frame to the journal of the newest checkpoint; ``OSError`` where there is no room for it."""
+        assert self._journal
+        head = _head(frame)
+        append(*self._journal, head, frame)
+        self.journaled += len(head) + len(frame)
 
     def keep_only(self, kept: set[Mark]) -> None:
         """Forget every other checkpoint."""
@@ -134,14 +132,14 @@ class Shelf:
 
     def close(self) -> None:
         """Close the journal."""
-        if self._journal is not None:
-            os.close(self._journal)
+        if self._journal:
+            os.close(self._journal[0])
             self._journal = None
 
     def _open(self, mark: Mark, how: int) -> None:
         self.close()
         path = self._path(mark).with_suffix(".journal")
-        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | how, 0o600)
+        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | how, 0o600), path
         self.journaled = path.stat().st_size
 
     def _drop(self, mark: Mark) -> None:
@@ -161,11 +159,7 @@ def write_durably(path: Path, content: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_through(draft, content, 0o600)
     draft.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -174,5 +168,5 @@ def write_durably(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def _entry(frame: bytes) -> bytes:
-    return len(frame).to_bytes(_SIZE, "little") + zlib.crc32(frame).to_bytes(_CHECK, "little") + frame
+def _head(frame: bytes) -> bytes:
+    return len(frame).to_bytes(_SIZE, "little") + zlib.crc32(frame).to_bytes(_CHECK, "little")

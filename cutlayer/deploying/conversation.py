@@ -15,11 +15,10 @@ from cutlayer.codec import FrameError, decode
 from cutlayer.data.samples import Samples
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.outcome import Outcome
-from cutlayer.deploying.place import PREDICTED_AT_ONCE
 from cutlayer.deploying.roll import Present
 from cutlayer.duplex import DisconnectedError, RefusedError, control, plain
 from cutlayer.message import Kind
-from cutlayer.pipeline import predictions
+from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Grpc
 from cutlayer.wire import WireError

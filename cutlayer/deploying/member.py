@@ -19,14 +19,14 @@ from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deploying.outcome import Outcome
-from cutlayer.deploying.place import PREDICTED_AT_ONCE, Place
+from cutlayer.deploying.place import Place
 from cutlayer.deploying.seal import Offer, Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE
 from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
-from cutlayer.pipeline import predictions
+from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.rpc import Grpc
 from cutlayer.threat import Seat
 

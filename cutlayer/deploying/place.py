@@ -26,6 +26,7 @@ from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
+from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Limits
 from cutlayer.scene import load_dataset
@@ -34,8 +35,6 @@ from cutlayer.stream import derive, generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 
-PREDICTED_AT_ONCE = 250
-"""Samples in one message of an evaluation."""
 _LOCAL = (
     *("dataset", "data_dir", "train_rows", "test_rows", "plugins", "defense"),
     *("device", "precision", "memory_format", "threads"),

@@ -23,9 +23,9 @@ from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess,
 from cutlayer.message import Kind, Message
 from cutlayer.seating import Brief, Outside, answerable, seat_server
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
-from cutlayer.wire import WireError
+from cutlayer.wire import NotFiniteError, WireError
 
-_EXPECTED = {error.__name__: error for error in (NotOfferedError, WireError)}
+_EXPECTED = {error.__name__: error for error in (NotOfferedError, NotFiniteError, WireError)}
 
 
 class ProcessHost(Host):

@@ -14,7 +14,6 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from cutlayer.experiment import Experiment
 from cutlayer.isolated.lines import Line, Lines, Pipes
 
 _CLOSING_SECONDS = 5
@@ -87,11 +86,6 @@ class PipedProcess(OtherProcess):
     def open(self) -> Lines:
         """The pipes are open."""
         return self._pipes
-
-
-def in_a_pipe(experiment: Experiment) -> bool:
-    """Whether a cell's attacked party lives in another process at the end of two pipes."""
-    return experiment.isolate and experiment.carrier != "grpc"
 
 
 class Ahead:

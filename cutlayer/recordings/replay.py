@@ -49,6 +49,8 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Resul
         told = _told(brief(scene, attack=True), recording, segments)
         host = _host(scene, told, outside, progress)
         try:
+            # Another process has read them anew.
+            scene.check_files()
             guesses = _guesses(host, recording, segments, progress)
             truth = truth_of(scene, session, rows_kept(recording, segments[-1]), None)
             update = _judged(scene, recording, truth, guesses, host, record)

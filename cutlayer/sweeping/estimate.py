@@ -25,7 +25,7 @@ from cutlayer.host import Act, Occupant
 from cutlayer.registry import cls
 from cutlayer.scene import Scene
 from cutlayer.seating import make_attack, seat_clients, seat_server
-from cutlayer.session import Session
+from cutlayer.session import DivergedError, Session
 from cutlayer.sweeping.folder import finished
 from cutlayer.threat import NotOfferedError, Seat
 
@@ -80,7 +80,11 @@ def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str
         torch.set_num_threads(scene.experiment.threads)
         keeper = Keeper("trusted_party")
         session = assemble(scene, honest_host(scene, keeper), keeper)
-        paces[alike] = _steps(session, scene.experiment.batch_size)[1]
+        try:
+            paces[alike] = _steps(session, scene.experiment.batch_size)[1]
+        except DivergedError:
+            # So will the training, which says where.
+            paces[alike] = 0.0
     return paces[alike] * steps
 
 

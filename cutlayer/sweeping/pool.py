@@ -21,9 +21,9 @@ class News:
     number: int
     """The task's."""
     kind: str
-    """``progress``, ``done``, or ``lost``: the process ended, whatever it was doing."""
+    """``progress``, ``done``, ``refused``, or ``lost``: the process ended, whatever it was doing."""
     content: tuple[Any, ...] = ()
-    """``progress``: what, done, total; ``lost``: the exit code."""
+    """``progress``: what, done, total; ``refused``: why; ``lost``: the exit code."""
 
 
 class Pool:

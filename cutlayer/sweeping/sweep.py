@@ -18,7 +18,7 @@ from cutlayer.auditing.result import Result
 from cutlayer.auditing.victim import Progress
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
-from cutlayer.isolated.process import Ahead, OtherProcess, in_a_pipe
+from cutlayer.isolated.process import Ahead, OtherProcess
 from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
@@ -104,7 +104,8 @@ class Sweep:
         """The record that a cell has left; where it cannot be read the cell has failed, and the rest goes on."""
         try:
             record = read_record(cell_folder(scene, self.run))
-            assert record is not None
+            if record is None:
+                raise ValueError("there is none of this name; have its data changed since it was settled?")
         except ValueError as error:
             reason = f"its record cannot be read: {str(error).splitlines()[0]}"
             return outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
@@ -122,8 +123,8 @@ class Sweep:
                     return
                 scene = waiting[number]
                 watcher.begin(number)
-                another = any(in_a_pipe(waiting[later].experiment) for later in numbers[place + 1 :])
-                process = ahead.take(in_a_pipe(scene.experiment), another)
+                another = any(waiting[later].in_a_pipe for later in numbers[place + 1 :])
+                process = ahead.take(scene.in_a_pipe, another)
                 attempt(scene, self.run, self.command, partial(watcher.progress, number), process)
                 yield number
         finally:
@@ -141,8 +142,9 @@ class Sweep:
                     training[number] = {*wanted[number], *leaves(scene)}
                     watcher.begin(number)
                     told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
-                    another = any(in_a_pipe(other.experiment) for other in left.values())
-                    pool.give(number, {**told, "command": self.command, "another": another})
+                    files = [(str(file), *state) for file, state in scene.files.items()]
+                    another = any(other.in_a_pipe for other in left.values())
+                    pool.give(number, {**told, "files": files, "command": self.command, "another": another})
                     continue
                 if not pool.busy:
                     return
@@ -153,6 +155,8 @@ class Sweep:
                 training.pop(news.number)
                 if news.kind == "lost":
                     self._lost(waiting[news.number], *news.content)
+                if news.kind == "refused":
+                    _record_failure(waiting[news.number], self.run, self.command, str(news.content[0]), "")
                 yield news.number
         finally:
             pool.close()
@@ -194,6 +198,7 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
 def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: OtherProcess | None) -> None:
     """Run one cell and leave its record behind, also where it fails."""
     try:
+        scene.check_files()
         # What cannot be kept has failed, too.
         _keep(scene, run, command, run_cell(scene, run, progress, process))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end

@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from cutlayer.experiment import make
-from cutlayer.isolated.process import Ahead, in_a_pipe
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.isolated.process import Ahead
+from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from cutlayer.sweeping.pool import Dismissed, Line
 from cutlayer.sweeping.sweep import attempt
@@ -27,14 +29,25 @@ def main(arguments: Sequence[str]) -> None:
         # The cell's own process is closed on the way out.
         signal.signal(signal.SIGTERM, _leave)
         while task := line.task():
-            (scene,) = settle(make(task["experiment"]))
-            process = ahead.take(in_a_pipe(scene.experiment), task["another"])
+            try:
+                scene = _settled(task)
+            except ExperimentError as error:
+                # It was settled once: files of the user's own have changed since.
+                line.tell("refused", f"{type(error).__name__}: {error}")
+                continue
+            process = ahead.take(scene.in_a_pipe, task["another"])
             attempt(scene, Path(task["run"]), task["command"], Occasionally(line), process)
             line.tell("done")
     except Dismissed as order:
         sys.exit(order.code)
     finally:
         ahead.close()
+
+
+def _settled(task: Mapping[str, Any]) -> Scene:
+    """The cell under the name that it has for the caller, whatever its files are by now."""
+    (scene,) = settle(make(task["experiment"]))
+    return replace(scene, files={Path(file): (size, changed) for file, size, changed in task["files"]})
 
 
 class Occasionally:

@@ -42,9 +42,11 @@ def test_queries_pass_the_clients_defenses(sigma: float) -> None:
     session = outside.session = assemble(scene, honest_host(scene), keeper)
     inputs = torch.rand(4, *scene.dataset.input_shape)
     clean = session.clients[0].forward(inputs, training=False)
-    first, second = (outside(Knows.PEER_QUERIES, {"0": inputs})["value"] for _ in range(2))
+    first, again, other = (outside(Knows.PEER_QUERIES, {"0": asked})["value"] for asked in (inputs, inputs, -inputs))
     assert torch.equal(first, clean) == (sigma == 0)
-    # Each query draws noise of its own, as predictions do.
-    assert torch.equal(first, second) == (sigma == 0)
+    # The same question has the same answer: who asks it often learns no more of it.
+    assert torch.equal(first, again)
+    drawn = other - session.clients[0].forward(-inputs, training=False)
+    assert torch.equal(first - clean, drawn) == (sigma == 0)
     if sigma:
         assert (first - clean).std().item() == pytest.approx(sigma, rel=0.2)

@@ -10,14 +10,28 @@ import pytest
 
 from cutlayer.auditing.attacked import attacked_key, deployed_key
 from cutlayer.auditing.audit import fingerprint
-from cutlayer.auditing.victim import key
+from cutlayer.auditing.victim import _TRAINED_BY, key
 from cutlayer.data import content
 from cutlayer.dataset import Dataset, Split
-from cutlayer.experiment import make
+from cutlayer.experiment import Experiment, make
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from tests.cells import STOCHASTIC
 from tests.scenes import made_dataset
+
+OTHER_KEYS = {
+    "where it is kept and what is said of it": ("name", "out", "link", "leak", "partial"),
+    "what happens to it once it is trained": (
+        *("when", "targets", "target_batch", "offers", "aux_rows", "aux_adapt", "budget", "budget_unit"),
+        *("pixel_budgets", "transfer", "transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std"),
+    ),
+    "who attends the training, and leaves a victim with a key of its own": ("attack", "under", "steps", "malicious"),
+    "which way its messages go: they arrive as they are": ("carrier", "isolate"),
+    "what the key is told in another form: how many rows nobody trains on": ("aux", "share"),
+    "the same: the code, and the options of what the training uses": ("plugins", "options"),
+    "the same: where a cut changes a bit": ("protocol", "cut"),
+}
+"""What an experiment says beside what a victim is trained by, by the reason why it is not named there."""
 
 
 def edited(dataset: Dataset, split: str) -> Dataset:
@@ -69,6 +83,12 @@ def test_data_of_a_transfer_that_change_behind_their_name_are_other_data(split: 
     asked = {"attack": "surrogate_client", "transfer": "other", "aux": "share", "epochs": 1}
     before, after = keys(files, **asked), keys({**files, "other": edited(files["other"], split)}, **asked)
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_every_key_of_an_experiment_is_one_a_victim_is_trained_by_or_is_none_for_a_reason() -> None:
+    """Or a victim that was trained otherwise would be looked up for one with another value of a new key."""
+    named = [*_TRAINED_BY, *(name for names in OTHER_KEYS.values() for name in names)]
+    assert sorted(named) == sorted(Experiment.model_fields), "each once"
 
 
 def test_an_attack_is_known_by_its_own_data() -> None:

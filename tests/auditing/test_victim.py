@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from cutlayer.auditing.victim import key, steps_to_train, train
 from cutlayer.deployment import assemble, brief, honest_host, whole_parts
 from cutlayer.handover import Keeper
+from cutlayer.protocols import vanilla
 from cutlayer.scene import Scene
 from cutlayer.threat import Knows, Seat
 from tests.cells import quiet
@@ -133,6 +134,18 @@ def test_several_clients_or_a_defense_keep_victims_apart(tmp_path: Path) -> None
             for protocol, cut in CUTS.items()
         ]
         assert len({key(scene) for scene in scenes}) == 3
+
+
+def test_a_protocol_of_ones_own_trains_victims_of_its_own(tmp_path: Path) -> None:
+    """It may train otherwise than the package's do: with a loss of its own, say."""
+    (tmp_path / "protocols").mkdir()
+    own = (Path(vanilla.__file__)).read_text().replace("class Vanilla", "class Flipped")
+    (tmp_path / "protocols" / "flipped.py").write_text(own.replace('request["labels"])', '3 - request["labels"])'))
+    values = {"cut": "1", "model": plain(tmp_path), "plugins": tmp_path, "attack": "unsplit"}
+    scenes = [scene_of(protocol=protocol, **values) for protocol in ("vanilla", "flipped")]
+    assert len({key(scene) for scene in scenes}) == 2
+    one, other = (train(scene, tmp_path / "run", quiet) for scene in scenes)
+    assert not same(one, other)
 
 
 def test_a_key_is_of_what_the_training_depends_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -42,17 +43,37 @@ def test_sigma_zero_changes_nothing():
     assert GaussianNoise(sigma=0).guard(MESSAGE)["smashed"] is MESSAGE["smashed"]
 
 
-def test_the_stream_depends_on_seed_kind_step_and_name_alone():
-    noise, noisy = GaussianNoise(seed=1), GaussianNoise(seed=1).guard(MESSAGE)["smashed"]
+def noise_on(data: torch.Tensor, seed: int = 1, **of: object) -> torch.Tensor:
+    message = replace(MESSAGE, tensors={"smashed": data}, **of)
+    return GaussianNoise(seed=seed).guard(message)["smashed"] - data
+
+
+def test_the_same_data_carry_the_same_noise_whatever_is_said_of_the_step():
+    data = torch.rand(64, 3, 5, 5)
+    noise = noise_on(data)
     torch.rand(5)
-    assert torch.equal(noise.guard(MESSAGE)["smashed"], noisy)
-    others = [
-        GaussianNoise(seed=2).guard(MESSAGE)["smashed"],
-        noise.guard(replace(MESSAGE, kind=Kind.PREDICT))["smashed"],
-        noise.guard(replace(MESSAGE, step=4))["smashed"],
-        noise.guard(replace(MESSAGE, tensors={"grad": MESSAGE["smashed"]}))["grad"],
-    ]
-    assert not any(torch.equal(noisy, other) for other in others)
+    for of in ({}, {"step": 4}, {"kind": Kind.PREDICT}, {"sender": "other"}):
+        assert torch.equal(noise_on(data.clone(), **of), noise)
+    assert torch.equal(noise_on(data.to(memory_format=torch.channels_last)), noise)
+
+
+def test_no_other_data_carry_the_same_noise():
+    data = torch.rand(100, 200)
+    noise, bit = noise_on(data), data.clone()
+    bit[7, 11] = bit[7, 11].nextafter(torch.tensor(1.0))
+    for other in (noise_on(bit), noise_on(data.flip(0)), noise_on(data[:50]), noise_on(data, seed=2)):
+        pair = torch.stack([noise.flatten()[: other.numel()], other.flatten()])
+        assert torch.corrcoef(pair)[0, 1].abs() < 0.05
+        assert other.std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_noise_depends_on_each_of_128_bits_of_its_key(monkeypatch):
+    """Torch's generator starts from 32 of them, which can all be tried out."""
+    noises = set()
+    for bit in range(128):
+        monkeypatch.setattr(hmac, "digest", lambda *what, bit=bit: (1 << bit + 128).to_bytes(32, "big"))
+        noises.add(tuple(noise_on(torch.zeros(2, 3)).flatten().tolist()))
+    assert len(noises) == 128
 
 
 def test_two_clients_and_two_of_a_clients_defenses_draw_noise_of_their_own():

@@ -109,7 +109,8 @@ def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_pat
 
 
 def test_a_client_that_comes_back_late_takes_its_next_turn_from_where_it_stood(tmp_path):
-    deployed = Deployment(plan_of(3, epochs=4), tmp_path, settings={"wait_seconds": 0.5})
+    own = {"defense": "gaussian_noise", "options": {"gaussian_noise": {"sigma": 0.2}}}
+    deployed = Deployment(plan_of(3, epochs=4), tmp_path, settings={"wait_seconds": 0.5}, own=own)
     threads = run_without(deployed, "c1", leaving(2, 1))
     threads[2].join()
     assert isinstance(deployed.errors.pop(), Gone)
@@ -123,7 +124,7 @@ def test_a_client_that_comes_back_late_takes_its_next_turn_from_where_it_stood(t
     skipped = deployed.record("server").skipped
     assert skipped[0] == 2
     assert 11 not in skipped
-    assert_same_bits(deployed, without=skipped)
+    assert_same_bits(deployed, without=skipped, **own)
 
 
 def test_a_turn_whose_result_nobody_got_is_given_up(tmp_path, monkeypatch):

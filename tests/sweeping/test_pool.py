@@ -120,7 +120,9 @@ def test_a_worker_starts_by_itself() -> None:
     pool = Pool("cutlayer.sweeping.worker")
     try:
         pool.give(7, {"experiment": {"attack": "none"}})
-        assert pool.news() == News(7, "lost", (1,))
+        news = pool.news()
+        assert (news.number, news.kind) == (7, "refused")
+        assert news.content[0].startswith("ExperimentError: unknown attack 'none'")
     finally:
         pool.close()
 

@@ -37,7 +37,7 @@ def test_finished_cells_are_looked_up(tmp_path: Path) -> None:
     # The attack itself is changed: what it guessed before says nothing any more.
     attacks_file = plugins / "attacks" / "counting.py"
     attacks_file.write_text(attacks_file.read_text() + "# another\n")
-    assert not any(finished(scene, tmp_path) for scene in scenes)
+    assert not any(finished(scene, tmp_path) for scene in scenes_of(**values, epochs=1))
 
 
 @pytest.mark.usefixtures("made")
@@ -96,6 +96,23 @@ def test_what_does_not_apply_says_why(tmp_path: Path, values: dict[str, Any], re
     assert reason in record.reason
     assert not (tmp_path / "victims").exists()
     assert finished(scene, tmp_path) == record
+
+
+@pytest.mark.usefixtures("made")
+def test_a_process_is_started_for_a_cell_that_lives_in_one(tmp_path: Path) -> None:
+    """A malicious client runs beside the truth: its cell would throw the process away."""
+    values = {"protocol": "vanilla", "cut": "1", "epochs": 1}
+    insider, spy = scene_of(**values, attack="insider"), scene_of(**values)
+    over_grpc = scene_of(**values, carrier="grpc")
+    assert [(scene.isolated, scene.in_a_pipe) for scene in (insider, spy, over_grpc)] == [
+        (False, False),
+        (True, True),
+        (True, False),
+    ]
+    with patch("cutlayer.isolated.process.PipedProcess", side_effect=ConnectionError("started")):
+        assert [record.status for record in sweep([insider, insider], tmp_path)] == [DONE] * 2
+        with pytest.raises(ConnectionError, match="started"):
+            sweep([spy], tmp_path)
 
 
 @pytest.mark.usefixtures("made")
