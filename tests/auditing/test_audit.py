@@ -152,7 +152,8 @@ def test_given_weights_are_audited_without_training(
     trained = scene_of(attack="unsplit", cut="0", model=STOCHASTIC, seed=9).model
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
     values = {"protocol": "vanilla", "cut": "0", "model": STOCHASTIC, "plugins": plugins, **attack, "when": when}
-    scene = scene_of(**values, weights=str(tmp_path / "w.safetensors"), isolate=False, epochs=5)
+    values |= {"weights": str(tmp_path / "w.safetensors"), "isolate": False, "epochs": 5}
+    scene = scene_of(**values)
     rows = scene.samples.test_rows
     with torch.no_grad():
         hits = trained.eval()(scene.samples.inputs(rows)).argmax(1) == scene.samples.labels(rows)
@@ -162,9 +163,8 @@ def test_given_weights_are_audited_without_training(
     assert record.bytes_up == 0
     for name, tensor in trained.state_dict().items():
         assert torch.equal(tensor, scene.model.state_dict()[name])
-    folder = cell_folder(scene, tmp_path)
     save_file({name: t * 2 for name, t in trained.state_dict().items()}, tmp_path / "w.safetensors")
-    assert cell_folder(scene, tmp_path) != folder
+    assert cell_folder(scene_of(**values), tmp_path) != cell_folder(scene, tmp_path)
 
 
 @pytest.mark.usefixtures("made")

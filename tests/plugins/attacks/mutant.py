@@ -12,9 +12,10 @@ from torch import Tensor
 
 from cutlayer.attack import Attack, Guess
 from cutlayer.message import Kind, Message
+from cutlayer.stream import generator
 from cutlayer.threat import Goal, Knows, Row, Seat, ThreatModel, View
 
-AT_LABELS = {"labels by position", "no such label"}
+AT_LABELS = {"labels by the seed", "no such label"}
 AT_THE_MODEL = {"model off the stack", "another part"}
 AT_PREDICTIONS = {"leaves the budget"}
 OFF_THE_STACK = {"inputs off the stack", "model off the stack"}
@@ -80,7 +81,7 @@ class Mutant(Attack):
             "nan": Guess(Goal.INPUTS, {"inputs": inputs * float("nan")}, rows),
             "another goal": Guess(Goal.LABELS, {"labels": numbers}, rows),
             "no such label": Guess(Goal.LABELS, {"labels": numbers + 100}, rows),
-            "labels by position": Guess(Goal.LABELS, {"labels": numbers}, rows),
+            "labels by the seed": Guess(Goal.LABELS, {"labels": _sent(len(rows))}, rows),
             "unseeded": Guess(Goal.INPUTS, {"inputs": inputs + torch.Generator().seed() % 1000}, rows),
         }.get(self.defect, Guess(Goal.INPUTS, {"inputs": inputs}, rows))
 
@@ -97,6 +98,11 @@ class Mutant(Attack):
                     self._stolen[Row(message.kind, message.step, number)] = image.clone()
             if hasattr(found.get("client"), "parts"):
                 self._part = {name: tensor.clone() for name, tensor in found["client"].parts[0].state_dict().items()}
+
+
+def _sent(count: int) -> Tensor:
+    """Targets are chosen by class and sent in an order that the experiment's seed draws: nobody's seat is told it."""
+    return torch.randperm(count, generator=generator(1, "targets"))
 
 
 def _frames() -> Iterator[dict[str, Any]]:
