@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from torch import Tensor
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
+from cutlayer.state import as_bytes, as_tensor, named, under
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, Row, ThreatModel, View
 
@@ -116,6 +118,20 @@ class Attack(ABC):
     def infer(self) -> Sequence[Guess]:
         """What it believes about the targets; called once, at the end, unless it is ``anytime``."""
 
+    def checkpoint(self) -> Mapping[str, Tensor] | None:
+        """All that it has made of the training so far, as tensors by name; None: it cannot tell.
+
+        Asked of an attack that attends the training, between two steps. Without it an interrupted training begins anew.
+        """
+        return None
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken; called right after ``begin``, of a new one with the same options.
+
+        What it draws here, it draws from the start of its stream, which then goes on where it stood.
+        """
+        return
+
     def work(self, targets: int, auxiliary: int) -> int:
         """How many optimization steps these options take outside of the training; 0 where nothing is optimized.
 
@@ -186,6 +202,25 @@ class Adversary:
         if not self.attack.anytime:
             self.view.close()
         return [replace(g, tensors={name: t.detach().cpu() for name, t in g.tensors.items()}) for g in guesses]
+
+    def checkpoint(self) -> dict[str, Tensor] | None:
+        """All that its guess will depend on, as tensors; None where the attack cannot tell."""
+        own = self.attack.checkpoint()
+        if own is None:
+            return None
+        view = {"used": self.view.used, "notes": self.view.notes, "seconds": self.seconds}
+        attack = {name: tensor.detach().cpu() for name, tensor in own.items()}
+        told = {"view": as_tensor(json.dumps(view).encode())}
+        return {**named("attack", attack), **named("stream", self.stream.checkpoint()), **told}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken: after ``begin``, of a new adversary."""
+        self._attend(lambda: self.attack.restore(under("attack", tensors)))
+        self.stream.restore(under("stream", tensors))
+        view = json.loads(as_bytes(tensors["view"]))
+        # What it was granted anew to stand there was counted before.
+        self.view.used = {Knows(what): count for what, count in view["used"].items()}
+        self.view.notes, self.seconds = view["notes"], view["seconds"]
 
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:

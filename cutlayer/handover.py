@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
+from cutlayer.state import named, under
 from cutlayer.wire import NotFiniteError, WireError
 
 
@@ -35,21 +36,21 @@ class OptimizerState(StrEnum):
     """Each turn starts with a fresh state."""
 
 
-_OPTIMIZER = "optimizer."
+_OPTIMIZER = "optimizer"
 
 
 def give(party: Party, request: Message, carried: bool) -> Message:
     """What ``party`` hands over: weights and buffers, the step it is at, and with ``carried`` its optimizer state."""
     tensors = party.weights()
     if carried:
-        tensors |= {_OPTIMIZER + name: tensor for name, tensor in party.optimizer_state().items()}
+        tensors |= named(_OPTIMIZER, party.optimizer_state())
     return Message(request.kind, party.name, party.step, tensors)
 
 
 def take_over(party: Party, offered: Message, state: OptimizerState) -> None:
     """Let ``party`` go on where the sender of ``offered`` stopped. A part that does not fit is a ``WireError``."""
-    weights = {name: t for name, t in offered.tensors.items() if not name.startswith(_OPTIMIZER)}
-    optimizer = {name.removeprefix(_OPTIMIZER): t for name, t in offered.tensors.items() if name.startswith(_OPTIMIZER)}
+    weights = {name: t for name, t in offered.tensors.items() if not name.startswith(f"{_OPTIMIZER}.")}
+    optimizer = under(_OPTIMIZER, offered.tensors)
     own = party.parts.state_dict()
     for name in sorted(own.keys() ^ weights.keys()):
         whose = "is missing" if name in own else "is unknown"

@@ -61,6 +61,15 @@ class Occupant:
         if self.adversary:
             self.adversary.view.targets = tuple(targets)
 
+    def memory(self) -> Mapping[str, Tensor] | None:
+        """The adversary's state, for an interrupted training; None where there is none, or it cannot be told."""
+        return self.adversary.checkpoint() if self.adversary else None
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put a new adversary where ``memory`` was taken."""
+        assert self.adversary
+        self.adversary.restore(memory)
+
     def infer(self) -> Sequence[Guess]:
         """Ask the adversary; an honest party has no guesses."""
         if self.adversary is None:
@@ -97,6 +106,14 @@ class Host(ABC):
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put the server's party into that state."""
+
+    @abstractmethod
+    def memory(self) -> Mapping[str, Tensor] | None:
+        """The adversary's state, for an interrupted training; None where there is none, or it cannot be told."""
+
+    @abstractmethod
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put a new adversary where ``memory`` was taken."""
 
     @abstractmethod
     def announce(self, targets: Sequence[Row]) -> None:
@@ -158,6 +175,14 @@ class LocalHost(Host):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Overwrite the party's state."""
         self.party.restore(tensors)
+
+    def memory(self) -> Mapping[str, Tensor] | None:
+        """Of who sits beside the party."""
+        return self._occupant.memory()
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """For who sits beside the party."""
+        self._occupant.remember(memory)
 
     @property
     def adversary(self) -> Adversary | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cutlayer import state
 from cutlayer.computing import Computing
 from cutlayer.message import Kind, detached
 from cutlayer.stash import Stash, stashed
@@ -148,21 +149,11 @@ class Party:
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """Copies of the optimizer's tensors, named ``<parameter number>.<name>``."""
-        state = self.optimizer.state_dict()["state"]
-        return {
-            f"{number}.{name}": detached(value)
-            for number, values in state.items()
-            for name, value in values.items()
-            if isinstance(value, Tensor)
-        }
+        return state.optimizer_state(self.optimizer)
 
     def load_optimizer_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace the optimizer's state by ``tensors`` (empty: as freshly made)."""
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            number, key = name.split(".", 1)
-            state.setdefault(int(number), {})[key] = detached(value)
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        state.restore_optimizer(self.optimizer, tensors)
 
     def checkpoint(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, as tensors for a safetensors file.
@@ -171,25 +162,22 @@ class Party:
         """
         weights, stash = self.weights(), {}
         if self._ahead:
-            stash = {f"stash.{name}": detached(weight) for name, weight in self._ahead.weights.items()}
+            stash = state.named("stash", {name: detached(weight) for name, weight in self._ahead.weights.items()})
             buffers = {f"0.{name}": detached(buffer) for name, buffer in self._ahead.buffers.items()}
             weights |= {name: buffer for name, buffer in buffers.items() if name in weights}
         return {
-            **{f"weights.{name}": tensor for name, tensor in weights.items()},
-            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer_state().items()},
+            **state.named("weights", weights),
+            **state.named("optimizer", self.optimizer_state()),
             **stash,
             "step": torch.tensor([self.step, self.queries]),
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Stand where ``checkpoint`` was taken. Missing or unknown weights are a ``RuntimeError`` from torch."""
-        kinds = ("weights", "optimizer", "stash")
-        weights, optimizer, stash = (
-            {n.removeprefix(f"{k}."): t for n, t in tensors.items() if n.startswith(f"{k}.")} for k in kinds
-        )
-        self.parts.load_state_dict(weights)
-        self.load_optimizer_state(optimizer)
+        self.parts.load_state_dict(state.under("weights", tensors))
+        self.load_optimizer_state(state.under("optimizer", tensors))
         self.step, self.queries = (int(number) for number in tensors["step"])
         self.pending = self._used = None
+        stash = state.under("stash", tensors)
         self._ahead = stashed(self.parts[0], self.step, stash) if stash else None
         self._fresh = True

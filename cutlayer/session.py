@@ -23,6 +23,7 @@ from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.scrutiny import Scrutiny
+from cutlayer.state import named, under
 from cutlayer.stream import generator
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
@@ -75,6 +76,8 @@ class Session:
     carrier: Carrier = Direct
     last: int | None = None
     """The client whose turn was last."""
+    done: int = 0
+    """Training steps made of an epoch that is under way."""
     scrutiny: Scrutiny = field(default_factory=Scrutiny)
     """Of the gradients that clients were sent back in the latest epoch."""
     peers: dict[str, Handler] = field(default_factory=dict)
@@ -82,15 +85,24 @@ class Session:
     """The rows of the turn's next step, and its batch."""
 
     def train_epoch(self, epoch: int, progress: Callable[[], None] = lambda: None) -> float:
-        """Train on every client's rows once, in turns; the mean loss. ``progress`` is called after every step."""
-        for client in self.clients:
-            client.losses.clear()
-        self.scrutiny.clear()
+        """Train on every client's rows once, in turns; the mean loss. ``progress`` is called after every step.
+
+        Of an epoch that a checkpoint was taken in, the steps that were not made yet.
+        """
+        if not self.done:
+            for client in self.clients:
+                client.losses.clear()
+            self.scrutiny.clear()
+        made = self.done
         for number, batches in self._turns(epoch):
-            self.take_turn(number)
-            for rows, upcoming in zip_longest(batches, batches[1:]):
+            made, left = max(0, made - len(batches)), batches[made:]
+            if left:
+                self.take_turn(number)
+            for rows, upcoming in zip_longest(left, left[1:]):
                 self.exchange(Act.STEP, number, rows, upcoming=upcoming)
+                self.done += 1
                 progress()
+        self.done = 0
         losses = [loss for client in self.clients for loss in client.losses]
         return math.fsum(losses) / len(losses)
 
@@ -192,19 +204,33 @@ class Session:
             found.append(predicted.cpu())
         return torch.cat(found)
 
+    @property
+    def settled(self) -> bool:
+        """Whether no batch is drawn ahead, which a checkpoint would not have."""
+        return self._coming is None
+
     def checkpoint(self) -> Mapping[str, Mapping[str, Tensor]]:
-        """Every party's state by its name."""
+        """Every party's state by its name, and what is the session's own."""
         states = {client.name: client.checkpoint() for client in self.clients}
-        last = torch.tensor(-1 if self.last is None else self.last)
-        return {**states, Seat.SERVER.value: self.host.checkpoint(), "session": {"last": last}}
+        own = {"last": torch.tensor(-1 if self.last is None else self.last), "done": torch.tensor(self.done)}
+        if self.done:
+            own |= named("scrutiny", self.scrutiny.checkpoint())
+            for number, client in enumerate(self.clients):
+                own[f"losses.{number}"] = torch.tensor(client.losses, dtype=torch.float64)
+        return {**states, Seat.SERVER.value: self.host.checkpoint(), "session": own}
 
     def restore(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Stand where ``checkpoint`` was taken."""
         for client in self.clients:
             client.restore(states[client.name])
         self.host.restore(states[Seat.SERVER.value])
-        last = int(states["session"]["last"])
+        own = states["session"]
+        last, self.done = int(own["last"]), int(own["done"])
         self.last = None if last < 0 else last
+        if self.done:
+            self.scrutiny.restore(under("scrutiny", own))
+            for number, client in enumerate(self.clients):
+                client.losses[:] = own[f"losses.{number}"].tolist()
 
     def _turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
         waiting = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -66,6 +66,14 @@ class Stream:
         self._seed = seed
         self._state = torch.Generator().manual_seed(seed).get_state()
         self._gpu: Tensor | None = None
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Where it stands, as tensors."""
+        return {"cpu": self._state, **({} if self._gpu is None else {"gpu": self._gpu})}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken."""
+        self._state, self._gpu = tensors["cpu"], tensors.get("gpu")
 
     @contextlib.contextmanager
     def taken_up(self) -> Iterator[None]:

@@ -53,6 +53,11 @@ class Trigger:
         shown = self.pattern * self.mask
         return shown if self.added is None else (shown + 0.5 + self.added).clamp(0, 1)
 
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Trigger:
+        """The one that has these ``tensors``."""
+        return cls(tensors["pattern"], tensors["mask"], int(tensors["target"]), tensors.get("added"))
+
     def tensors(self) -> Mapping[str, Tensor]:
         """As a guess carries it."""
         found = {"pattern": self.pattern, "mask": self.mask, "target": torch.tensor(self.target)}

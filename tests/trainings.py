@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cutlayer.auditing.victim import Progress, Victim
+from cutlayer.auditing.training import Progress
+from cutlayer.auditing.victim import Victim
 
 
 def interrupted_at(step: int) -> Progress:

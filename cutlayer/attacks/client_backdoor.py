@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from cutlayer.attack import Guess, Setting
 from cutlayer.batch import Batch
@@ -83,6 +84,14 @@ class ClientBackdoor(Planting):
         if view.protocol == "label_only":
             raise NotOfferedError(f"in {view.protocol} clients hold no inputs to put a trigger on")
         self._drawn: Trigger | None = None
+
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The trigger, once it is drawn."""
+        return self._drawn.tensors() if self._drawn else {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The trigger as it was drawn."""
+        self._drawn = Trigger.of(tensors) if tensors else None
 
     def own_batch(self, batch: Batch) -> Batch:
         """Poisoned in part."""

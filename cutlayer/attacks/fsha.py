@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import ceil, log2, prod
+from math import ceil, log2
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, interpolate, mse_loss, relu
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import interpolate, mse_loss
+from torch.optim import Optimizer
 
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
+from cutlayer.methods.hijacking import Discriminator, decoder, draw_as_published, pilot
 from cutlayer.methods.overheard import Overheard
+from cutlayer.state import as_bytes, as_tensor, named, put_back, state_of, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _CURVE = 100  # points kept of each loss over the steps, at most
@@ -99,6 +102,20 @@ class FSHA(TamperingAttack):
         self._hijack: _Hijack | None = None
         self._smashed = torch.empty(0)
 
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The networks of the hijacking, where they are, and what they were trained on."""
+        if self._hijack is None:
+            return {}
+        device = as_tensor(str(self._smashed.device).encode())
+        return {**named("hijack", self._hijack.checkpoint()), "smashed": self._smashed[:1], "device": device}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Build the networks, and put them where they stood."""
+        if tensors:
+            self._smashed = tensors["smashed"].to(as_bytes(tensors["device"]).decode())
+            self._hijack = _Hijack(self, self._view.aux_inputs(), self._smashed)
+            self._hijack.restore(under("hijack", tensors))
+
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The honest reply; in a training step with another gradient."""
         reply = honest(request)
@@ -109,10 +126,10 @@ class FSHA(TamperingAttack):
         if "grad" not in reply:
             return reply
         task = reply["grad"]
-        smashed = self._smashed.to(task.device)
+        self._smashed = self._smashed.to(task.device)
         if self._hijack is None:
-            self._hijack = _Hijack(self, self._view.aux_inputs(), smashed)
-        adversarial = self._hijack.step(smashed)
+            self._hijack = _Hijack(self, self._view.aux_inputs(), self._smashed)
+        adversarial = self._hijack.step(self._smashed)
         if adversarial is not None:
             task = (1 - self.task_weight) * adversarial + self.task_weight * task
         return reply.replace(grad=task)
@@ -154,7 +171,7 @@ class _Hijack:
             Discriminator((channels, *size), options.width, options.blocks, stride),
         )
         for network in networks:
-            _draw_as_published(network)
+            draw_as_published(network)
             network.to(self._device)
         self._pilot, self._decoder, self._discriminator = networks
         self._coders = [*self._pilot.parameters(), *self._decoder.parameters()]
@@ -164,6 +181,23 @@ class _Hijack:
         self._order = torch.zeros(0, dtype=torch.int64)
         self.losses: dict[str, list[Tensor]] = {name: [] for name in _LOSSES}
         self.diverged = False
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """All that the next step depends on, and the losses so far."""
+        losses = {name: torch.stack(values) for name, values in self.losses.items() if values}
+        own = {"order": self._order, "diverged": torch.tensor(self.diverged)}
+        return {**state_of(**self._held()), **named("losses", losses), **own}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stand where ``checkpoint`` was taken."""
+        put_back(tensors, **self._held())
+        self.losses |= {name: list(values) for name, values in under("losses", tensors).items()}
+        self._order, self.diverged = tensors["order"], bool(tensors["diverged"])
+
+    def _held(self) -> dict[str, Module | Optimizer]:
+        coders, judges = self._optimizers
+        networks = {"pilot": self._pilot, "decoder": self._decoder, "discriminator": self._discriminator}
+        return {**networks, "coders": coders, "judges": judges}
 
     def step(self, smashed: Tensor) -> Tensor | None:
         """Train on one batch of activations; what the client is to be returned, or nothing once this has diverged."""
@@ -215,84 +249,3 @@ class _Hijack:
         drawn, self._order = self._order[:count], self._order[count:]
         images = self._public[drawn].to(self._device)
         return interpolate(images, self._size, mode="bilinear") * 2 - 1
-
-
-def pilot(channels: int, smashed: int, halvings: int, width: int) -> nn.Sequential:
-    """From images to features of ``smashed`` channels with sides so often halved: convolutions and nothing else."""
-    widths = [channels, *(min(64 << number, width) for number in range(halvings))]
-    layers = [*(_conv(into, out, 2) for into, out in pairwise(widths)), _conv(widths[-1], smashed)]
-    return nn.Sequential(*layers)
-
-
-def decoder(smashed: int, channels: int, halvings: int, width: int) -> nn.Sequential:
-    """From features to images in [-1, 1]; linear but for the last function."""
-    if halvings == 0:
-        return nn.Sequential(_conv(smashed, width), _conv(width, channels), nn.Tanh())
-    deep = halvings > 2
-    widths = [smashed, *(max(1, width >> number) for number in range(halvings - deep))]
-    layers = [_doubling(into, out) for into, out in pairwise(widths)]
-    return nn.Sequential(*layers, (_doubling if deep else _conv)(widths[-1], channels), nn.Tanh())
-
-
-class Discriminator(nn.Module):
-    """One score for each sample's features; the pilot's are to get low ones, the client's high ones."""
-
-    def __init__(self, shape: Sequence[int], width: int, blocks: int, stride: int) -> None:
-        super().__init__()
-        channels, *sides = shape
-        area = prod(ceil(ceil(side / stride) / 2) for side in sides)
-        self.entry = _conv(channels, width, stride)
-        self.inner = nn.ModuleList(_conv(width, width) for _ in range(2 * blocks))
-        self.last = _conv(width, width, 2)
-        self.score = nn.Linear(width * area, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[n] for [n, channels, height, width]."""
-        value = self.entry(features)
-        for first, second in self._blocks():
-            value = value + second(relu(first(relu(value))))
-        scores: Tensor = self.score(self.last(value).flatten(1))
-        return scores.squeeze(1)
-
-    def slope(self, features: Tensor) -> Tensor:
-        """The gradient of each score at its features, [n, channels, height, width], differentiable in the weights.
-
-        Written out, as the network is linear between its kinks; autograd takes a fifth longer for second derivatives.
-        """
-        passed = []
-        with torch.no_grad():
-            value = self.entry(features)
-            for first, second in self._blocks():
-                between = first(relu(value))
-                passed.append((value > 0, between > 0))
-                value = value + second(relu(between))
-            shape = self.last(value).shape
-        slope = _back(self.last, self.score.weight.view(1, *shape[1:]).expand(shape), value)
-        for (first, second), (outer, inner) in zip(reversed(self._blocks()), reversed(passed), strict=True):
-            slope = slope + outer * _back(first, inner * _back(second, slope, value), value)
-        return _back(self.entry, slope, features)
-
-    def _blocks(self) -> list[tuple[nn.Module, nn.Module]]:
-        return list(zip(self.inner[::2], self.inner[1::2], strict=True))
-
-
-def _back(layer: nn.Module, slope: Tensor, inputs: Tensor) -> Tensor:
-    """From the gradient at a convolution's outputs to that at its ``inputs``."""
-    assert isinstance(layer, nn.Conv2d)
-    stride = layer.stride[0]
-    rest = [side - 1 - stride * (out - 1) for side, out in zip(inputs.shape[2:], slope.shape[2:], strict=True)]
-    return conv_transpose2d(slope, layer.weight, None, stride, 1, rest)
-
-
-def _conv(channels: int, width: int, stride: int = 1) -> nn.Module:
-    return nn.Conv2d(channels, width, 3, stride, padding=1)
-
-
-def _doubling(channels: int, width: int) -> nn.Module:
-    return nn.ConvTranspose2d(channels, width, 3, 2, padding=1, output_padding=1)
-
-
-def _draw_as_published(network: nn.Module) -> None:
-    """Weights as the published code's framework draws them (Glorot), biases of 0."""
-    for name, parameter in network.named_parameters():
-        (nn.init.zeros_ if name.endswith("bias") else nn.init.xavier_uniform_)(parameter)

@@ -17,10 +17,12 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from cutlayer.attack import Guess, Setting
 from cutlayer.message import Kind, Message
+from cutlayer.methods.autoencoder import autoencoder
 from cutlayer.methods.planting import ServerPlanting
+from cutlayer.state import named, put_back, state_of, under
 from cutlayer.threat import Goal, NotOfferedError
+from cutlayer.trigger import Trigger
 
-LATENT = 1024
 _TINY = 1e-6  # an activation this small has no ratio to another one
 _STEEPEST = 10.0
 _CHUNK = 1000  # images that go through the triggered pair at once
@@ -123,6 +125,25 @@ class InjectorAutoencoder(ServerPlanting):
         whole, rest = divmod(auxiliary, self.batch_size)
         return (whole + (rest > 1)) * (2 * self.pair_epochs + self.autoencoder_epochs)
 
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The trigger and the trained autoencoder: nothing else goes on into the deployment."""
+        if not self._begun:
+            return {}
+        form = {"injected": torch.tensor(self._injected, dtype=torch.float64), "shape": torch.tensor(self._shape)}
+        trigger = named("trigger", self._trigger.tensors())
+        return {**trigger, **self._own_client, **state_of(autoencoder=self._autoencoder), **form}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing is trained anew."""
+        if tensors:
+            self._party = self._view.own_party()
+            self._trigger = Trigger.of(under("trigger", tensors))
+            self._own_client = named("client", under("client", tensors))
+            self._injected, self._shape = tensors["injected"].item(), tuple(tensors["shape"].tolist())
+            self._build()
+            put_back(tensors, autoencoder=self._autoencoder)
+            self._deploy()
+
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's training step on a batch that is partly replaced."""
         if request.kind is not Kind.TRAIN:
@@ -166,20 +187,26 @@ class InjectorAutoencoder(ServerPlanting):
             party.computing.place(pair)
             self._fit(pair, images, answers, what)
             pairs.append(pair.eval())
-        self._own_client = {f"client.{name}": t.detach().cpu() for name, t in pairs[1][0].state_dict().items()}
+        self._own_client = {name: tensor.cpu() for name, tensor in state_of(client=pairs[1][0]).items()}
         kept = self._pairs_kept(pairs[1], triggered)
         view.note("pairs_kept", len(kept))
-        self._autoencoder = autoencoder(_shape_of(pairs[0][0], inputs), self.output == "tanh")
-        party.computing.place(self._autoencoder)
-        self._injected = self.share if len(kept) else 0.0
+        self._injected, self._shape = self.share if len(kept) else 0.0, _shape_of(pairs[0][0], inputs)
+        self._build()
         if len(kept):
             self._fit_autoencoder((pairs[0][0], inputs), (pairs[1][0], triggered), kept)
-        self._autoencoder.eval()
         if self.server == "continued":
             party.parts[0].load_state_dict(pairs[0][1].state_dict())
+        self._deploy()
+
+    def _build(self) -> None:
+        self._autoencoder = autoencoder(self._shape, self.output == "tanh")
+        self._party.computing.place(self._autoencoder)
+
+    def _deploy(self) -> None:
+        self._autoencoder.eval()
         if self.rate_factor != 1:
-            agreed = party.schedule
-            party.schedule = lambda step: self.rate_factor * agreed(step)
+            agreed = self._party.schedule
+            self._party.schedule = lambda step: self.rate_factor * agreed(step)
         self._begun = True
 
     def _fit(self, pair: nn.Module, images: Tensor, labels: Tensor, what: str) -> None:
@@ -233,29 +260,6 @@ class InjectorAutoencoder(ServerPlanting):
                 lowered.step(curve[-1])
                 losses.clear()
         self._view.note("autoencoder_loss", curve)
-
-
-def autoencoder(shape: tuple[int, ...], bounded: bool) -> nn.Sequential:
-    """From activations of ``shape`` [channels, height, width] to others of the same shape."""
-    channels, *size = shape
-    sides = [size]
-    for _ in range(3):
-        sides.append([(side + 1) // 2 for side in sides[-1]])
-    narrow = 64 * sides[3][0] * sides[3][1]
-
-    def up(into: int, out: int, level: int) -> nn.Module:
-        # What a stride of 2 rounded away is put back.
-        high, wide = (big - (2 * small - 1) for big, small in zip(sides[level], sides[level + 1], strict=True))
-        return nn.ConvTranspose2d(into, out, 3, 2, padding=1, output_padding=(high, wide))
-
-    return nn.Sequential(
-        *(nn.Conv2d(channels, 32, 3, 2, 1), nn.GELU(), nn.Conv2d(32, 32, 3, 1, 1), nn.GELU()),
-        *(nn.Conv2d(32, 64, 3, 2, 1), nn.GELU(), nn.Conv2d(64, 64, 3, 2, 1), nn.GELU()),
-        *(nn.Flatten(), nn.Linear(narrow, LATENT), nn.Linear(LATENT, narrow), nn.GELU()),
-        *(nn.Unflatten(1, (64, *sides[3])), up(64, 64, 2), nn.GELU(), nn.Conv2d(64, 64, 3, 1, 1), nn.GELU()),
-        *(up(64, 32, 1), nn.GELU(), nn.Conv2d(32, 32, 3, 1, 1), nn.GELU(), up(32, channels, 0)),
-        nn.Tanh() if bounded else nn.Identity(),
-    )
 
 
 def ratio(own: Tensor, other: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
 from cutlayer.methods.perturbation import CHUNK, PROBED, anywhere, cosine_slope, device_of, probe, sign_steps
 from cutlayer.methods.shadow import Form, shadow
+from cutlayer.state import named, put_back, state_of, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _CURVE = 100  # points kept of each curve over the steps, at most
@@ -129,6 +130,24 @@ class SLADV(TamperingAttack):
         self._view = view
         self._layers: nn.Sequential | None = None
         self._smashed = torch.empty(0)
+        self._curves: dict[str, list[float]] = {}
+
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The shadow, its optimizer, its place in the own images, the curves."""
+        if self._layers is None:
+            return {}
+        own = state_of(layers=self._layers, optimizer=self._optimizer)
+        curves = {name: torch.tensor(values, dtype=torch.float64) for name, values in self._curves.items()}
+        return {**own, **named("curves", curves), "order": self._order, "smashed": self._smashed[:1]}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Build the shadow, and put it where it stood."""
+        if tensors:
+            self._smashed = tensors["smashed"]
+            self._layers = self._set_up(self._smashed)
+            put_back(tensors, layers=self._layers, optimizer=self._optimizer)
+            self._order = tensors["order"]
+            self._curves = {name: values.tolist() for name, values in under("curves", tensors).items()}
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The honest reply; what ends a training step has another gradient."""
@@ -180,9 +199,9 @@ class SLADV(TamperingAttack):
         self._order = torch.zeros(0, dtype=torch.int64)
         layers = shadow(self.shadow, tuple(self._inputs.shape[1:]), tuple(smashed.shape[1:]), self.blocks)
         layers = layers.to(self._device).train()
-        self._optimizer = torch.optim.SGD(layers.parameters(), self.learning_rate)
+        self._optimizer: torch.optim.Optimizer = torch.optim.SGD(layers.parameters(), self.learning_rate)
         names = ("similarity_loss", "task_gradient_norm", "returned_gradient_norm", "gradient_cosine")
-        self._curves: dict[str, list[float]] = {name: [] for name in names}
+        self._curves = {name: [] for name in names}
         return layers
 
     def _pull(self, smashed: Tensor) -> Tensor:

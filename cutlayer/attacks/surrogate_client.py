@@ -11,13 +11,14 @@ from itertools import accumulate
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer.attack import Guess, Setting
 from cutlayer.message import Kind, Message
 from cutlayer.methods.planting import ServerPlanting
-from cutlayer.threat import Goal, NotOfferedError, View
+from cutlayer.state import put_back, state_of
+from cutlayer.threat import Goal, NotOfferedError
 
 
 @dataclass
@@ -80,10 +81,20 @@ class SurrogateClient(ServerPlanting):
         if min(self.alpha_steps) < 1:
             raise ValueError(f"alpha_steps = {list(self.alpha_steps)}: each is at least 1")
 
-    def begin(self, view: View) -> None:
-        """``NotOfferedError`` where the server has no labels to compute a loss with."""
-        super().begin(view)
-        self._steps = 0
+    def checkpoint(self) -> Mapping[str, Tensor]:
+        """The surrogate, its optimizer, its place in the own data."""
+        if not self._begun:
+            return {}
+        losses = torch.tensor(self._losses, dtype=torch.float64)
+        own = state_of(surrogate=self._surrogate, optimizer=self._optimizer)
+        return {**own, "order": self._order, "losses": losses}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Trigger and poisoned samples are drawn as they were: they are the first that it draws."""
+        if tensors:
+            self._set_up()
+            put_back(tensors, surrogate=self._surrogate, optimizer=self._optimizer)
+            self._order, self._losses[:] = tensors["order"], tensors["losses"].tolist()
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's whole training step, in place of the honest party's."""
@@ -106,7 +117,6 @@ class SurrogateClient(ServerPlanting):
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * rate
         self._optimizer.step()
         party.apply()
-        self._steps += 1
         self._losses.append(planted.item())
         assert smashed.grad is not None
         return request.reply(party.name, grad=smashed.grad, loss=loss)
@@ -117,8 +127,7 @@ class SurrogateClient(ServerPlanting):
             raise NotOfferedError("it poisons the training, and there was no training step")
         every = max(1, len(self._losses) // 100)
         self._view.note("surrogate_loss", self._losses[::every])
-        own = {f"client.{name}": tensor.detach().cpu() for name, tensor in self._surrogate.state_dict().items()}
-        return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **own}),)
+        return (Guess(Goal.BACKDOOR, {**self._trigger.tensors(), **state_of(client=self._surrogate)}),)
 
     def _set_up(self) -> None:
         """Draw the trigger, poison the own data, and build the surrogate."""
@@ -132,12 +141,12 @@ class SurrogateClient(ServerPlanting):
         labels[chosen] = self.target
         self._inputs, self._labels = inputs, labels
         self._order = torch.zeros(0, dtype=torch.int64)
-        self._surrogate = architecture.build(0).train()
+        self._surrogate: nn.Module = architecture.build(0).train()
         self._party.computing.place(self._surrogate)
-        self._optimizer = torch.optim.Adam(
+        self._optimizer: torch.optim.Optimizer = torch.optim.Adam(
             [*self._surrogate.parameters()], self.learning_rate, weight_decay=self.weight_decay
         )
-        self._losses: list[float] = []
+        self._losses = list[float]()
         self._begun = True
 
     def _own_smashed(self, images: Tensor) -> Tensor:
@@ -150,7 +159,7 @@ class SurrogateClient(ServerPlanting):
     def _alpha(self) -> float:
         weights, each = (self.alpha, *self.later_alphas), self.alpha_steps
         ends = accumulate(each if len(each) > 1 else each * len(self.later_alphas))
-        return weights[sum(self._steps >= end for end in ends)]
+        return weights[sum(len(self._losses) >= end for end in ends)]
 
     def _batch(self, count: int) -> tuple[Tensor, Tensor]:
         """The next ``count`` of the own samples, in an order drawn anew for each pass."""

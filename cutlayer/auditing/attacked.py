@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.victim import Progress, Victim, keep, key, look_up, over, train
-from cutlayer.deployment import CARRIERS, assemble, brief, honest_host, measured, whole_model
+from cutlayer.auditing.training import Progress, train_through
+from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
+from cutlayer.deployment import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
-from cutlayer.record import Epoch
+from cutlayer.record import Course
 from cutlayer.scene import Scene, own_files
 from cutlayer.seating import seat_clients, seat_server
 from cutlayer.session import Session
@@ -61,18 +63,15 @@ def join(scene: Scene, session: Session, occupant: Host | Occupant) -> None:
 
 
 def train_attended(
-    scene: Scene, session: Session, progress: Progress, after: Callable[[int], None] = lambda epoch: None
-) -> tuple[Epoch, ...]:
+    scene: Scene,
+    session: Session,
+    occupant: Host | Occupant,
+    begun: Begun,
+    progress: Progress,
+    after: Callable[[int], Sequence[Course]] = lambda epoch: (),
+) -> Measured:
     """Train with the adversary in its seat; ``after`` is called with the number of each epoch."""
-    history, epochs, steps = list[Epoch](), scene.experiment.epochs, session.steps_per_epoch()
-    done = iter(range(1, epochs * steps + 1))
-    for epoch in range(1, epochs + 1):
-        loss = session.train_epoch(epoch, lambda: progress("training under attack", next(done), epochs * steps))
-        history.append(measured(scene, session, epoch, loss))
-        if over(history, scene.experiment.patience):
-            break
-        after(epoch)
-    return tuple(history)
+    return train_through(scene, session, begun, "training under attack", progress, occupant, after)
 
 
 def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
@@ -85,9 +84,11 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     with seated(scene, outside, progress) as (host, occupant):
         session = outside.session = assemble(scene, host, Keeper("trusted_party"))
         join(scene, session, occupant)
-        history = train_attended(scene, session, progress)
-        victim = Victim(whole_model(scene, session), history)
+        begun = Begun(folder / "begun", lambda: trained(folder.name, run))
+        found = train_attended(scene, session, occupant, begun, progress)
+        victim = Victim(whole_model(scene, session), found.epochs)
     keep_attacked(scene, run, victim)
+    begun.discard()
     return victim
 
 

@@ -21,10 +21,12 @@ from cutlayer.auditing.attacked import (
     seated,
     train_attended,
 )
+from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
 from cutlayer.auditing.target import send_targets
-from cutlayer.auditing.victim import Progress, Victim, key, train
+from cutlayer.auditing.training import Progress
+from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
 from cutlayer.handover import Keeper
@@ -35,7 +37,7 @@ from cutlayer.judging.judge import Judgement, admitted, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
-from cutlayer.record import AttackRun, Cell, Course, Epoch, Record, Threat
+from cutlayer.record import AttackRun, Cell, Course, Record, Threat
 from cutlayer.scene import Scene
 from cutlayer.seating import make_attack
 from cutlayer.session import Session
@@ -54,10 +56,11 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     if reason := inapplicable(scene):
         return not_applicable(record, reason)
     torch.set_num_threads(scene.experiment.threads)
-    outside = Outside(scene.auxiliary, scene.facts)
+    outside, begun = Outside(scene.auxiliary, scene.facts), _begun(run, record)
     try:
         with seated(scene, outside, progress, process) as (host, occupant):
             result = _attacked(scene, run, progress, host, occupant, outside, record)
+            begun.discard()
     except NotOfferedError as error:
         return not_applicable(record, str(error))
     done = result.record.model_copy(update={"seconds": time.perf_counter() - start})
@@ -123,7 +126,7 @@ def _attacked(
     record: Record,
 ) -> Result:
     keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
-    course: tuple[Course, ...] = ()
+    trained = Measured()
     # An attack before this one may still refuse: first of all it is seated.
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
@@ -132,7 +135,9 @@ def _attacked(
     if victim is None:
         session = outside.session = assemble(scene, host, keeper)
         join(scene, session, occupant)
-        history, course = _train_watched(scene, session, progress, occupant, beside) if after else ((), ())
+        if after:
+            trained = _train_watched(scene, session, progress, occupant, beside, _begun(run, record))
+        history = trained.epochs
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
         utility: float | None = accuracy(scene, session)
@@ -148,7 +153,7 @@ def _attacked(
         "utility": utility,
         "training": history,
         "untampered": untampered.history if untampered else (),
-        "course": course,
+        "course": trained.course,
     }
     return Result(record.model_copy(update=update).on(scene.experiment.link), images_of(judgements))
 
@@ -194,16 +199,22 @@ def _watches_training(attack: Attack) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None
-) -> tuple[tuple[Epoch, ...], tuple[Course, ...]]:
-    course, steps = list[Course](), session.steps_per_epoch()
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None, begun: Begun
+) -> Measured:
+    steps = session.steps_per_epoch()
 
-    def judge_now(epoch: int) -> None:
-        if scene.attack.anytime and epoch < scene.experiment.epochs:
-            scores = judged(_judgements(scene, session, occupant, beside)[0])["scores"]
-            course.append(Course(epoch=epoch, step=epoch * steps, scores=scores))
+    def judge_now(epoch: int) -> Sequence[Course]:
+        if not scene.attack.anytime or epoch == scene.experiment.epochs:
+            return ()
+        scores = judged(_judgements(scene, session, occupant, beside)[0])["scores"]
+        return (Course(epoch=epoch, step=epoch * steps, scores=scores),)
 
-    return train_attended(scene, session, progress, judge_now), tuple(course)
+    return train_attended(scene, session, occupant, begun, progress, judge_now)
+
+
+def _begun(run: Path, record: Record) -> Begun:
+    """Where the cell's own training is kept while it lasts."""
+    return Begun(run / "begun" / record.fingerprint)
 
 
 def inapplicable(scene: Scene) -> str:

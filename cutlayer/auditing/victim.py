@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import shutil
-import uuid
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,10 +14,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cutlayer import __version__
+from cutlayer.auditing.begun import Begun
+from cutlayer.auditing.training import Progress, train_through
 from cutlayer.data.content import content_of
 from cutlayer.data.samples import batch_sizes
-from cutlayer.deployment import accuracy, assemble, honest_host, measured, whole_model
-from cutlayer.disk import write_through
+from cutlayer.deployment import accuracy, assemble, honest_host, whole_model
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Keeper
 from cutlayer.message import detached
@@ -30,11 +26,8 @@ from cutlayer.model import join, split
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch, write_atomically
 from cutlayer.scene import Scene, own_files
-from cutlayer.session import Session
 from cutlayer.stream import drawing
 
-logger = logging.getLogger("cutlayer")
-Progress = Callable[[str, int, int], None]
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
     *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
@@ -78,24 +71,14 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     torch.set_num_threads(scene.experiment.threads)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
-    begun = _begun(scene, folder)
-    history = _resume(session, begun)
-    epochs, steps = scene.experiment.epochs, session.steps_per_epoch()
-    victim = look_up(scene, folder)
-    for epoch in range(len(history) + 1, epochs + 1):
-        if victim or over(history, scene.experiment.patience):
-            break
-        done = iter(range((epoch - 1) * steps + 1, epoch * steps + 1))
-        loss = session.train_epoch(epoch, lambda done=done: progress("training", next(done), epochs * steps))  # type: ignore[misc]
-        history.append(measured(scene, session, epoch, loss))
-        _keep(session, begun, history)
-        victim = look_up(scene, folder)
-    if victim is None:
-        if not history:
-            history.append(Epoch(epoch=0, accuracy=accuracy(scene, session)))
-        victim = Victim(whole_model(scene, session), tuple(history))
+    begun = Begun(folder / _place(scene), lambda: _finished(folder))
+
+    found = train_through(scene, session, begun, "training", progress, ended=lambda: _finished(folder))
+    if (victim := look_up(scene, folder)) is None:
+        history = found.epochs or (Epoch(epoch=0, accuracy=accuracy(scene, session)),)
+        victim = Victim(whole_model(scene, session), history)
         keep(scene, folder, victim)
-    _discard(begun)
+    begun.discard()
     return victim
 
 
@@ -126,12 +109,6 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
     return Victim(model, tuple(epoch.model_copy(update=unknown) for epoch in history.epochs))
 
 
-def over(history: Sequence[Epoch], patience: int) -> bool:
-    """Whether the last ``patience`` epochs have brought no lower validation loss than those before them."""
-    losses = [epoch.validation_loss or 0.0 for epoch in history]
-    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
-
-
 def trained(key: str, run: Path) -> bool:
     """Whether the victim with this ``key`` is there to be looked up."""
     return _finished(run / "victims" / key)
@@ -145,10 +122,7 @@ def steps_to_train(scene: Scene, run: Path) -> int:
     """Training steps that ``train`` would still take."""
     if trained(key(scene), run):
         return 0
-    folder = _begun(scene, run / "victims" / key(scene))
-    begun = max(map(_number, folder.glob("epoch-*")), default=0)
-    epochs = scene.experiment.epochs
-    return all_steps(scene) * (epochs - begun) // max(1, epochs)
+    return all_steps(scene) - Begun(run / "victims" / key(scene) / _place(scene)).steps
 
 
 def all_steps(scene: Scene) -> int:
@@ -207,90 +181,6 @@ def _generators(device: torch.device) -> Tensor:
     return torch.cat([torch.default_generator.get_state(), *gpu])
 
 
-def _begun(scene: Scene, folder: Path) -> Path:
-    """Where a training is kept while it lasts: party by party, so each protocol and cut has a place of its own."""
-    return folder / _place(scene)
-
-
 def _place(scene: Scene) -> str:
     """The protocol and the cut, as the name of a folder."""
     return f"{scene.experiment.protocol}-{scene.experiment.cut.replace(':', '_')}"
-
-
-def _keep(session: Session, folder: Path, history: list[Epoch]) -> None:
-    whole = folder / f"epoch-{len(history)}"
-    while not (whole.is_dir() or _finished(folder.parent)):
-        draft = folder / f".draft-{uuid.uuid4().hex}"
-        try:
-            draft.mkdir(parents=True)
-            for name, tensors in session.checkpoint().items():
-                states = {label: tensor.contiguous() for label, tensor in tensors.items()}
-                write_through(draft / f"{name}.safetensors", save(states))
-            write_through(draft / "history.json", json.dumps([epoch.model_dump() for epoch in history]).encode())
-            draft.rename(whole)
-        except FileNotFoundError:
-            # Who has finished the same victim takes the folder away.
-            if draft.is_dir():
-                raise
-        except OSError:
-            if not whole.is_dir():
-                raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    for earlier in folder.glob("epoch-*"):
-        if _number(earlier) < len(history):
-            _discard(earlier)
-
-
-def _discard(folder: Path) -> None:
-    """Take ``folder`` away in one step: who reads it meanwhile finds all of it, or misses it."""
-    aside = folder.with_name(f".gone-{uuid.uuid4().hex}")
-    # Another command may have been faster.
-    with contextlib.suppress(OSError):
-        folder.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _number(kept: Path) -> int:
-    """Of the epoch that a folder keeps."""
-    return int(kept.name.removeprefix("epoch-"))
-
-
-def _resume(session: Session, folder: Path) -> list[Epoch]:
-    damaged = set[Path]()
-    while kept := max((path for path in folder.glob("epoch-*") if path not in damaged), key=_number, default=None):
-        try:
-            states, history = _read(kept, session.checkpoint())
-        except (FileNotFoundError, _DamageError) as error:
-            # Otherwise another command has kept a later epoch, or finished.
-            if kept.is_dir():
-                damaged.add(kept)
-                logger.warning("%s is damaged, and what it held is trained again: %s", kept, error)
-                _discard(kept)
-            continue
-        session.restore(states)
-        return history
-    return []
-
-
-class _DamageError(Exception):
-    """An epoch's folder does not hold what was kept in it."""
-
-
-def _read(kept: Path, form: Mapping[str, Mapping[str, Tensor]]) -> tuple[dict[str, dict[str, Tensor]], list[Epoch]]:
-    """Every party's state, which has all that ``form`` has, and the epochs before it."""
-    states, reading = dict[str, dict[str, Tensor]](), kept
-    try:
-        for reading in kept.glob("*.safetensors"):
-            states[reading.stem] = load_file(reading)
-        # The last thing read: as long as it is in its place, so was everything before it.
-        reading = kept / "history.json"
-        history = [Epoch(**epoch) for epoch in json.loads(reading.read_text())]
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise _DamageError(f"{reading.name}: {' '.join(str(error).split())}") from None
-    for name, tensors in form.items():
-        for label, tensor in tensors.items():
-            found = states.get(name, {}).get(label)
-            if found is None or found.shape != tensor.shape:
-                raise _DamageError(f"{name}.safetensors: no {label} of the shape {list(tensor.shape)}")
-    return states, history

@@ -9,11 +9,8 @@ from types import FrameType
 
 INTERRUPTED = 130
 _TAKEN_UP = "the same command goes on where this one stopped"
-# Only an honest training leaves checkpoints.
-_ANEW = f"{_TAKEN_UP}; a training under attack begins anew"
 _LEFT = {
-    **dict.fromkeys(("train", "serve", "join"), _TAKEN_UP),
-    **dict.fromkeys(("audit", "reproduce"), _ANEW),
+    **dict.fromkeys(("train", "audit", "reproduce", "serve", "join"), _TAKEN_UP),
     "record": "the same command keeps finished recordings and begins others anew",
 }
 

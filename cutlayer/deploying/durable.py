@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from cutlayer.batch import Batch
 from cutlayer.channel import Channel, Handler, Meter
@@ -26,6 +24,7 @@ from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import TRAINING, Protocol
 from cutlayer.scrutiny import Scrutiny
+from cutlayer.state import as_bytes, as_tensor, named, under
 from cutlayer.tap import wrap
 from cutlayer.wire import Agreement, WireError
 
@@ -115,11 +114,11 @@ class Durable:
         self.party.ledger.clear()
         mark = Mark(self.turn.number, self.party.step)
         meter = asdict(self.meter)
-        tensors = {f"party.{name}": tensor for name, tensor in self.party.checkpoint().items()}
+        tensors = named("party", self.party.checkpoint())
         tensors["losses"] = torch.tensor(self.party.losses, dtype=torch.float64)
-        tensors |= {f"scrutiny.{name}": tensor for name, tensor in self.scrutiny.checkpoint().items()}
+        tensors |= named("scrutiny", self.scrutiny.checkpoint())
         for kind, kept in self._kept.items():
-            tensors |= {f"kept.{kind}.request": _tensor(kept.request), f"kept.{kind}.reply": _tensor(kept.reply)}
+            tensors |= {f"kept.{kind}.request": as_tensor(kept.request), f"kept.{kind}.reply": as_tensor(kept.reply)}
         self.shelf.write(mark, tensors, {"turn": asdict(self.turn), "notes": self.notes, "meter": meter})
         marks = self.shelf.marks()
         own = [other for other in marks if other.turn == mark.turn]
@@ -251,13 +250,13 @@ class Durable:
         self.notes = kept["notes"]
         for name, counted in kept["meter"].items():
             setattr(self.meter, name, {Kind(kind): number for kind, number in counted.items()})
-        self.party.restore({n.removeprefix("party."): t for n, t in tensors.items() if n.startswith("party.")})
+        self.party.restore(under("party", tensors))
         self.party.losses[:] = tensors["losses"].tolist()
-        self.scrutiny.restore({n.removeprefix("scrutiny."): t for n, t in tensors.items() if n.startswith("scrutiny.")})
+        self.scrutiny.restore(under("scrutiny", tensors))
         self._kept.clear()
         for kind in TRAINING & self.protocol.wire.keys():
             if f"kept.{kind}.request" in tensors:
-                request, reply = (_bytes(tensors[f"kept.{kind}.{end}"]) for end in ("request", "reply"))
+                request, reply = (as_bytes(tensors[f"kept.{kind}.{end}"]) for end in ("request", "reply"))
                 self._kept[kind] = Exchange(decode(request).step, request, reply)
         frames = self.shelf.frames(mark)
         if until is not None:
@@ -290,11 +289,3 @@ class _Tape(Channel):
     def carry(self, frame: bytes) -> bytes:
         """The next of them."""
         return self.left.pop()
-
-
-def _tensor(data: bytes) -> Tensor:
-    return torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.numpy().tobytes()

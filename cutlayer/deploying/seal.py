@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +21,7 @@ from cutlayer.certificate import CertificateError, Identity, fingerprint
 from cutlayer.codec import decode, encode
 from cutlayer.deploying.terms import Plan
 from cutlayer.message import Message
+from cutlayer.state import as_bytes, as_tensor
 
 _NONCE = bytes(12)  # every key is used once
 
@@ -97,7 +97,7 @@ def seal(message: Message, offer: Offer, identity: Identity, context: Context, p
     sealed = ChaCha20Poly1305(key).encrypt(_NONCE, encode(message), context.bytes("sealed"))
     signature = identity.sign(context.bytes("sealed") + public + offer.public + _digest(sealed))
     parts = {"public": public, "certificate": identity.certificate, "signature": signature, "sealed": sealed}
-    return Message(message.kind, message.sender, message.step, {name: _tensor(part) for name, part in parts.items()})
+    return Message(message.kind, message.sender, message.step, {name: as_tensor(part) for name, part in parts.items()})
 
 
 def _known(
@@ -126,9 +126,5 @@ def _digest(data: bytes) -> bytes:
     return digest.finalize()
 
 
-def _tensor(data: bytes) -> Tensor:
-    return torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-
-
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.numpy().tobytes() if tensor.dtype == torch.uint8 else b""
+    return as_bytes(tensor) if tensor.dtype == torch.uint8 else b""

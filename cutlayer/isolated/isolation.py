@@ -22,6 +22,7 @@ from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
 from cutlayer.message import Kind, Message
 from cutlayer.seating import Brief, Outside, answerable, seat_server
+from cutlayer.state import named, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
 from cutlayer.wire import NotFiniteError, WireError
 
@@ -77,6 +78,20 @@ class ProcessHost(Host):
         """Put the party there into that state."""
         self._tell("restore", None, tensors)
         self._until("done")
+
+    def memory(self) -> Mapping[str, Tensor] | None:
+        """The state of the adversary there, and what was granted to it from here."""
+        self._tell("memory")
+        if not self._until("memory"):
+            return None
+        granted = {what.value: torch.tensor(count) for what, count in self._granted.items()}
+        return {**named("there", self._received), **named("granted", granted)}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put the adversary there into that state."""
+        self._tell("remember", None, under("there", memory))
+        self._until("done")
+        self._granted = {Knows(what): int(count) for what, count in under("granted", memory).items()}
 
     def announce(self, targets: Sequence[Row]) -> None:
         """Tell the adversary there."""
@@ -174,6 +189,12 @@ class _Resident:
         elif verb == "checkpoint":
             self._tell("state", None, host.checkpoint())
             return
+        elif verb == "memory":
+            memory = host.memory()
+            self._tell("memory", memory is not None, memory)
+            return
+        elif verb == "remember":
+            host.remember(tensors)
         elif verb == "infer":
             self._tell("guesses", *self._guesses())
             return

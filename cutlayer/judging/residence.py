@@ -14,10 +14,11 @@ from cutlayer.judging.backdoor import TriggerError, effect
 from cutlayer.model import split
 from cutlayer.record import Residence, Stitched
 from cutlayer.scene import Scene
+from cutlayer.state import under
 from cutlayer.threat import Seat
 from cutlayer.trigger import Trigger
 
-OWN_CLIENT = "client."
+OWN_CLIENT = "client"
 """Before the names of weights in a guess: the client part that the adversary trained itself."""
 _INPUTS = 2000
 _CHUNK = 500
@@ -70,7 +71,7 @@ def _parts(model: nn.Sequential, scene: Scene) -> list[nn.Module]:
 
 def _own(guess: Guess, attacked: list[nn.Module], scene: Scene) -> list[nn.Module] | None:
     """The attacked parts with the first of the client's replaced by the adversary's own, where it shows one."""
-    state = {n.removeprefix(OWN_CLIENT): t for n, t in guess.tensors.items() if n.startswith(OWN_CLIENT)}
+    state = under(OWN_CLIENT, guess.tensors)
     if not state:
         return None
     place = scene.protocol.owners.index(Seat.CLIENT)

@@ -17,6 +17,7 @@ from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
 from cutlayer.methods.fitting import Fitting
 from cutlayer.methods.perturbation import CHUNK, device_of, renewed
+from cutlayer.state import under
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 _TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
@@ -138,8 +139,7 @@ class ProxyAttack(Attack):
         own, weights = self._view.own_part(), self._view.peer_weights()
         parts = self._parts(own)
         for number, part in enumerate(part for part in parts if part is not own):
-            prefix = f"{number}."
-            part.load_state_dict({n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)})
+            part.load_state_dict(under(str(number), weights))
         return nn.Sequential(*(part.to(device_of(own)) for part in parts))
 
     def _parts(self, own: nn.Module) -> list[nn.Module]:

@@ -24,7 +24,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing import victim
 from cutlayer.auditing.target import at_once, send_targets
-from cutlayer.auditing.victim import Progress
+from cutlayer.auditing.training import Progress, over
 from cutlayer.deployment import CARRIERS, accuracy, assemble, brief, measured, whole_model
 from cutlayer.handover import Keeper
 from cutlayer.host import Host
@@ -174,7 +174,7 @@ class _Work:
             for epoch in range(1, epochs + 1):
                 loss = session.train_epoch(epoch, tell)
                 self.history.append(measured(scene, session, epoch, loss))
-                if victim.over(self.history, scene.experiment.patience):
+                if over(self.history, scene.experiment.patience):
                     break
         self._state(name, "after", session.host)
         if recorder:

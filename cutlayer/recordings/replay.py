@@ -12,7 +12,7 @@ from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.audit import attends_training, outline
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
-from cutlayer.auditing.victim import Progress
+from cutlayer.auditing.training import Progress
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
 from cutlayer.handover import Keeper
 from cutlayer.host import Host

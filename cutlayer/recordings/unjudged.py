@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save
 
 from cutlayer.attack import Guess, TamperingAttack
-from cutlayer.auditing.victim import Progress
+from cutlayer.auditing.training import Progress
 from cutlayer.message import Kind, detached
 from cutlayer.model import CutError
 from cutlayer.network import NetworkError, build

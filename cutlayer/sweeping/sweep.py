@@ -15,7 +15,7 @@ from typing import Protocol
 from cutlayer.auditing import victim
 from cutlayer.auditing.audit import fingerprint, leaves, outline, run_cell, shared
 from cutlayer.auditing.result import Result
-from cutlayer.auditing.victim import Progress
+from cutlayer.auditing.training import Progress
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cutlayer.attack import Adversary
-from cutlayer.attacks.fsha import FSHA, Discriminator, _Hijack, decoder, pilot
+from cutlayer.attacks.fsha import FSHA, _Hijack
 from cutlayer.message import Kind, Message
+from cutlayer.methods.hijacking import Discriminator, decoder, pilot
 from cutlayer.model import parameter_count
 from cutlayer.stream import Stream
 from cutlayer.threat import Knows, NotOfferedError, Row, View

@@ -15,7 +15,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from cutlayer.attack import Adversary
 from cutlayer.attacks import injector_autoencoder
-from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, autoencoder, ratio
+from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, ratio
+from cutlayer.methods.autoencoder import autoencoder
 from cutlayer.seating import _guarded
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View

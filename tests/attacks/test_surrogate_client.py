@@ -157,7 +157,8 @@ def test_a_schedule_replaces_alpha_step_by_step() -> None:
 def test_each_weight_may_have_a_length_of_its_own() -> None:
     attack = SurrogateClient(alpha=0.95, later_alphas=(0.5, 0.3), alpha_steps=(2, 3))
     found = []
-    for attack._steps in range(7):
+    for steps in range(7):
+        attack._losses = [0.0] * steps
         found.append(attack._alpha())
     assert found == [0.95, 0.95, 0.5, 0.5, 0.5, 0.3, 0.3]
 

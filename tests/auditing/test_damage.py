@@ -51,16 +51,16 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "cut off": ("client-0.safetensors: Error while deserializing", lambda kept: cut_off(kept / "client-0.safetensors")),
     "empty": ("server.safetensors: ", lambda kept: (kept / "server.safetensors").write_bytes(b"")),
     "gone": (
-        "server.safetensors: no weights.* of the shape",
+        "server.safetensors is missing",
         lambda kept: (kept / "server.safetensors").unlink(),
     ),
     "another network's": (
         "server.safetensors: no weights.* of the shape",
         lambda kept: (kept / "server.safetensors").write_bytes(save({"weights.0.fc.weight": torch.zeros(1)})),
     ),
-    "history cut off": ("history.json: ", lambda kept: cut_off(kept / "history.json")),
-    "history of another kind": ("history.json: ", lambda kept: (kept / "history.json").write_text("[1]")),
-    "no history": ("No such file .*history.json", lambda kept: (kept / "history.json").unlink()),
+    "history cut off": ("measured.json: ", lambda kept: cut_off(kept / "measured.json")),
+    "history of another kind": ("measured.json: ", lambda kept: (kept / "measured.json").write_text("[1]")),
+    "no history": ("No such file .*measured.json", lambda kept: (kept / "measured.json").unlink()),
 }
 
 
@@ -88,9 +88,10 @@ def test_a_damaged_epoch_is_told_in_one_line_and_trained_again(
 ) -> None:
     (words, spoil), (through, whole), run = DAMAGES[damage], broken_off, tmp_path / "run"
     shutil.copytree(whole, run)
-    kept = run / "victims" / key(small()) / "vanilla-1" / "epoch-2"
+    epoch = all_steps(small()) // 3
+    kept = run / "victims" / key(small()) / "vanilla-1" / f"step-{2 * epoch}"
     if not earlier:
-        shutil.rmtree(kept.with_name("epoch-1"))
+        shutil.rmtree(kept.with_name(f"step-{epoch}"))
     spoil(kept)
     steps: list[tuple[int, bool]] = []
     with caplog.at_level(logging.WARNING):
@@ -99,6 +100,6 @@ def test_a_damaged_epoch_is_told_in_one_line_and_trained_again(
     assert told.startswith(f"{kept} is damaged, and what it held is trained again: ")
     assert re.search(words, told)
     assert "\n" not in told
-    assert steps[0] == ((all_steps(small()) // 3 if earlier else 0) + 1, False)
+    assert steps[0] == ((epoch if earlier else 0) + 1, False)
     assert same(through, again)
     assert through.history == again.history

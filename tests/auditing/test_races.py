@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from cutlayer.auditing import victim as victim_module
+from cutlayer.auditing import begun, victim
+from cutlayer.auditing.begun import Begun, Measured, States
 from cutlayer.auditing.victim import all_steps, key, steps_to_train, train
-from cutlayer.record import Epoch
 from cutlayer.scene import Scene
-from cutlayer.session import Session
 from tests.cells import quiet
 from tests.scenes import made, scene_of
 from tests.trainings import interrupted_at, same
@@ -35,8 +34,8 @@ def names(folder: Path) -> list[str]:
 
 
 def before_first(monkeypatch: pytest.MonkeyPatch, what: str, act: Callable[[], object]) -> None:
-    """Let ``act`` happen right before the first call of the victim module's ``what``."""
-    real, calls = getattr(victim_module, what), list[str]()
+    """Let ``act`` happen right before the first call of the ``what`` of who keeps a training."""
+    real, calls = getattr(begun, what), list[str]()
 
     def called(*arguments: Any) -> Any:
         calls.append(what)
@@ -44,7 +43,7 @@ def before_first(monkeypatch: pytest.MonkeyPatch, what: str, act: Callable[[], o
             act()
         return real(*arguments)
 
-    monkeypatch.setattr(victim_module, what, called)
+    monkeypatch.setattr(begun, what, called)
 
 
 def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,12 +53,12 @@ def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatc
     def dies(path: Path, content: str | bytes) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(victim_module, "write_atomically", dies)
+    monkeypatch.setattr(victim, "write_atomically", dies)
     with pytest.raises(OSError, match="disk full"):
         train(cell, tmp_path / "cut", quiet)
     monkeypatch.undo()
     folder = victim_of(cell, tmp_path / "cut")
-    assert names(folder / "vanilla-1") == ["epoch-2"]
+    assert names(folder / "vanilla-1") == [f"step-{all_steps(cell)}"]
     # What a kill in the middle of writing an epoch leaves behind.
     (folder / "vanilla-1" / ".draft-1").mkdir()
     (folder / "vanilla-1" / ".draft-1" / "server.safetensors").write_bytes(b"half")
@@ -67,7 +66,7 @@ def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatc
     assert names(folder) == ["history.json", "model.safetensors"]
 
 
-@pytest.mark.parametrize(("where", "what"), [(Path, "rename"), (victim_module, "write_through")])
+@pytest.mark.parametrize(("where", "what"), [(Path, "rename"), (begun, "write_through")])
 def test_what_cannot_be_kept_is_told_and_nothing_of_it_stays(
     where: object, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,18 +86,18 @@ def test_epochs_of_who_is_ahead_are_neither_overwritten_nor_taken_away(
 ) -> None:
     cell = scene()
     alone = train(cell, tmp_path / "alone", quiet)
-    keep = victim_module._keep
+    keep, total = Begun.keep, all_steps(cell)
 
-    def race(session: Session, where: Path, history: list[Epoch]) -> None:
-        if len(history) == 1:
-            for ahead in (1, 2):
-                (where / f"epoch-{ahead}").mkdir(parents=True)
-                (where / f"epoch-{ahead}" / "theirs").touch()
-        keep(session, where, history)
-        if len(history) == 1:
-            assert (where / "epoch-2" / "theirs").is_file()
+    def race(training: Begun, steps: int, states: States, measured: Measured) -> None:
+        first, theirs = steps == total // 2, training.folder / f"step-{total}" / "theirs"
+        if first:
+            for ahead in (total // 2, total):
+                (training.folder / f"step-{ahead}").mkdir(parents=True)
+            theirs.touch()
+        keep(training, steps, states, measured)
+        assert theirs.is_file() or not first
 
-    monkeypatch.setattr(victim_module, "_keep", race)
+    monkeypatch.setattr(Begun, "keep", race)
     assert same(alone, train(cell, tmp_path / "both", quiet))
     assert names(victim_of(cell, tmp_path / "both")) == ["history.json", "model.safetensors"]
 
@@ -136,15 +135,15 @@ def test_an_epoch_that_is_taken_away_while_it_is_read_is_looked_for_again(
     for run, epochs in (("both", 1), ("ahead", 2)):
         with pytest.raises(KeyboardInterrupt):
             train(cell, tmp_path / run, interrupted_at(epochs * total // 3 + 1))
-    begun = victim_of(cell, tmp_path / "both") / "vanilla-1"
-    assert names(begun) == ["epoch-1"]
+    left = victim_of(cell, tmp_path / "both") / "vanilla-1"
+    assert names(left) == [f"step-{total // 3}"]
 
     def meanwhile() -> None:
         if ended:
-            shutil.copytree(victim_of(cell, tmp_path / "whole"), begun.parent, dirs_exist_ok=True)
+            shutil.copytree(victim_of(cell, tmp_path / "whole"), left.parent, dirs_exist_ok=True)
         else:
-            shutil.copytree(victim_of(cell, tmp_path / "ahead") / "vanilla-1", begun, dirs_exist_ok=True)
-        shutil.rmtree(begun if ended else begun / "epoch-1")
+            shutil.copytree(victim_of(cell, tmp_path / "ahead") / "vanilla-1", left, dirs_exist_ok=True)
+        shutil.rmtree(left if ended else left / f"step-{total // 3}")
 
     before_first(monkeypatch, "load_file", meanwhile)
     seen: list[int] = []
@@ -152,7 +151,7 @@ def test_an_epoch_that_is_taken_away_while_it_is_read_is_looked_for_again(
     assert same(whole, found)
     assert found.history == whole.history
     assert seen == ([] if ended else list(range(2 * total // 3 + 1, total + 1)))
-    assert names(begun.parent) == ["history.json", "model.safetensors"]
+    assert names(left.parent) == ["history.json", "model.safetensors"]
 
 
 def test_an_epoch_is_taken_away_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

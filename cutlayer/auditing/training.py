@@ -1,0 +1,82 @@
+"""The course of a training, honest or attended by an adversary: epoch by epoch, kept on the way, taken up again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from cutlayer.auditing.begun import Begun, Measured
+from cutlayer.deployment import measured as after_epoch
+from cutlayer.host import Host, Occupant
+from cutlayer.record import Course, Epoch
+from cutlayer.scene import Scene
+from cutlayer.session import Session
+
+Progress = Callable[[str, int, int], None]
+EVERY = 300.0
+"""Seconds of a training that an interruption may cost; what is kept beyond every epoch costs little of them."""
+_ADVERSARY = "adversary"
+
+
+def train_through(
+    scene: Scene,
+    session: Session,
+    begun: Begun,
+    what: str,
+    progress: Progress,
+    occupant: Host | Occupant | None = None,
+    after: Callable[[int], Sequence[Course]] = lambda epoch: (),
+    ended: Callable[[], bool] = lambda: False,
+) -> Measured:
+    """Train ``session`` until its epochs or its patience end, from where ``begun`` stands; what was measured.
+
+    ``progress`` is told ``what`` this is, the steps made and those in all, after every step. ``occupant``: whose
+    adversary attends; where it cannot tell what it has made of the training so far, nothing is kept. ``after``: what
+    there is to measure of it after an epoch that did not end the training. ``ended``: whether another command has been
+    faster, asked before every epoch.
+    """
+    found = _taken_up(session, begun, occupant)
+    epochs, each = scene.experiment.epochs, session.steps_per_epoch()
+    kept = time.monotonic()
+
+    def keep(epoch: int) -> None:
+        nonlocal kept
+        states, kept = dict(session.checkpoint()), time.monotonic()
+        if occupant:
+            memory = occupant.memory()
+            if memory is None:
+                return
+            states[_ADVERSARY] = memory
+        begun.keep((epoch - 1) * each + session.done, states, found)
+
+    def tell(epoch: int) -> None:
+        progress(what, (epoch - 1) * each + session.done, epochs * each)
+        if time.monotonic() - kept >= EVERY and session.settled and session.done < each:
+            keep(epoch)
+
+    for epoch in range(len(found.epochs) + 1, epochs + 1):
+        if ended() or over(found.epochs, scene.experiment.patience):
+            break
+        loss = session.train_epoch(epoch, lambda epoch=epoch: tell(epoch))  # type: ignore[misc]
+        found = found.model_copy(update={"epochs": (*found.epochs, after_epoch(scene, session, epoch, loss))})
+        if not over(found.epochs, scene.experiment.patience):
+            found = found.model_copy(update={"course": (*found.course, *after(epoch))})
+        keep(epoch + 1)
+    return found
+
+
+def over(history: Sequence[Epoch], patience: int) -> bool:
+    """Whether the last ``patience`` epochs have brought no lower validation loss than those before them."""
+    losses = [epoch.validation_loss or 0.0 for epoch in history]
+    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
+
+
+def _taken_up(session: Session, begun: Begun, occupant: Host | Occupant | None) -> Measured:
+    found = begun.latest({**session.checkpoint(), **({_ADVERSARY: {}} if occupant else {})})
+    if found is None:
+        return Measured()
+    states, measured = found
+    session.restore(states)
+    if occupant:
+        occupant.remember(states[_ADVERSARY])
+    return measured
