@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from cutlayer import registry
 from cutlayer.attack import Attack
@@ -39,7 +40,7 @@ UNLIKE = {"seconds", "attack_seconds", "started"}
 
 def scene_of(attack: str, **values: Any) -> Scene:
     given = {"train_rows": 72, "test_rows": 20, "targets": 4, "epochs": 3, "batch_size": 16, "isolate": False}
-    given |= {"model": "lenet", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share", "aux_rows": 24}
+    given |= {"model": "lenet", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share", "aux_rows": 21}
     given |= {"attack": attack, "protocol": "vanilla", "options": {attack: SMALL[attack]}}
     return settle(make({**given, **values}))[0]
 
@@ -90,6 +91,7 @@ def test_it_ends_as_if_it_had_not_been_broken_off(
     kept = EPOCH if every else EPOCH + 2
     assert steps == list(range(kept + 1, STEPS + 1))
     assert again == told(through)
+    assert [part["epoch"] for part in again["course"]] == ([1, 2] if scene.attack.anytime else [])
     assert result.images.keys() == through.images.keys()
     assert all(torch.equal(result.images[name], image) for name, image in through.images.items())
     assert not list((tmp_path / "cut" / "begun").iterdir())
@@ -98,13 +100,17 @@ def test_it_ends_as_if_it_had_not_been_broken_off(
 def test_isolated_it_goes_on_in_another_process(tmp_path: Path, whole: Callable[[str], Result]) -> None:
     scene, through = scene_of("surrogate_client", isolate=True), whole("surrogate_client")
     broken_off(scene, tmp_path / "cut", EPOCH + 3)
+    # As if it had gone round its view there: what it was granted is counted on this side, over interruptions too.
+    (kept,) = (tmp_path / "cut" / "begun").glob("*/step-*/adversary.safetensors")
+    kept.write_bytes(save({**load_file(kept), "granted.aux_inputs": torch.tensor(7)}))
     again, _, steps = resumed(scene, tmp_path / "cut")
     assert steps == list(range(EPOCH + 1, STEPS + 1))
-    assert again == told(through) | {
-        "isolated": True,
-        "fingerprint": again["fingerprint"],
-        "experiment": again["experiment"],
-    }
+    assert again["threat"]["used"].pop("aux_inputs") == 7
+    expected = told(through)
+    assert expected["threat"]["used"].pop("aux_inputs") == 1
+    own = {name: again[name] for name in ("isolated", "fingerprint", "experiment")}
+    assert again == expected | own
+    assert own["isolated"] is True
 
 
 def test_broken_off_after_its_training_it_is_only_asked_again(
