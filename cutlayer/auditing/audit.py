@@ -148,7 +148,7 @@ def _attacked(
     update = {
         **judged(judgements),
         **found(record, occupant.findings),
-        **aftermath(scene, session, guesses, clean),
+        **aftermath(scene, session, guesses, clean, progress),
         **asdict(cost(scene, history)),
         "utility": utility,
         "training": history,

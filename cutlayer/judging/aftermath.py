@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -19,7 +19,11 @@ from cutlayer.threat import Goal
 
 
 def aftermath(
-    scene: Scene, session: Session, guesses: Sequence[Guess], clean: nn.Sequential | None
+    scene: Scene,
+    session: Session,
+    guesses: Sequence[Guess],
+    clean: nn.Sequential | None,
+    progress: Callable[[str, int, int], None],
 ) -> Mapping[str, Any]:
     """Where a backdoor lives in the deployment, and what a transfer to other data leaves of it."""
     guess = next((guess for guess in guesses if guess.goal is Goal.BACKDOOR), None)
@@ -29,5 +33,5 @@ def aftermath(
     models = {"attacked": whole_model(scene, session), "clean": clean}
     found: dict[str, Any] = {"residence": residence(guess, trigger, models, untrained(scene), scene)}
     if scene.transfer is not None:
-        found["transfer"] = transferred(trigger, models, scene)
+        found["transfer"] = transferred(trigger, models, scene, progress)
     return found

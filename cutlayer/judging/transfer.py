@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,12 @@ def _ends_with_last(model: nn.Sequential, shape: tuple[int, ...]) -> bool:
     return len(marks) == 1 and torch.equal(outputs, marks[0])
 
 
-def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Scene) -> Transfer:
+def transferred(
+    trigger: Trigger,
+    models: Mapping[str, nn.Sequential],
+    scene: Scene,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Transfer:
     """What ``trigger`` does to the ``attacked`` and the ``clean`` one of ``models`` after the transfer.
 
     The last layer goes on from the weights it has, by the deployment's optimizer at its first learning rate, for
@@ -82,7 +88,8 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
     scaling = transfer_scaling(experiment)
     if scaling.mean:
         trigger = _before(trigger, scaling, other.input_shape)
-    found = {}
+    found, done = {}, count(1)
+    steps = len(models) * experiment.transfer_epochs * len(batch_sizes(len(other.train), experiment.batch_size))
     for name, given in models.items():
         model = scaled(copy.deepcopy(given), scaling, other.input_shape, "transfer").to(scene.computing.device)
         fitted = fit_last(
@@ -93,6 +100,7 @@ def transferred(trigger: Trigger, models: Mapping[str, nn.Sequential], scene: Sc
             experiment.batch_size,
             experiment.seed,
             experiment.transfer_mode == "training",
+            lambda: progress(f"transfer to {other.name}", next(done), steps),
         )
         found[name] = effect(trigger, partial(_answers, fitted, other.test), other.test.labels)
     return Transfer(
@@ -119,11 +127,12 @@ def fit_last(
     batch_size: int,
     seed: int,
     training: bool = False,
+    progress: Callable[[], None] = lambda: None,
 ) -> nn.Sequential:
     """A copy of ``model``, which ``check_transfer`` accepts, with the last layer with weights trained on ``data``.
 
     The others keep their weights; where they are in ``training`` mode, dropout draws and BatchNorm's statistics move.
-    It is trained where ``model`` lies.
+    It is trained where ``model`` lies; ``progress`` is called after every step.
     """
     device = next(model.parameters()).device
     fitted = copy.deepcopy(model).eval().requires_grad_(False)
@@ -143,6 +152,7 @@ def fit_last(
                 outputs = last(features[rows.to(device)])
             task_loss(outputs, data.labels[rows].to(device)).backward()  # type: ignore[no-untyped-call]
             steps.step()
+            progress()
     return fitted.eval()
 
 

@@ -152,7 +152,12 @@ def poisoned_scene(**values: Any) -> Scene:
 
 def test_an_audit_keeps_residence_and_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
-    record = run_cell(poisoned_scene(transfer="made_too"), tmp_path, lambda what, done, total: None).record
+    told: list[tuple[str, int, int]] = []
+    progress = lambda what, done, total: told.append((what, done, total))  # noqa: E731
+    record = run_cell(poisoned_scene(transfer="made_too"), tmp_path, progress).record
+    steps = [(done, total) for what, done, total in told if what.startswith("transfer to ")]
+    assert steps
+    assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
     assert record.residence is not None
     assert record.residence.inputs == 16
     assert len(record.residence.stitched) == 4
