@@ -19,6 +19,7 @@ from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Knows, Note, Row
+from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement
 
 Carrier = type[Direct] | type[Loopback]
@@ -146,10 +147,11 @@ class LocalHost(Host):
         super().__init__()
         self.party = party
         self._occupant = Occupant(adversary)
-        self._line, self._beside = line, beside
-        self._protocol, self._agreement, self._carrier = protocol, agreement, carrier
-        served = self._watched(serving(protocol, party, agreement, keeper))
-        self.answering = wrap(served, line.answering) if line else served
+        self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, line)
+        # An attack's honest party is what stands beside: nearer to the party, or, where that drives, to its peer.
+        self._taps: list[Tap] = [tap for tap in (adversary, beside) if tap]
+        served = guarded(serving(protocol, party, agreement, keeper), self._taps[::-1], drives=False)
+        self.answering = self._way.answering(served)
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
         self._clients: dict[str, Handler] = {}
@@ -163,9 +165,8 @@ class LocalHost(Host):
         """The party drives; the adversary stands at its end of the carrier."""
         self._ahead.upcoming = (lambda: upcoming) if upcoming else None
         if client not in self._clients:
-            carried: Handler = wrap(self._carrier(peer, self.meter), self._ahead)
-            carried = wrap(carried, self._line.asking) if self._line else carried
-            self._clients[client] = self._watched(self._protocol.checked(carried, self._agreement))
+            asked = self._way.asking(wrap(self._carrier(peer, self.meter), self._ahead))
+            self._clients[client] = guarded(asked, self._taps, drives=True)
         perform(act, self._protocol, self.party, self._clients[client], batch)
 
     def checkpoint(self) -> Mapping[str, Tensor]:
@@ -201,10 +202,6 @@ class LocalHost(Host):
 
     def close(self) -> None:
         """Nothing to give back."""
-
-    def _watched(self, handler: Handler) -> Handler:
-        handler = wrap(handler, self._beside) if self._beside else handler
-        return wrap(handler, self.adversary) if self.adversary else handler
 
 
 def serving(protocol: Protocol, party: Party, agreement: Agreement, keeper: Handler) -> Handler:

@@ -25,8 +25,9 @@ from cutlayer.protocol import Protocol
 from cutlayer.scrutiny import Scrutiny
 from cutlayer.state import named, under
 from cutlayer.stream import generator
-from cutlayer.tap import wrap
+from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Seat
+from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement, NotFiniteError
 
 CHUNK = 1000
@@ -167,20 +168,18 @@ class Session:
         coming = self._coming and self._coming[1]
         if self.protocol.driver is Seat.SERVER:
             if client.name not in self.peers:
-                answer = self._beside(self.protocol.handler(client, self.agreement), number)
-                defended = self._defended(answer, number, drives=False)
-                self.peers[client.name] = wrap(defended, self.line.answering) if self.line else defended
+                own = [*self._beside(number), *self._defenses(number, drives=False)]
+                answer = guarded(self.protocol.handler(client, self.agreement), own, drives=False)
+                self.peers[client.name] = self._agreed.answering(answer)
             host.drive(act, batch, client.name, self.peers[client.name], coming)
             return
         ahead = Lookahead(self.protocol, client)
         ahead.upcoming = (lambda: coming) if coming else None
-        answer = wrap(host.answer, ahead)
-        answer = wrap(answer, self.line.asking) if self.line else answer
-        peer = self._defended(self.protocol.checked(answer, self.agreement), number, drives=True)
+        taps: list[Tap] = [adversary] if adversary else []
         if act is Act.STEP and batch.labels is not None:
-            peer = wrap(peer, self.scrutiny.of(batch.labels))
-        if adversary:
-            peer = wrap(peer, adversary)
+            taps.append(self.scrutiny.of(batch.labels))
+        taps += self._defenses(number, drives=True)
+        peer = guarded(self._agreed.asking(wrap(host.answer, ahead)), taps, drives=True)
         perform(act, self.protocol, client, peer, batch)
 
     def _batch(self, rows: Tensor, adversary: Adversary | None, change: Change | None = None) -> Batch:
@@ -252,16 +251,18 @@ class Session:
             handler = lambda request: give(giver, request, carried)  # noqa: E731
         return self.carrier(handler)
 
-    def _beside(self, answer: Handler, number: int) -> Handler:
-        """A client that answers, with the adversary beside it."""
+    @property
+    def _agreed(self) -> Way:
+        return Way(self.protocol, self.agreement, self.line)
+
+    def _beside(self, number: int) -> list[Tap]:
+        """The adversary beside a client that answers."""
         adversary = self.adversaries.get(number)
         if adversary is None:
-            return answer
-        return wrap(answer, lambda m, honest: honest(m) if m.kind is Kind.PREDICT else adversary(m, honest))
+            return []
+        return [lambda m, honest: honest(m) if m.kind is Kind.PREDICT else adversary(m, honest)]
 
-    def _defended(self, peer: Handler, number: int, drives: bool) -> Handler:
-        own = [defense for defense in self.defenses.get(number, ()) if not isinstance(defense, Compression)]
-        # The last one wrapped is the first to see a request, and the last to see a reply.
-        for defense in reversed(own) if drives else own:
-            peer = wrap(peer, defense.tap(drives))
-        return peer
+    def _defenses(self, number: int, drives: bool) -> list[Tap]:
+        """Those of a client that are no wire codec."""
+        own = (defense for defense in self.defenses.get(number, ()) if not isinstance(defense, Compression))
+        return [defense.tap(drives) for defense in own]

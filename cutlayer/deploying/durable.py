@@ -7,7 +7,7 @@ a request that comes again gets the same reply, and is not applied again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,7 +25,8 @@ from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import TRAINING, Protocol
 from cutlayer.scrutiny import Scrutiny
 from cutlayer.state import as_bytes, as_tensor, named, under
-from cutlayer.tap import wrap
+from cutlayer.tap import Tap, wrap
+from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement, WireError
 
 MAX_JOURNAL = 1 << 28
@@ -52,8 +53,8 @@ class Durable:
     drives: bool
     batch: Callable[[Turn, int], Batch]
     """The batch of a training step, at the party that drives; what it computes depends on its arguments alone."""
-    guard: Callable[[Handler], Handler] = lambda handler: handler
-    """The party's defenses around what it sends."""
+    taps: Sequence[Tap] = ()
+    """The party's defenses, and who records, in the order in which what it sends passes them."""
     line: Line | None = None
     """The wire with its codec, where the plan has one."""
     every: int = 100
@@ -75,20 +76,18 @@ class Durable:
     _broken: bool = False
 
     def __post_init__(self) -> None:
-        self._handler = self.protocol.handler(self.party, self.agreement)
+        self._way = Way(self.protocol, self.agreement, self.line)
         self._ahead = Lookahead(self.protocol, self.party)
-        if not self.drives:
-            self._handler = self.guard(self._handler)
-            if self.line:
-                self._handler = wrap(self._handler, self.line.answering)
+        answer = guarded(self.protocol.handler(self.party, self.agreement), self.taps, drives=False)
+        self._handler = self._way.answering(answer)
 
     def asked(self, channel: Channel) -> Handler:
         """The way to the party that answers over ``channel``: unpacked where a codec is agreed on, and checked."""
+        return self._way.asking(lambda request: channel(request, self._ahead.due(request.kind)))
 
-        def carry(request: Message) -> Message:
-            return channel(request, self._ahead.due(request.kind))
-
-        return self.protocol.checked(wrap(carry, self.line.asking) if self.line else carry, self.agreement)
+    def guard(self, peer: Handler) -> Handler:
+        """``peer`` behind the taps of a party that drives."""
+        return guarded(peer, self.taps, drives=True)
 
     def recover(self) -> bool:
         """Stand where the last process stopped; whether there was one."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from cutlayer.batch import Batch
-from cutlayer.channel import Handler
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
@@ -32,7 +31,7 @@ from cutlayer.rpc import Limits
 from cutlayer.scene import load_dataset
 from cutlayer.seating import make_party
 from cutlayer.stream import derive, generator
-from cutlayer.tap import wrap
+from cutlayer.tap import Tap
 from cutlayer.threat import Seat
 
 _LOCAL = (
@@ -108,14 +107,7 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
         raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
 
     recorder = recorder_of(plan, settings, seat)
-
-    def guard(handler: Handler) -> Handler:
-        if drives and recorder:
-            handler = wrap(handler, recorder)
-        # As in a session: the last one wrapped is the first to see a request, and the last to see a reply.
-        for defense in reversed(defenses) if drives else defenses:
-            handler = wrap(handler, defense.tap(drives))
-        return wrap(handler, recorder) if recorder and not drives else handler
+    taps: list[Tap] = [*(defense.tap(drives) for defense in defenses), *([recorder] if recorder else [])]
 
     def no_batch(turn: Turn, step: int) -> Batch:
         raise AssertionError("this party does not drive")
@@ -127,7 +119,7 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
         shelf=shelf,
         drives=drives,
         batch=no_batch,
-        guard=guard,
+        taps=taps,
         line=plan.line,
         every=settings.checkpoint_every,
         pipelined=plan.experiment.pipelined,

@@ -1,0 +1,40 @@
+"""The way of messages between a party and the wire: the agreed codec, the check of what comes, the party's own taps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cutlayer.channel import Handler
+from cutlayer.compression import Line
+from cutlayer.protocol import Protocol
+from cutlayer.tap import Tap, wrap
+from cutlayer.wire import Agreement
+
+
+@dataclass(frozen=True)
+class Way:
+    """What both ends have agreed on; the same in a session and in a deployment."""
+
+    protocol: Protocol
+    agreement: Agreement
+    line: Line | None = None
+    """The wire with its codec, where one is agreed on."""
+
+    def asking(self, carried: Handler) -> Handler:
+        """What the party that drives calls: ``carried`` brings a packed request there and a packed reply back."""
+        return self.protocol.checked(wrap(carried, self.line.asking) if self.line else carried, self.agreement)
+
+    def answering(self, handler: Handler) -> Handler:
+        """What a carrier brings requests to: ``handler`` behind the codec. It checks what it is asked itself."""
+        return wrap(handler, self.line.answering) if self.line else handler
+
+
+def guarded(handler: Handler, taps: Sequence[Tap], drives: bool) -> Handler:
+    """``handler`` with ``taps`` around it, in the order in which what this party sends passes them on its way out.
+
+    The one that was put around last sees a request first and a reply last: a party that drives sends requests.
+    """
+    for tap in reversed(taps) if drives else taps:
+        handler = wrap(handler, tap)
+    return handler
