@@ -11,6 +11,7 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
+from cutlayer.computing import Computing
 from cutlayer.data.samples import batch_sizes
 from cutlayer.dataset import Dataset, Split
 from cutlayer.experiment import Experiment, ExperimentError
@@ -23,6 +24,7 @@ from cutlayer.stream import derive, drawing, generator
 from cutlayer.trigger import Trigger
 
 _CHUNK = 1000
+_PLAIN = Computing()
 
 
 def transfer_scaling(experiment: Experiment) -> Scaling:
@@ -91,18 +93,18 @@ def transferred(
     found, done = {}, count(1)
     steps = len(models) * experiment.transfer_epochs * len(batch_sizes(len(other.train), experiment.batch_size))
     for name, given in models.items():
-        model = scaled(copy.deepcopy(given), scaling, other.input_shape, "transfer").to(scene.computing.device)
         fitted = fit_last(
-            model,
+            scaled(copy.deepcopy(given), scaling, other.input_shape, "transfer"),
             other.train,
             experiment.optimization(0).make,
             experiment.transfer_epochs,
             experiment.batch_size,
             experiment.seed,
             experiment.transfer_mode == "training",
+            scene.computing,
             lambda: progress(f"transfer to {other.name}", next(done), steps),
         )
-        found[name] = effect(trigger, partial(_answers, fitted, other.test), other.test.labels)
+        found[name] = effect(trigger, partial(_answers, fitted, other.test, scene.computing), other.test.labels)
     return Transfer(
         dataset=other.name,
         accuracy=found["attacked"].accuracy,
@@ -127,17 +129,19 @@ def fit_last(
     batch_size: int,
     seed: int,
     training: bool = False,
+    computing: Computing = _PLAIN,
     progress: Callable[[], None] = lambda: None,
 ) -> nn.Sequential:
     """A copy of ``model``, which ``check_transfer`` accepts, with the last layer with weights trained on ``data``.
 
     The others keep their weights; where they are in ``training`` mode, dropout draws and BatchNorm's statistics move.
-    It is trained where ``model`` lies; ``progress`` is called after every step.
+    It is computed as ``computing`` says, and stays on its device; ``progress`` is called after every step.
     """
-    device = next(model.parameters()).device
+    device = torch.device(computing.device)
     fitted = copy.deepcopy(model).eval().requires_grad_(False)
+    computing.place(fitted)
     last = _last(fitted)
-    features = None if training else _features(fitted, last, data)
+    features = None if training else _features(fitted, last, data, computing)
     last.requires_grad_(True)
     fitted.train(training)
     steps = optimizer(last.parameters())
@@ -145,12 +149,12 @@ def fit_last(
         order = torch.randperm(len(data), generator=generator(seed, "transfer", epoch))
         for number, rows in enumerate(torch.split(order, batch_sizes(len(data), batch_size))):
             steps.zero_grad()
-            if features is None:
-                with drawing(derive(seed, "transfer", epoch, number), device):
-                    outputs = fitted(data.take(rows).to(device))
-            else:
-                outputs = last(features[rows.to(device)])
-            task_loss(outputs, data.labels[rows].to(device)).backward()  # type: ignore[no-untyped-call]
+            with drawing(derive(seed, "transfer", epoch, number), device), computing.precision():
+                if features is None:
+                    outputs = fitted(computing.bring(data.take(rows)))
+                else:
+                    outputs = last(features[rows.to(device)])
+            task_loss(outputs.float(), data.labels[rows].to(device)).backward()  # type: ignore[no-untyped-call]
             steps.step()
             progress()
     return fitted.eval()
@@ -162,19 +166,21 @@ def _last(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def _features(model: nn.Module, last: nn.Module, data: Split) -> Tensor:
+def _features(model: nn.Module, last: nn.Module, data: Split, computing: Computing) -> Tensor:
     """What the last layer is given in evaluation mode, for all of ``data``."""
     seen: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    device = next(model.parameters()).device
     for rows in torch.split(torch.arange(len(data)), _CHUNK):
-        model(data.take(rows).to(device))
+        with computing.precision():
+            model(computing.bring(data.take(rows)))
     hook.remove()
     return torch.cat(seen)
 
 
 @torch.no_grad()
-def _answers(model: nn.Module, split: Split, change: Callable[[Tensor], Tensor]) -> Tensor:
-    parts = torch.split(torch.arange(len(split)), _CHUNK)
-    device = next(model.parameters()).device
-    return torch.cat([model(change(split.take(rows)).to(device)).cpu() for rows in parts])
+def _answers(model: nn.Module, split: Split, computing: Computing, change: Callable[[Tensor], Tensor]) -> Tensor:
+    found = []
+    for rows in torch.split(torch.arange(len(split)), _CHUNK):
+        with computing.precision():
+            found.append(model(computing.bring(change(split.take(rows)))).float().cpu())
+    return torch.cat(found)

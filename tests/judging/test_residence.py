@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cutlayer.attack import Guess
 from cutlayer.attacks.client_backdoor import ClientBackdoor
 from cutlayer.auditing.audit import run_cell
+from cutlayer.computing import Computing
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.judging.backdoor import TriggerError
 from cutlayer.judging.residence import residence
@@ -205,3 +206,22 @@ def test_what_a_backdoor_leaves_behind_is_that_of_the_trigger_that_decides(
     assert {score.guess for score in both.record.scores} == {"", "another"}
     assert both.record.residence == alone.record.residence
     assert torch.equal(both.images["guess"], alone.images["guess"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_transfer_is_computed_in_the_deployments_precision(training: bool) -> None:
+    model, kinds = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 4)), set[torch.dtype]()
+    data = made_dataset().train
+
+    class Watching(nn.ReLU):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            kinds.add(inputs.dtype)
+            return super().forward(inputs)
+
+    model[2] = Watching()
+    computing = Computing(autocast="bfloat16")
+    fitted = fit_last(model, data, lambda w: torch.optim.Adam(w, 0.05), 30, 8, 1, training, computing)
+    assert kinds == {torch.bfloat16}
+    assert all(weight.dtype == torch.float32 for weight in fitted.parameters())
+    right = (fitted(data.take(torch.arange(44))).argmax(1) == data.labels).float().mean()
+    assert right > 0.9
