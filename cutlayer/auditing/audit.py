@@ -140,7 +140,7 @@ def _attacked(
         history = trained.epochs
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
-        utility: float | None = accuracy(scene, session)
+        utility = history[-1].accuracy if history else accuracy(scene, session)
     else:
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
