@@ -15,6 +15,7 @@ from rich.console import Console
 from cutlayer import __version__
 from cutlayer.commands.given import file_and_overrides
 from cutlayer.commands.interruption import INTERRUPTED, import_torch, interruption
+from cutlayer.home import at_home
 
 app = typer.Typer(
     add_completion=False,
@@ -143,7 +144,7 @@ def evaluate(given: Given = None) -> None:
 
 @app.command()
 def export(
-    to: Annotated[Path, typer.Option("--to", help="The safetensors file to write.")],
+    to: Annotated[Path, typer.Option(callback=at_home, help="The safetensors file to write.")],
     given: Given = None,
 ) -> None:
     """Write the joined model of a training as one safetensors file."""
@@ -224,22 +225,31 @@ def replay(
     print(replay_all(recording, given or [], _command(), Console(stderr=True))[1])
 
 
+Plugins = Annotated[
+    # A shell leaves the ~ behind an equals sign to us.
+    Path | None,
+    typer.Option(callback=lambda path: path and at_home(path), help="A folder with plug-ins of your own."),
+]
+
+
 @app.command("list")
-def list_plugins(
-    plugins: Annotated[Path | None, typer.Option(help="A folder with plug-ins of your own.")] = None,
-) -> None:
-    """Show every plug-in and every key of an experiment, a line each."""
+def list_plugins(plugins: Plugins = None) -> None:
+    """Show every plug-in and every key of an experiment, a line each; exits with 1 where a file cannot be read."""
     from cutlayer.commands.explain import keys, listing
 
     console = Console()
-    for table in (*listing(plugins), keys()):
+    tables, wrong = listing(plugins)
+    for table in (*tables, keys()):
         console.print(table)
+    if wrong:
+        print(*wrong, sep="\n", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()
 def explain(
     attack: Annotated[str, typer.Argument(help="An attack or a defense; `cutlayer list` shows them.")],
-    plugins: Annotated[Path | None, typer.Option(help="A folder with plug-ins of your own.")] = None,
+    plugins: Plugins = None,
 ) -> None:
     """Explain an attack or a defense: threat model, paper and options in plain words."""
     from cutlayer.commands.explain import explanation

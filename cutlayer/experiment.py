@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cutlayer.handover import OptimizerState, Route
+from cutlayer.home import at_home, written_out
 from cutlayer.link import parse
 from cutlayer.mistake import mistake, nearest
 from cutlayer.optimization import Optimization
@@ -148,6 +149,16 @@ class Experiment(BaseModel):
         # An empty path would mean the current folder, which nobody means who leaves the value out.
         return None if path == "" else path
 
+    @field_validator("out", "data_dir", "weights", "plugins")
+    @classmethod
+    def _folder_at_home(cls, path: Path | None) -> Path | None:
+        return path and at_home(path)
+
+    @field_validator("model")
+    @classmethod
+    def _file_at_home(cls, model: str) -> str:
+        return written_out(model)
+
     @field_validator("offers", mode="before")
     @classmethod
     def _offerable(cls, offers: object) -> object:
@@ -230,6 +241,9 @@ class Experiment(BaseModel):
 KEYS = tuple(key for key in Experiment.model_fields if key != "options")
 LISTS = tuple(key for key, field in Experiment.model_fields.items() if get_origin(field.annotation) is tuple)
 """Lists by nature: a list of them is one value, where a list of any other key is a sweep."""
+
+TEXTS = tuple(key for key, field in Experiment.model_fields.items() if field.annotation in (str, Path, Path | None))
+"""Names, paths and the like: what is typed for them is no number, however it looks."""
 
 
 def make(values: Mapping[str, Any]) -> Experiment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.defense import Defense
-from cutlayer.experiment import KEYS, LISTS, Experiment, ExperimentError, make
+from cutlayer.experiment import KEYS, LISTS, TEXTS, Experiment, ExperimentError, make
+from cutlayer.home import at_home
 from cutlayer.mistake import unknown_key
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
 _KINDS = {"attacks": Attack, "defenses": Defense}
+_BESIDE_A_POINT = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])(?=\.\d)|(?<=\d\.)(?!\d)""")
+# Outside of quotes, where a digit would make a number of it in TOML: .5 and 1.
 _NAMING = ("attack", "under", "defense", "dataset", "aux", "transfer")
 
 
@@ -89,7 +93,8 @@ def _sweeps(key: str, value: object, plugins: object) -> bool:
     """Whether the value is several ones; a list for a key or an option whose values are lists is one, unless nested."""
     if not isinstance(value, list) or any(isinstance(part, list) for part in value):
         return isinstance(value, list)
-    return not (key in LISTS or _takes_list(key, Path(plugins) if isinstance(plugins, str | Path) else None))
+    folder = at_home(Path(plugins)) if isinstance(plugins, str | Path) else None
+    return not (key in LISTS or _takes_list(key, folder))
 
 
 def _takes_list(key: str, plugins: Path | None) -> bool:
@@ -120,9 +125,9 @@ def override(text: str) -> tuple[str, Any]:
         raise ExperimentError(f"{text!r} is not of the form key=value")
     _check_key(key)
     value = value.strip()
-    if value.startswith("[") and isinstance(whole := _parsed(value), list):
+    if value.startswith("[") and isinstance(whole := typed(value), list):
         return key, whole
-    values = [_scalar(part.strip()) for part in value.split(",")]
+    values = [_scalar(part.strip(), key in TEXTS) for part in value.split(",")]
     if key in LISTS:
         return key, [part for part in values if part != ""]
     return key, values if len(values) > 1 else values[0]
@@ -145,18 +150,21 @@ def _of_a_plugin(key: str) -> str:
     return f"unknown key {key!r}: an option is given with its plug-in's name, as {', '.join(owners)}" if owners else ""
 
 
-def _scalar(text: str) -> Any:
-    value = _parsed(text)
-    return value if isinstance(value, bool | int | float | str) else text
+def _scalar(text: str, is_text: bool) -> Any:
+    """The text as a value; where texts are due, unlike a number, what is typed is meant to the letter."""
+    value = typed(text)
+    return value if isinstance(value, str) or (isinstance(value, bool | int | float) and not is_text) else text
 
 
-def _parsed(text: str) -> Any:
-    """``text`` as a value in TOML; ``None`` where it is none."""
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return None
-    return found["value"] if len(found) == 1 else None
+def typed(text: str) -> Any:
+    """``text`` as a value in TOML, or one that wants no more than a digit beside a point; ``None`` for any other."""
+    for written in (text, _BESIDE_A_POINT.sub(lambda found: found[1] or "0", text)):
+        try:
+            found = tomllib.loads(f"value = {written}")
+        except (ValueError, RecursionError):
+            continue
+        return found["value"] if len(found) == 1 else None
+    return None
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,12 @@ def reason(error: ValidationError, a_list: str) -> str:
     return _reason(error.errors()[0], a_list)
 
 
+def misfit(error: ValidationError, a_list: str) -> str:
+    """``reason`` behind the place of the value, where that is not all there is."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), _reason(first, a_list))))
+
+
 def _reason(first: ErrorDetails, a_list: str) -> str:
     said = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     choices = re.findall(r"'([^']*)'", str(first.get("ctx", {}).get("expected", "")))

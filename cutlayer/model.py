@@ -6,6 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +110,17 @@ def parameter_count(module: nn.Module) -> int:
 
 def flop_count(module: nn.Module, shape: tuple[int, ...]) -> int:
     """Floating point operations of one forward pass over one sample of ``shape``: multiply-adds count two."""
+    counts = _COUNTS.setdefault(module, {})
+    if shape not in counts:
+        counts[shape] = _counted(module, shape)
+    return counts[shape]
+
+
+# All cells of a grid ask for those of the same network.
+_COUNTS: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], int]] = WeakKeyDictionary()
+
+
+def _counted(module: nn.Module, shape: tuple[int, ...]) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     probe = copy.deepcopy(module).eval().cpu().float()

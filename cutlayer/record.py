@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, computed_field
 from safetensors.torch import save
 from torch import Tensor
 
 from cutlayer.disk import write_whole
 from cutlayer.link import parse
+from cutlayer.mistake import misfit
 
 LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
 NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
@@ -286,9 +287,12 @@ def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> 
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record in ``folder``; ``None`` where there is none, ``ValueError`` where it does not fit or has no attack."""
+    """The record in ``folder``; ``None`` where there is none, a ``ValueError`` says why it does not fit."""
     path = folder / "record.json"
-    record = Record.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        record = Record.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError as error:
+        raise ValueError(misfit(error, "a list")) from None
     if record and "attack" not in record.cell.model_fields_set:
         raise ValueError("it names no attack")
     return record

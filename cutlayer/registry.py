@@ -7,18 +7,21 @@ import importlib
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from cutlayer.home import all_at_home
 from cutlayer.mistake import nearest, reason
 from cutlayer.neighbor import States, importable, states, with_neighbors
+from cutlayer.option import TYPES, fits, plain, words
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -27,6 +30,11 @@ Builder = Callable[..., Any]
 _SERIES = {tuple, list, Sequence}
 _FINITE = ConfigDict(allow_inf_nan=False)
 _PACKAGE = Path(__file__).parent
+_NAME = re.compile(r"\w[\w-]*")
+# Any other is taken apart on the command line, where + joins, a dot leads to an option and a comma to the next value.
+_RESERVED = {"none", "auto", "grid", "options", "plan", "pins"}
+# What keys of an experiment say in place of a name, and tables of a file that are no plug-in's.
+_RESERVED_IN = {"datasets": {"test", "train", "share"}}  # of the victim's own dataset, as an adversary's data
 _LOADED: dict[str, tuple[ModuleType, States]] = {}
 # Modules from files of the user's own by their names, and what these files and their neighbors' were then.
 
@@ -47,10 +55,13 @@ def module(folder: str, name: str, plugins: Path | None = None) -> ModuleType:
         raise PluginError(
             f"unknown {folder.removesuffix('s')} {name!r}{nearest(name, files)}; one of {', '.join(sorted(files))}"
         )
-    path = files[name]
+    return _module(folder, files[name])
+
+
+def _module(folder: str, path: Path) -> ModuleType:
     if path.parent.parent == _PACKAGE:
-        return importlib.import_module(f"cutlayer.{folder}.{name}")
-    return from_file(path, f"cutlayer_plugins.{folder}.{name}")
+        return importlib.import_module(f"cutlayer.{folder}.{path.stem}")
+    return from_file(path, f"cutlayer_plugins.{folder}.{path.stem}")
 
 
 def from_file(path: Path, name: str) -> ModuleType:
@@ -119,6 +130,9 @@ def cls(folder: str, name: str, parent: type, plugins: Path | None = None) -> ty
     ]
     if len(classes) != 1:
         raise PluginError(f"{found.__file__} must define one concrete {parent.__name__}, it defines {len(classes)}")
+    if dataclasses.is_dataclass(classes[0]):
+        # What an experiment could not say or a record not keep would be found out by a cell at work.
+        option_types(classes[0])
     return classes[0]
 
 
@@ -134,17 +148,16 @@ def make(kind: type, options: Mapping[str, Any], where: str) -> Any:
 
 def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where: str) -> dict[str, Any]:
     """``options`` with values of the types that ``target`` (a dataclass or a function) annotates."""
-    hints = typing.get_type_hints(target)
-    known = option_names(target)
+    known = option_types(target)
     result = {}
     for name, value in options.items():
         if name not in known:
             raise PluginError(
                 f"unknown option {where}.{name}{nearest(name, known)}; one of {', '.join(known) or 'none'}"
             )
+        hint = known[name]
         try:
-            hint = hints.get(name, Any)
-            result[name] = TypeAdapter(hint, config=_FINITE).validate_python(_meant(value, hint))
+            result[name] = all_at_home(TypeAdapter(hint, config=_FINITE).validate_python(_meant(value, hint)))
         except ValidationError as error:
             why = reason(error, f"a list, such as {json.dumps([value], default=str)}")
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
@@ -156,7 +169,22 @@ def _meant(value: Any, hint: Any) -> Any:
     word = str(value).lower()
     if hint is str and type(value) in (int, bool):
         return word
-    return word if type(value) is bool and word in typing.get_args(hint) else value
+    return word if type(value) is bool and word in words(hint) else value
+
+
+def option_types(target: type | Callable[..., Any]) -> dict[str, Any]:
+    """The types of the options that ``target`` takes; a ``PluginError`` for one that JSON has no form for."""
+    names = option_names(target)
+    try:
+        hints = typing.get_type_hints(target)
+    except Exception as error:
+        raise PluginError(f"{_place(target)}: the types of its options cannot be told: {error}") from error
+    found = {name: hints.get(name, Any) for name in names}
+    for name, hint in found.items():
+        if not fits(hint):
+            told = inspect.formatannotation(hint, target.__module__)
+            raise PluginError(f"{_place(target)}: the option {name} is of type {told}; options are of type {TYPES}")
+    return found
 
 
 def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:
@@ -171,20 +199,32 @@ def option_names(target: type | Callable[..., Any]) -> tuple[str, ...]:
         own = dataclasses.fields(target)
         return tuple(f.name for f in own if f.init and f.name not in given and not f.name.startswith("_"))
     if inspect.isclass(target):
-        place = f"{inspect.getfile(target)}: {target.__name__}"
-        raise PluginError(f"{place} must be a dataclass, its fields are the options: write @dataclass above it")
+        raise PluginError(
+            f"{_place(target)} must be a dataclass, its fields are the options: write @dataclass above it"
+        )
     kinds = (inspect.Parameter.KEYWORD_ONLY,)
     return tuple(p.name for p in inspect.signature(target).parameters.values() if p.kind in kinds)
 
 
 def options_of(made: object) -> dict[str, Any]:
-    """The options that ``made`` has, with which ``make`` gives another one like it."""
-    return {name: getattr(made, name) for name in option_names(type(made))}
+    """The options that ``made`` has, as JSON has them, with which ``make`` gives another one like it."""
+    found = {}
+    for name in option_names(type(made)):
+        try:
+            found[name] = plain(getattr(made, name))
+        except TypeError as error:
+            place = _place(type(made))
+            raise PluginError(f"{place}: the option {name} is {error}; options are of type {TYPES}") from None
+    return found
+
+
+def _place(target: type | Callable[..., Any]) -> str:
+    return f"{inspect.getfile(target)}: {target.__name__}"
 
 
 def takes_list(target: type | Callable[..., Any], option: str) -> bool:
     """Whether the values of an option of ``target`` are lists, and nothing else."""
-    hint = typing.get_type_hints(target).get(option) if option in option_names(target) else None
+    hint = option_types(target).get(option)
     of_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
     kinds = [kind for kind in (typing.get_args(hint) if of_union else [hint]) if kind is not types.NoneType]
     return bool(kinds) and all((typing.get_origin(kind) or kind) in _SERIES for kind in kinds)
@@ -192,23 +232,56 @@ def takes_list(target: type | Callable[..., Any], option: str) -> bool:
 
 def summary(folder: str, name: str, plugins: Path | None = None) -> str:
     """One line on a plug-in: the first line of its module's docstring."""
-    text = inspect.getdoc(module(folder, name, plugins)) or ""
+    return _first_line(module(folder, name, plugins))
+
+
+def summaries(folder: str, plugins: Path | None = None) -> tuple[dict[str, str], list[str]]:
+    """``summary`` of each plug-in by its name, and why other files of ``plugins`` are none."""
+    files, wrong = _told_apart(folder, plugins)
+    lines: dict[str, str] = {}
+    for name, path in sorted(files.items()):
+        try:
+            lines[name] = _first_line(_module(folder, path))
+        except PluginError as error:
+            wrong.append(str(error))
+    return lines, wrong
+
+
+def _first_line(made: ModuleType) -> str:
+    text = inspect.getdoc(made) or ""
     return text.splitlines()[0] if text else ""
 
 
 def _files(folder: str, plugins: Path | None) -> dict[str, Path]:
+    found, wrong = _told_apart(folder, plugins)
+    if wrong:
+        raise PluginError(wrong[0])
+    return found
+
+
+def _told_apart(folder: str, plugins: Path | None) -> tuple[dict[str, Path], list[str]]:
+    """The files of plug-ins by name, and what is wrong with the names of others."""
     if folder not in FOLDERS:
         raise PluginError(f"no plug-in folder {folder!r}; one of {', '.join(FOLDERS)}")
     found = {path.stem: path for path in _plugin_files(_PACKAGE / folder)}
     if plugins is None:
-        return found
+        return found, []
     if not plugins.is_dir():
         raise PluginError(f"plugins = {str(plugins)!r} is not a folder; it holds folders such as attacks/, defenses/")
-    for path in _plugin_files(plugins.resolve() / folder):
-        if path.stem in found:
-            raise PluginError(f"{path} has the name of the package's own {folder.removesuffix('s')}; rename it")
-        found[path.stem] = path
-    return found
+    own = {path: _misnamed(folder, path.stem, found) for path in sorted(_plugin_files(plugins.resolve() / folder))}
+    wrong = [f"{path} {why}; rename it" for path, why in own.items() if why]
+    return {**found, **{path.stem: path for path, why in own.items() if not why}}, wrong
+
+
+def _misnamed(folder: str, name: str, taken: Collection[str]) -> str:
+    """Why a plug-in in ``folder`` cannot have the name; empty where it can."""
+    if name in taken:
+        return f"has the name of the package's own {folder.removesuffix('s')}"
+    if not _NAME.fullmatch(name):
+        return "cannot be named so: a plug-in's name is of letters, digits, _ and -"
+    if name in {*_RESERVED, *_RESERVED_IN.get(folder, ())}:
+        return f"cannot be named so: {name} means something else in an experiment"
+    return ""
 
 
 def _plugin_files(folder: Path) -> list[Path]:

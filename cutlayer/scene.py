@@ -226,7 +226,7 @@ def _place(experiment: Experiment, name: str) -> Path | None:
     if given is None or name == experiment.dataset or not _fills(experiment.dataset):
         return given
     # What fills the folder that was given, or is that file, need not have left room for others.
-    beside = given.expanduser() / name
+    beside = given / name
     return (beside if _fills(name) else given) if beside.is_dir() else None
 
 

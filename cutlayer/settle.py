@@ -37,7 +37,7 @@ def settle(experiment: Experiment) -> list[Scene]:
     """
     registry.refresh()
     try:
-        _check_options(experiment)
+        _check_plugins(experiment)
         scenes = _settle(experiment)
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
@@ -210,7 +210,10 @@ def _cuts(
     return [(cut,) for cut in suggested[: attack.setting.cuts]]
 
 
-def _check_options(experiment: Experiment) -> None:
+def _check_plugins(experiment: Experiment) -> None:
+    """The names of all files of the user's own folder, and whether the experiment uses what options are given for."""
+    for folder in registry.FOLDERS:
+        registry.names(folder, experiment.plugins)
     taking = {experiment.attack, experiment.under, experiment.dataset, experiment.aux, experiment.transfer}
     taking |= set(experiment.defenses)
     for plugin in experiment.options:

@@ -8,7 +8,7 @@ import pytest
 
 from cutlayer.commands.given import file_and_overrides
 from cutlayer.experiment import ExperimentError
-from cutlayer.grid import axes, grid
+from cutlayer.grid import axes, grid, override
 
 LATER = "surrogate_client.later_alphas"
 OWN = """
@@ -70,3 +70,27 @@ def test_the_file_and_the_overrides_are_told_apart() -> None:
     assert file_and_overrides(None) == (None, [])
     with pytest.raises(ExperimentError, match="'x' is neither key=value nor"):
         file_and_overrides(["x"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *((".04", 0.04), ("-.5", -0.5), ("1.", 1.0), ("5.e-1", 0.5), (".5,1.", [0.5, 1.0])),
+        *(("[.5, 1.]", [0.5, 1.0]), ("[[.5], []]", [[0.5], []]), ("[.5, 'x .5', \"1.\"]", [0.5, "x .5", "1."])),
+        *(("x.5", "x.5"), ("1.2.3", "1.2.3"), ("..5", "..5"), ("'.5'", ".5"), ("true", True)),
+    ],
+)
+def test_a_number_needs_no_digit_beside_its_point(typed: str, meant: object) -> None:
+    assert override(f"mine.option={typed}") == ("mine.option", meant)
+
+
+def test_equal_numbers_make_equal_cells() -> None:
+    given = ["attack=surrogate_client", "cut=1"]
+    one, other = (grid(None, [*given, f"surrogate_client.alpha={alpha}"])[0] for alpha in (".04", "0.04"))
+    assert one.fingerprint() == other.fingerprint()
+
+
+@pytest.mark.parametrize("text", [".5", "1.", "1e3", "true", "007"])
+def test_names_and_paths_are_meant_to_the_letter(text: str) -> None:
+    (found,) = grid(None, ["attack=unsplit", f"name={text}", f"out={text}"])
+    assert (found.name, str(found.out)) == (text, text)

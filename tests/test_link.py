@@ -20,6 +20,7 @@ from cutlayer.record import Record, Traffic
         ("1gbit/200us", Link(1e9, 1e9, 0.0002)),
         ("2.5 Mbit / 1s", Link(2.5e6, 2.5e6, 1.0)),
         ("56kbit/0ms", Link(56e3, 56e3, 0.0)),
+        (".5Mbit/.5s", Link(5e5, 5e5, 0.5)),
         ("4g", NAMED["4g"]),
     ],
 )

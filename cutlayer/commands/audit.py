@@ -12,10 +12,10 @@ from rich.console import Console
 from cutlayer.auditing.audit import inapplicable
 from cutlayer.commands.display import Display, duration
 from cutlayer.commands.output import reserved
+from cutlayer.commands.title import of_attacks
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import summary_table, write_report
-from cutlayer.scene import Scene
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
 from cutlayer.sweeping.sweep import Sweep, scenes
@@ -74,7 +74,7 @@ def gate(records: Sequence[Record], partial: bool) -> str:
 def watched(sweep: Sweep, console: Console) -> Iterator[tuple[int, Record]]:
     """The sweep's records, with its progress and the time left on ``console``."""
     seconds = _estimated(sweep, console)
-    with Display(console, [title(scene) for scene in sweep.cells], seconds) as display:
+    with Display(console, of_attacks(sweep.cells), seconds) as display:
         yield from sweep.records(display)
 
 
@@ -110,10 +110,3 @@ def _estimated(sweep: Sweep, console: Console) -> list[float]:
     whole = room.seconds(cores, [seconds[number] for number in left])
     console.print(f"estimated time: {duration(whole)}{at_once}{kept}", highlight=False)
     return seconds
-
-
-def title(scene: Scene) -> str:
-    """The cell in a few words."""
-    experiment = scene.experiment
-    defenses = f" against {experiment.defense}" if experiment.defenses else ""
-    return f"{experiment.attack} in {experiment.protocol}, cut {experiment.cut}, seed {experiment.seed}{defenses}"

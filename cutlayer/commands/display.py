@@ -9,7 +9,9 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
+_WIDE = 120  # columns of a terminal that has room for all there is to say
 _QUIET_SECONDS = 15.0  # between two lines about the same work where there is no terminal to draw on
 
 
@@ -27,18 +29,28 @@ class Display:
 
     def __init__(self, console: Console, titles: Sequence[str], seconds: Sequence[float]) -> None:
         self._console, self._titles, self._estimates = console, titles, list(seconds)
+        wide = console.width >= _WIDE
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            # Where room is scarce the title goes first.
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
+            TextColumn(
+                "{task.fields[what]}",
+                markup=False,
+                table_column=Column(max_width=24, no_wrap=True, overflow="ellipsis"),
+            ),
+            BarColumn(bar_width=24 if wide else 10),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if wide else []),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
             disable=not console.is_terminal,
+            expand=True,
         )
-        self._whole: TaskID = self._bars.add_task("", total=max(sum(seconds), 1e-9))
+        self._whole: TaskID = self._bars.add_task("", total=max(sum(seconds), 1e-9), what="")
         self._ended: set[int] = set()
         self._at_work: dict[int, _AtWork] = {}
 
@@ -52,9 +64,9 @@ class Display:
     def begin(self, number: int) -> None:
         """Cell ``number`` (from 0) starts."""
         name = f"{number + 1}/{len(self._titles)} {self._titles[number]}"
-        self._at_work[number] = _AtWork(self._bars.add_task(name, total=None), name)
+        self._at_work[number] = _AtWork(self._bars.add_task(name, total=None, what=""), name)
         if not self._console.is_terminal:
-            self._console.print(name, highlight=False)
+            self._console.print(name, highlight=False, soft_wrap=True, markup=False)
         self._draw()
 
     def progress(self, number: int, what: str, done: int, total: int) -> None:
@@ -65,14 +77,19 @@ class Display:
         if not self._console.is_terminal:
             self._say(number, what, done, total)
         cell.what = what
-        self._bars.update(cell.bar, completed=done, total=total, description=f"{cell.name}: {what}")
+        self._bars.update(cell.bar, completed=done, total=total, what=what)
         self._draw()
 
     def end(self, number: int) -> None:
         """Cell ``number`` has its record; it need not have begun."""
         self._ended.add(number)
         if number in self._at_work:
-            self._bars.remove_task(self._at_work.pop(number).bar)
+            cell = self._at_work.pop(number)
+            self._bars.remove_task(cell.bar)
+            if not self._console.is_terminal:
+                took = duration(time.monotonic() - cell.begun)
+                told = f"{cell.name}: ended after {took}; {self._progress()}"
+                self._console.print(told, highlight=False, soft_wrap=True, markup=False)
         self._draw()
 
     def _draw(self) -> None:
@@ -80,8 +97,10 @@ class Display:
         # Within a cell the whole advances by the clock, up to what the cell was estimated to take.
         running = (min(now - cell.begun, self._estimates[number]) for number, cell in self._at_work.items())
         spent = sum(self._estimates[number] for number in self._ended) + sum(running)
-        told = f"{len(self._ended)} of {len(self._titles)} cells"
-        self._bars.update(self._whole, completed=spent, description=told)
+        self._bars.update(self._whole, completed=spent, description=self._progress())
+
+    def _progress(self) -> str:
+        return f"{len(self._ended)} of {len(self._titles)} cells"
 
     def _say(self, number: int, what: str, done: int, total: int) -> None:
         cell, now = self._at_work[number], time.monotonic()

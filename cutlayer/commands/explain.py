@@ -19,6 +19,7 @@ from rich.text import Text
 
 from cutlayer import registry
 from cutlayer.attack import Attack
+from cutlayer.commands.complaint import joined
 from cutlayer.commands.prose import prose, spelled
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError, make
@@ -27,13 +28,17 @@ from cutlayer.seating import make_protocol
 from cutlayer.threat import Knows, ThreatModel
 
 
-def listing(plugins: Path | None) -> Iterator[Table]:
-    """A table for each kind of plug-in."""
+def listing(plugins: Path | None) -> tuple[list[Table], list[str]]:
+    """A table for each kind of plug-in, and a line on why each other file of ``plugins`` is in none of them."""
+    tables, wrong = list[Table](), list[str]()
     for folder in registry.FOLDERS:
         table = _table(folder)
-        for name in registry.names(folder, plugins):
-            table.add_row(name, registry.summary(folder, name, plugins))
-        yield table
+        lines, others = registry.summaries(folder, plugins)
+        for name, line in lines.items():
+            table.add_row(name, line)
+        tables.append(table)
+        wrong += (f"cutlayer: {joined(why)}" for why in others)
+    return tables, wrong
 
 
 def keys() -> Table:

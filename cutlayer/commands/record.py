@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from cutlayer import registry
-from cutlayer.commands import audit
 from cutlayer.commands.display import Display
 from cutlayer.commands.output import reserved
-from cutlayer.commands.train import deployments, title
+from cutlayer.commands.title import of_attacks, of_trainings
+from cutlayer.commands.train import deployments
 from cutlayer.deploying.keeping import SESSION
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import axes, override
@@ -57,7 +57,7 @@ def record_all(
             for cell, old in zip(cells, there, strict=True)
         ]
         found = []
-        with Display(console, [title(scene) for scene in cells], seconds) as display:
+        with Display(console, of_trainings(cells), seconds) as display:
             for number, (scene, old) in enumerate(zip(cells, there, strict=True)):
                 display.begin(number)
                 found.append(old or record(scene, run, room, training, partial(display.progress, number)))
@@ -94,7 +94,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         run = folder.parent.parent / "replays" / folder.name
         seconds = [0.0 if refusal(scene.attack) else attack_pace(scene).seconds(scene) for scene in scenes]
         records = []
-        with Display(console, [audit.title(scene) for scene in scenes], seconds) as display:
+        with Display(console, of_attacks(scenes), seconds) as display:
             for number, scene in enumerate(scenes):
                 display.begin(number)
                 try:

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from cutlayer.auditing.victim import Victim, key, steps_to_train
 from cutlayer.auditing.victim import train as train_victim
 from cutlayer.commands.display import Display, duration
+from cutlayer.commands.title import of_trainings
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
 from cutlayer.network import unscaled
@@ -31,7 +32,7 @@ def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> 
     seconds = [training_seconds(scene, run, paces) for scene in cells]
     console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
     results = []
-    with Display(console, [title(scene) for scene in cells], seconds) as display:
+    with Display(console, of_trainings(cells), seconds) as display:
         for number, scene in enumerate(cells):
             display.begin(number)
             victim = train_victim(scene, run, partial(display.progress, number))
@@ -68,7 +69,7 @@ def deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
 def _trained(scene: Scene, run: Path) -> Victim:
     if steps_to_train(scene, run):
         raise ExperimentError(
-            f"no finished training of {title(scene)} in {run}: run `cutlayer train` with these values"
+            f"no finished training of {of_trainings([scene])[0]} in {run}: run `cutlayer train` with these values"
         )
     return train_victim(scene, run, lambda what, done, total: None)
 
@@ -87,10 +88,3 @@ def _result(scene: Scene, run: Path, victim: Victim) -> dict[str, Any]:
         "history": [epoch.model_dump(exclude_none=True) for epoch in victim.history],
         "folder": str(run / "victims" / key(scene)),
     }
-
-
-def title(scene: Scene) -> str:
-    """What is trained, in a line."""
-    experiment = scene.experiment
-    where = f"{experiment.protocol}, cut {experiment.cut}, seed {experiment.seed}"
-    return f"{experiment.model} on {experiment.dataset}, {where}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,7 +15,7 @@ from cutlayer.certificate import CertificateError, Identity, read_identity
 from cutlayer.deploying.terms import Plan, make_plan, validated
 from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
-from cutlayer.grid import read_toml
+from cutlayer.grid import read_toml, typed
 from cutlayer.mistake import nearest
 from cutlayer.rpc import only_loopback
 
@@ -206,7 +205,5 @@ def _override(values: dict[str, Any], text: str) -> None:
         if not isinstance(inner, dict):
             raise ExperimentError(f"{text!r}: {name} = {inner!r} is a value, no table with keys of its own")
         table = inner
-    try:
-        table[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[last] = value
+    found = typed(value)
+    table[last] = value if found is None else found

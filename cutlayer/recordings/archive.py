@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cutlayer.experiment import Experiment, make
+from cutlayer.home import written_out
 from cutlayer.message import Kind
 from cutlayer.record import Epoch
 from cutlayer.recording import RecordingError, Tape
@@ -96,7 +97,8 @@ def own_code(model: str, plugins: str, given: dict[str, Any]) -> dict[str, Any]:
                 f"{key} = {named!r}: this recording was made with code that is not cutlayer's, and a replay would run "
                 f"it; if you trust that, type {f'{key}={named}'!r}, or the path of your own copy in its place"
             )
-    return {"model": str(given.pop("model")) if file else model, "plugins": str(given.pop("plugins", ""))}
+    own = {"model": str(given.pop("model")) if file else model, "plugins": str(given.pop("plugins", ""))}
+    return {key: written_out(place) for key, place in own.items()}
 
 
 def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:

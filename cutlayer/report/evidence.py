@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -76,6 +75,5 @@ def _read(folder: Path) -> Evidence:
     try:
         record = read_record(folder)
     except (OSError, ValueError) as error:
-        what = f"{error.errors()[0]['msg']}" if isinstance(error, ValidationError) else str(error)
-        record = Record(status=FAILED, reason=f"{folder.name}/record.json could not be read: {what}")
+        record = Record(status=FAILED, reason=f"{folder.name}/record.json could not be read: {error}")
     return Evidence(record or Record(status=FAILED, reason=f"{folder.name}/record.json is gone"), folder)

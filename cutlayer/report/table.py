@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Table
@@ -12,6 +12,7 @@ from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
 from cutlayer.report.finding import Finding, Row, findings
+from cutlayer.report.toll import rows_of
 
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
 
@@ -19,7 +20,8 @@ _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red
 def summary_table(records: Iterable[Record], every_metric: bool = False) -> Table:
     """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
 
-    Only the deciding metrics have a line unless ``every_metric``.
+    Only the deciding metrics have a line, and the accuracy that an attack on the training has left, unless
+    ``every_metric``.
     """
     cells = [Evidence(record) for record in records]
     found = findings(cells)
@@ -37,8 +39,7 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
     for before, finding in zip([None, *found], found, strict=False):
         if before and (before.panel, before.cut) != (finding.panel, finding.cut):
             table.add_section()
-        # A cell where nothing decides would else not be there at all.
-        for row in finding.rows if every_metric else finding.deciding or finding.rows:
+        for row in finding.rows if every_metric else _shown(finding):
             first = finding.first
             times = [wording.seconds(first.link_seconds if link == first.link else None) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")
@@ -51,6 +52,12 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
         blanks = [Text(wording.DASH, "dim") for _ in range(5)]
         table.add_row(Text(record.cell.cut), Text(record.cell.attack), *blanks, state)
     return table
+
+
+def _shown(finding: Finding) -> Sequence[Row]:
+    beside = rows_of(finding)
+    # A cell where nothing decides would else not be there at all.
+    return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows
 
 
 def _line(finding: Finding, row: Row) -> list[Text]:

@@ -13,11 +13,17 @@ _NOTED = 0.05
 """The fall of the accuracy from which on it belongs into the first lines of a report."""
 
 
+def rows_of(finding: Finding) -> list[Row]:
+    """The accuracy that is left, once for each kind of inputs; none where nothing has tampered with the training."""
+    rows = {(row.goal, row.metric): row for row in reversed(finding.rows) if (row.goal, row.metric) in _LEFT}
+    return list(rows.values()) if finding.first.threat.tampers else []
+
+
 def left(finding: Finding) -> tuple[tuple[str, str], ...]:
     """What the deployment is still right on: (of what, how often) for each kind of inputs that were tried."""
     return tuple(
         (_LEFT[row.goal, row.metric], f"{value} right, {without} without the attack")
-        for row, value, without in ((row, *_told(row)) for row in _rows(finding))
+        for row, value, without in ((row, *_told(row)) for row in rows_of(finding))
     )
 
 
@@ -25,7 +31,7 @@ def tolls(found: Iterable[Finding]) -> list[str]:
     """A sentence for each attack that has cost the deployment 5 percentage points or more, at the worst setting."""
     harmed: dict[tuple[str, str], list[tuple[float, Finding, Row]]] = {}
     for finding in found:
-        for row in _rows(finding):
+        for row in rows_of(finding):
             if row.value and row.blind:
                 lost = row.blind.mean - row.value.mean
                 harmed.setdefault((finding.first.cell.attack, row.metric), []).append((lost, finding, row))
@@ -44,12 +50,6 @@ def tolls(found: Iterable[Finding]) -> list[str]:
             )
             lines.append(f"{where}{attack} has {cost}.")
     return lines
-
-
-def _rows(finding: Finding) -> list[Row]:
-    """Once for each kind of inputs; none where nothing has tampered with the training."""
-    rows = {(row.goal, row.metric): row for row in reversed(finding.rows) if (row.goal, row.metric) in _LEFT}
-    return list(rows.values()) if finding.first.threat.tampers else []
 
 
 def _told(row: Row) -> tuple[str, str]:

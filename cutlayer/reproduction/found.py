@@ -116,7 +116,7 @@ def find(folders: Iterable[Path]) -> Found:
             try:
                 record = read_record(path.parent)
             except ValueError as error:
-                unread.append(f"{path}: left out, it cannot be read: {str(error).splitlines()[0]}")
+                unread.append(f"{path}: left out, it cannot be read: {error}")
                 continue
             if record and record.status == DONE:
                 runs.append(Run(record, path.parent))

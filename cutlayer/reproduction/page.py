@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cutlayer.record import write_atomically
 from cutlayer.reproduction.block import Block, Figure, Table, Text, html, markdown
+from cutlayer.reproduction.cell import Scale
 from cutlayer.reproduction.found import Found
-from cutlayer.reproduction.paper import Paper
+from cutlayer.reproduction.paper import Exhibit, Paper
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d6dde4; --soft: #51606e; --card: #fff; }
@@ -60,10 +61,15 @@ def _lossy(found: Found) -> list[str]:
     seen = {(run.record.cell.dataset, run.record.cell.pixels) for run in found.runs}
     lossy = sorted((dataset, pixels) for dataset, pixels in seen if pixels not in {"", "lossless"})
     return [
-        f"Some records of {dataset}, or all, are of {pixels.upper()} copies of its images, which lack their finest "
-        "detail. Records say which (`pixels`)."
+        f"Some records of {dataset}, or all, are of {_copies(pixels)}. Records say which (`pixels`)."
         for dataset, pixels in lossy
     ]
+
+
+def _copies(pixels: str) -> str:
+    if "jpeg" in pixels.split():
+        return f"{pixels.replace('jpeg', 'JPEG')} copies of its images, which lack their finest detail"
+    return f"images whose pixels are {pixels}"
 
 
 def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[Block]]]:
@@ -72,7 +78,7 @@ def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[B
     for exhibit in paper.exhibits:
         blocks, cells = exhibit.blocks(found), exhibit.cells("quick")
         if blocks:
-            yield f"{exhibit.name.capitalize()}: {exhibit.title}", exhibit.text, blocks
+            yield f"{exhibit.name.capitalize()}: {exhibit.title}{_instead(exhibit, found)}", exhibit.text, blocks
         if cells or not blocks:
             counts = [found.seeds(cell) for cell in cells]
             run = [str(sum(count >= least for count in counts)) for least in (1, 3)] if cells else ["-", "-"]
@@ -83,6 +89,17 @@ def _sections(paper: Paper, found: Found) -> Iterator[tuple[str, str, Sequence[B
         "Of the cells of the scale *quick*, of which several exhibits can share one.",
         [Table(heads, rows)],
     )
+
+
+def _instead(exhibit: Exhibit, found: Found) -> str:
+    """What stood in for the paper's datasets, where there are no runs on any of them."""
+    own: tuple[Scale, ...] = ("quick", "paper")
+    printed = {cell.values["dataset"] for scale in own for cell in exhibit.cells(scale)}
+    smoke = {cell.values["dataset"] for cell in exhibit.cells("smoke")}
+    if not (smoke - printed) & {run.record.cell.dataset for run in found.runs}:
+        return ""
+    ran = {run.record.cell.dataset for group in found.groups(exhibit.cells, {}) for run in group.runs}
+    return f" (here on {', '.join(sorted(ran))} instead)" if ran and not ran & printed else ""
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -107,7 +107,7 @@ class Sweep:
             if record is None:
                 raise ValueError("there is none of this name; have its data changed since it was settled?")
         except ValueError as error:
-            reason = f"its record cannot be read: {str(error).splitlines()[0]}"
+            reason = f"its record cannot be read: {error}"
             return outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
         return record
 

@@ -164,3 +164,8 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 @pytest.mark.parametrize("key", sorted({*ServerSettings.model_fields, *ClientSettings.model_fields, *PLAN_KEYS}))
 def test_every_key_is_on_the_page(key):
     assert f"`{key}`" in DEPLOYING
+
+
+def test_a_typed_number_needs_no_digit_beside_its_point(file):
+    settings = read_settings(ClientSettings, file, ["gaussian_noise.sigma=.25", "wait_seconds=.5"])
+    assert (settings.options, settings.wait_seconds) == ({"gaussian_noise": {"sigma": 0.25}}, 0.5)

@@ -25,6 +25,7 @@ from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment, find
+from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.plan import experiments
 from cutlayer.settle import settle
@@ -208,3 +209,17 @@ def test_where_letters_are_not_here_a_cell_that_needs_them_is_not_run(
     with pytest.raises(ExperimentError, match="emnist_letters: there is no such folder"):
         command._settled(asked, Console(quiet=True))
     assert [e for e in settled if "emnist_letters" in {e.dataset, e.transfer}] == []
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_names_the_data_that_stood_in_for_the_papers(tmp_path: Path) -> None:
+    def page() -> str:
+        write_html(tmp_path / "page.html", replace(PAPER, exhibits=(FIGURES["mnist"],)), find([tmp_path]), "lead")
+        return (tmp_path / "page.html").read_text()
+
+    leave(tmp_path, cell_of(FIGURES["mnist"], "smoke"), 1, 0.4)
+    assert "The surrogate client on mnist (here on digits instead)</h2>" in page()
+    assert "by number of clients, digits." in page()
+    leave(tmp_path, cell_of(FIGURES["mnist"], "quick"), 1, 0.5)
+    assert "The surrogate client on mnist</h2>" in page()
+    assert "by number of clients, mnist, digits." in page()

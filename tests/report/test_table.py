@@ -76,3 +76,20 @@ def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
 def test_what_rounds_to_zero_has_no_sign() -> None:
     shown = [number(-0.0001, "accuracy_drop"), number(-0.0), number(-0.1, "accuracy_drop"), number(-0.01, "psnr")]
     assert shown == ["0.0 %", "0.000", "\u221210.0 %", "0.0 dB"]
+
+
+def test_what_an_attack_on_the_training_has_left_stands_beside_its_success() -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    success = {"goal": "backdoor", "metric": "attack_success", "value": 0.9, "blind": 0.1, "best": 1.0}
+    left = {"goal": "backdoor", "metric": "clean_accuracy", "value": 0.42, "blind": 0.97}
+    other = {"goal": "backdoor", "metric": "recognition_rate", "value": 0.5}
+    record["scores"] = [success | {"decides": True, "verdict": "leak"}, left, other]
+    record["threat"]["tampers"] = True
+    lines = printed([read(record)]).splitlines()
+    (own,) = (line for line in lines if "clean accuracy" in line)
+    assert "42.0 %" in own
+    assert "97.0 %" in own
+    assert not any("recognition" in line for line in lines)
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    record["threat"]["tampers"] = False
+    assert "clean accuracy" not in printed([read(record)])

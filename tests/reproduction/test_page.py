@@ -59,3 +59,14 @@ def test_seeds_of_several_settings_are_not_counted_together(tmp_path: Path) -> N
     assert counted() == 1
     leave(tmp_path, 3, 0.07)
     assert counted() == 2
+
+
+def test_a_page_writes_what_pixels_are_as_records_do(tmp_path: Path) -> None:
+    leave(tmp_path, 1, 0.05)
+    (path,) = tmp_path.glob("**/record.json")
+    path.write_text(path.read_text().replace('"pixels":""', '"pixels":"8x8 interpolated to 28x28"'))
+    write_markdown(tmp_path / "page.md", SHORT, find([tmp_path]), "lead")
+    assert (
+        "of mnist, or all, are of images whose pixels are 8x8 interpolated to 28x28."
+        in (tmp_path / "page.md").read_text()
+    )

@@ -83,3 +83,25 @@ def test_a_worker_that_is_dismissed_ends_with_the_code_it_is_given(monkeypatch: 
     with pytest.raises(Dismissed, match="1"):
         Line(["", str(os.dup(theirs.fileno()))]).tell("done")
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"scores": [{"goal": "inputs", "metric": "ssim", "value": "much"}]}', "scores.0.value: must be a valid numb"),
+        ('{"cell": {"attack": "pgd"}, "seconds": []}', "seconds: must be a valid number"),
+        ('{"scores": 3}', "scores: must be a valid array"),
+        ("[1]", "must be an object"),
+        ('{"status": ', "Invalid JSON: EOF while parsing a value at line 1 column 11"),
+    ],
+)
+def test_a_record_that_does_not_fit_says_where_in_one_sentence(tmp_path: Path, content: str, why: str) -> None:
+    folder = tmp_path / "cells" / "torn"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(content)
+    (line,) = find([tmp_path]).unread
+    assert line.startswith(f"{folder / 'record.json'}: left out, it cannot be read: {why}")
+    (seen,) = read_run(tmp_path)
+    assert seen.record.reason.startswith(f"torn/record.json could not be read: {why}")
+    assert "\n" not in line + seen.record.reason
+    assert "validation error" not in line + seen.record.reason

@@ -78,7 +78,8 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
     if not lines:
         return []
     name = exhibit.replace(" ", "-")
-    caption = f"Attack success, clean accuracy and accuracy without the attack by number of clients, {dataset}."
+    ran = ", ".join(dict.fromkeys(line.place[0] for line in lines))
+    caption = f"Attack success, clean accuracy and accuracy without the attack by number of clients, {ran}."
     blocks.append(drawn(name, caption, panels))
     told = f"up to {100 * printed.apart(dataset):.0f} points of ASR apart: so much says one run."
     blocks.append(Text(f"The printed values at LeNet's cuts 1 and 2, which are one attack run twice, lie {told}"))

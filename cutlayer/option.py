@@ -1,0 +1,58 @@
+"""What an option of a plug-in can be: a value that experiments, messages and records carry as JSON."""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+TYPES = (
+    "bool, int, float, str, Path, None, a Literal, an Enum whose values are texts, and a tuple, list, Sequence, "
+    "dict[str, ...] or Mapping[str, ...] of these"
+)
+_WORDS = (bool, int, float, str, types.NoneType)
+_SERIES = (tuple, list, Sequence)
+_TABLES = (dict, Mapping)
+
+
+def fits(hint: Any) -> bool:
+    """Whether all values of the type ``hint`` can be options."""
+    hint = getattr(hint, "__supertype__", hint)
+    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is Literal:
+        return all(type(word) in _WORDS for word in inner)
+    if kind in (typing.Union, types.UnionType) or kind in _SERIES:
+        return all(part is ... or fits(part) for part in inner)
+    if kind in _TABLES:
+        return not inner or (inner[0] is str and fits(inner[1]))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return all(isinstance(member.value, str) for member in kind)
+    # What an open type stands for in the end is looked at value by value.
+    return kind in (*_WORDS, Path, Any, object)
+
+
+def plain(value: Any) -> Any:
+    """``value`` without paths and members of enums, as texts; a ``TypeError`` where it is nothing that JSON has."""
+    match value:
+        case Path():
+            return str(value)
+        case enum.Enum():
+            return plain(value.value)
+        case tuple() | list():
+            # A tuple with names for its parts is one by position here.
+            return (tuple if isinstance(value, tuple) else list)(plain(part) for part in value)
+        case Mapping() if all(isinstance(key, str) for key in value):
+            return {key: plain(part) for key, part in value.items()}
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"{value!r} has no form in JSON")
+
+
+def words(hint: Any) -> tuple[Any, ...]:
+    """The values that a Literal or an Enum names; none of any other type."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return tuple(member.value for member in hint)
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()

@@ -1,0 +1,86 @@
+"""Progress: what cells are called, bars that stay on a narrow terminal, and lines where there is none."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cutlayer.commands.display import Display
+from cutlayer.commands.title import of_attacks, of_trainings
+from cutlayer.scene import Scene
+from tests.cells import STOCHASTIC
+from tests.scenes import made, scene_of
+
+__all__ = ["made"]
+TITLE = "sladv alpha=10 in u_shaped, cut 1:9, seed 1 against gaussian_noise [x]"
+
+
+def cell(attack: str = "unsplit", options: dict[str, Any] | None = None, **values: Any) -> Scene:
+    place = {"model": STOCHASTIC, "protocol": "vanilla", "cut": "1", "plugins": None}
+    return scene_of(**{**place, "attack": attack, "options": options or {}, **values})
+
+
+@pytest.mark.usefixtures("made")
+def test_a_title_names_the_options_that_differ_between_the_cells() -> None:
+    rounds = [cell(options={"unsplit": {"rounds": rounds}}, seed=seed) for rounds in (5, 10) for seed in (1, 2)]
+    assert of_attacks([*rounds, cell("label_inference")]) == [
+        *(f"unsplit rounds={rounds} in vanilla, cut 1, seed {seed}" for rounds in (5, 10) for seed in (1, 2)),
+        "label_inference in vanilla, cut 1, seed 1",
+    ]
+    noises = [
+        cell(defense="gaussian_noise", options={"gaussian_noise": {"sigma": sigma}}, epochs=e)
+        for sigma, e in ((0.5, 1), (1e-3, 1), (0.5, 2))
+    ]
+    assert of_attacks([*noises, cell(epochs=1)]) == [
+        "unsplit gaussian_noise.sigma=0.5 epochs=1 in vanilla, cut 1, seed 1 against gaussian_noise",
+        "unsplit gaussian_noise.sigma=0.001 epochs=1 in vanilla, cut 1, seed 1 against gaussian_noise",
+        "unsplit gaussian_noise.sigma=0.5 epochs=2 in vanilla, cut 1, seed 1 against gaussian_noise",
+        "unsplit epochs=1 in vanilla, cut 1, seed 1",
+    ]
+
+
+@pytest.mark.usefixtures("made")
+def test_what_follows_from_another_value_has_no_place_in_a_title() -> None:
+    quick, paper = of_attacks([cell(steps="quick"), cell(steps="paper")])
+    assert (quick, paper) == tuple(f"unsplit steps={steps} in vanilla, cut 1, seed 1" for steps in ("quick", "paper"))
+    trained = of_trainings([cell(optimizer="sgd", momentum=0.9), cell(optimizer="adam")])
+    where = f"{STOCHASTIC} optimizer={{}} on digits, vanilla, cut 1, seed 1"
+    assert trained == [where.format("sgd"), where.format("adam")]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_narrow_terminal_cuts_the_title_and_keeps_the_bar(width: int) -> None:
+    drawn = io.StringIO()
+    with Display(Console(file=drawn, force_terminal=True, width=width), [TITLE] * 12, [30.0] * 12) as display:
+        display.begin(2)
+        display.progress(2, "matching the activations", 300, 1000)
+    lines = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", drawn.getvalue()).replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= width
+    whole, own = (next(line for line in lines if re.match(start, line)) for start in ("0 of 12 cells", "3/12 .*30%"))
+    for line in (whole, own):
+        assert re.search(r"━+ +\d+%.* left [-\d:]+", line)
+    assert "matching the activations" in own
+    assert own.startswith("3/12 sladv alpha=10")
+    assert ("…" in own) is (width == 80)
+
+
+def test_without_a_terminal_every_cell_is_counted_at_both_ends() -> None:
+    said = io.StringIO()
+    with Display(Console(file=said, width=80), [TITLE] * 3, [1.0] * 3) as display:
+        display.end(0)
+        for number in (1, 2):
+            display.begin(number)
+            display.progress(number, "training", 1, 9)
+            display.end(number)
+    assert said.getvalue().splitlines() == [
+        f"2/3 {TITLE}",
+        "    training: 1 of 9",
+        f"2/3 {TITLE}: ended after 1 s; 2 of 3 cells",
+        f"3/3 {TITLE}",
+        "    training: 1 of 9",
+        f"3/3 {TITLE}: ended after 1 s; 3 of 3 cells",
+    ]
