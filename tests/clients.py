@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -18,15 +17,15 @@ from cutlayer.model import split
 from cutlayer.models import inversion_mnist
 from cutlayer.stream import Stream, derive
 from cutlayer.threat import Architecture, Knows, Row, View
+from tests.handwriting import handwriting
 
 SHAPE = (1, 28, 28)
 
 
 @functools.cache
 def digits() -> tuple[Tensor, Tensor]:
-    raw = load_digits()
-    images = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 16
-    return interpolate(images, SHAPE[1:], mode="bilinear"), torch.tensor(raw.target)
+    images, labels = handwriting()
+    return interpolate(images, SHAPE[1:], mode="bilinear"), labels
 
 
 def held_out() -> Tensor:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import settings
+from jinja2 import Environment
 
 from cutlayer.isolated import grpc_process, process
+from cutlayer.report import page
 from cutlayer.sweeping import pool
 from tests.stem import Stem
+
+# Small networks are copied all the time here, most of it their empty hooks: the same copies, but faster.
+copyreg.dispatch_table[OrderedDict] = lambda kept: (OrderedDict, (), vars(kept) or None, None, iter(kept.items()))
 
 settings.register_profile("repeatable", derandomize=True)
 if os.environ.get("CI"):
@@ -30,6 +39,19 @@ def one_thread() -> None:
 def no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for the disk guards against what no test brings about; a file outlives a killed process without it."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """The report's templates; a process of a user writes one report, here each of them would compile all anew."""
+    kept: list[Environment] = []
+
+    def once(**options: Any) -> Environment:
+        kept[:] = kept or [Environment(**options)]
+        return kept[0]
+
+    with patch.object(page, "Environment", once):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -169,11 +169,25 @@ class Deployment:
         return thread
 
 
-def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> tuple[Scene, Session, list[float]]:
-    """The same plan as a session in this process, without the turns ``skipped``; the accuracy after every epoch."""
+_Ended = tuple[Scene, Session, list[float]]
+_ENDED: dict[str, _Ended] = {}
+
+
+def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> _Ended:
+    """The same plan as a session in this process, without the turns ``skipped``; the accuracy after every epoch.
+
+    Nobody changes it: many tests deploy the same plan.
+    """
     values = {key: getattr(plan.experiment, key) for key in TRAINING_KEYS}
-    values |= {"defense": plan.terms.codec or "none", **more}
-    scene = scene_of(**values, clients=len(plan.terms.clients), threads=1)
+    values |= {"defense": plan.terms.codec or "none", "clients": len(plan.terms.clients), **more}
+    told = str((sorted(values.items()), tuple(skipped)))
+    if told not in _ENDED:
+        _ENDED[told] = _in_process(plan, skipped, values)
+    return _ENDED[told]
+
+
+def _in_process(plan: Plan, skipped: Sequence[int], values: Mapping[str, Any]) -> _Ended:
+    scene = scene_of(**values, threads=1)
     keeper = Keeper("trusted_party")
     session = assemble(scene, honest_host(scene, keeper), keeper)
     found = []

@@ -35,8 +35,9 @@ def made_dataset(train: int = 44, test: int = 16, classes: int = 4) -> Dataset:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every scene of the test runs on the made data."""
-    monkeypatch.setattr(settling, "load_dataset", lambda experiment: made_dataset())
+    """Every scene of the test runs on the made data, which are loaded once, as real ones are."""
+    dataset = made_dataset()
+    monkeypatch.setattr(settling, "load_dataset", lambda experiment: dataset)
 
 
 def scenes_of(**values: Any) -> list[Scene]:

@@ -6,6 +6,7 @@ forked there has nothing of the caller's memory, as little as a process that is 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import runpy
@@ -14,11 +15,12 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 _LONGEST, _MOST = 1 << 17, 8  # bytes of an order, files that come with it
@@ -164,10 +166,27 @@ def _import() -> None:
     for module in (grpc_process, worker, sys.modules["cutlayer.isolated.isolation"]):
         # These are run, each as a program.
         del sys.modules[module.__name__]
+    # A forked process that looks for garbage copies the pages it looks at.
+    gc.freeze()
+
+
+def _run(words: list[str]) -> NoReturn:
+    """A module as a program, to its exit code; ends at once, as taking apart all that was imported takes long."""
+    sys.argv, code = words, 1
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - whatever it is, as an interpreter tells it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":
     _import()
-    if words := _await_order(socket.socket(fileno=int(sys.argv[1]))):
-        sys.argv = words
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    if order := _await_order(socket.socket(fileno=int(sys.argv[1]))):
+        _run(order)

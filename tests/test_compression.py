@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ from tests.scenes import made, scene_of
 __all__ = ["made"]
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
 SHARE = {"half_precision": 1 / 2, "int8_quantization": 1 / 4}
+BOTH = "int8_quantization+gaussian_noise"
+QUICK = {("vanilla", "half_precision"), ("u_shaped", "int8_quantization"), ("label_only", "int8_quantization")}
+"""A protocol tells a codec which tensors cross, and nothing else."""
 FRAME = Frame(request=("smashed", "labels"), reply=("grad", "loss"))
 AGREED = {
     **dict.fromkeys(("smashed", "grad", "features", "features_grad"), Spec((3, 4, 4))),
@@ -64,6 +68,13 @@ def line(codec: HalfPrecision | Int8Quantization) -> Line:
     return Line(codec, {Kind.TRAIN: FRAME}, AGREED)
 
 
+def pairs(*more: str, quick: Collection[tuple[str, str]] = QUICK) -> pytest.MarkDecorator:
+    """Every protocol with every codec; those that are not ``quick`` are slow."""
+    found = [(protocol, codec) for protocol in CUTS for codec in (*SHARE, *more)]
+    marked = [pytest.param(*pair, marks=() if pair in quick else pytest.mark.slow) for pair in found]
+    return pytest.mark.parametrize(("protocol", "codec"), marked)
+
+
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("codec", SHARE)
 @pytest.mark.parametrize("protocol", CUTS)
@@ -79,8 +90,7 @@ def test_frames_shrink_both_ways_in_every_protocol(protocol: str, codec: str) ->
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("codec", [*SHARE, "int8_quantization+gaussian_noise"])
-@pytest.mark.parametrize("protocol", CUTS)
+@pairs(BOTH, quick={*QUICK, ("label_only", BOTH)} - {("label_only", "int8_quantization")})
 def test_bytes_change_nothing(protocol: str, codec: str) -> None:
     values = {"protocol": protocol, "cut": CUTS[protocol], "defense": codec, "clients": 2, "handover": "server"}
     copied, carried = trained(1, **values), trained(1, carrier="loopback", **values)
@@ -114,8 +124,7 @@ def test_another_process_ends_in_the_same_bits(protocol: str, codec: str) -> Non
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("codec", SHARE)
-@pytest.mark.parametrize("protocol", CUTS)
+@pairs()
 def test_taking_up_a_checkpoint_ends_in_the_same_bits(protocol: str, codec: str) -> None:
     values = {"protocol": protocol, "cut": CUTS[protocol], "defense": codec}
     through, resumed = trained(3, **values), trained(0, **values)
@@ -126,8 +135,7 @@ def test_taking_up_a_checkpoint_ends_in_the_same_bits(protocol: str, codec: str)
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("codec", SHARE)
-@pytest.mark.parametrize("protocol", CUTS)
+@pairs()
 def test_an_adversary_sees_what_its_party_sees(protocol: str, codec: str, tmp_path: Path) -> None:
     seen: dict[str, set[torch.dtype]] = {}
 

@@ -120,7 +120,8 @@ def test_the_first_part_is_one_update_old_and_no_more(protocol: str, turn: int, 
             assert torch.equal(tensor, found[name]), f"{owner} {name}"
 
 
-@pytest.mark.parametrize("protocol", CUTS)
+# What it is by hand is seen in all of them.
+@pytest.mark.parametrize("protocol", [pytest.param(p, marks=pytest.mark.slow if p != "vanilla" else ()) for p in CUTS])
 def test_it_is_another_training_unless_nothing_moves_or_nothing_follows(protocol: str) -> None:
     def end(turn: int, ahead: bool, still: bool = False) -> States:
         session = session_of(pipelined(protocol, clients=2, turn=turn, pipelined=ahead))

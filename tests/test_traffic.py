@@ -26,13 +26,20 @@ from tests.scenes import made, scene_of
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made")
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}
-VALUES = [{}, {"defense": "int8_quantization"}, {"clients": 3, "turn": 2, "handover": "server"}]
+PACKED = {"defense": "int8_quantization"}
+THREE = {"clients": 3, "turn": 2, "handover": "server"}
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"defense": "int8_quantization"}, {"clients": 3, "turn": 2, "handover": "server"}]
+    ("protocol", "values"),
+    [
+        *((protocol, THREE) for protocol in CUTS),
+        ("vanilla", {}),
+        ("u_shaped", PACKED),
+        *(pytest.param(protocol, {}, marks=pytest.mark.slow) for protocol in ("u_shaped", "label_only")),
+        *(pytest.param(protocol, PACKED, marks=pytest.mark.slow) for protocol in ("vanilla", "label_only")),
+    ],
 )
-@pytest.mark.parametrize("protocol", CUTS)
 def test_the_record_says_what_really_crosses(protocol: str, values: dict[str, Any]) -> None:
     scene = scene_of(protocol=protocol, cut=CUTS[protocol], carrier="loopback", **values)
     keeper = Keeper("trusted_party")
@@ -53,7 +60,8 @@ def test_the_record_says_what_really_crosses(protocol: str, values: dict[str, An
 
 
 @pytest.mark.usefixtures("made_here")
-@pytest.mark.parametrize("protocol", CUTS)
+# In vanilla a client drives, as in u_shaped.
+@pytest.mark.parametrize("protocol", ["u_shaped", "label_only", pytest.param("vanilla", marks=pytest.mark.slow)])
 def test_an_evaluation_is_counted_in_the_messages_of_a_deployment(
     protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,8 +84,16 @@ def test_the_sums_are_the_training_alone() -> None:
     assert "predict" in found.traffic
 
 
-@pytest.mark.parametrize("values", [{}, {"clients": 3, "turn": 2, "handover": "server"}])
-@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize(
+    ("protocol", "values"),
+    [
+        ("vanilla", {}),
+        ("u_shaped", THREE),
+        ("label_only", THREE),
+        pytest.param("vanilla", THREE, marks=pytest.mark.slow),
+        *(pytest.param(protocol, {}, marks=pytest.mark.slow) for protocol in ("u_shaped", "label_only")),
+    ],
+)
 def test_epochs_that_did_not_run_did_not_cross(protocol: str, values: dict[str, Any]) -> None:
     of = {"protocol": protocol, "cut": CUTS[protocol], **values}
     ran = [Epoch(epoch=number) for number in (1, 2, 3)]

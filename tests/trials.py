@@ -186,10 +186,11 @@ def attack_of(case: Case) -> Attack:
 @cache
 def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = False) -> Scene:
     """The case on the made data."""
-    attack = make_attack(case.attack, dict(case.options), case.plugins)
-    targets = attack.setting.targets
+    attack = attack_of(case)
+    # Only what is judged has to have learned something, and from zeros nothing does.
+    short = {"epochs": 4 if control and not attack.threat.tampers else 2}
     # Relabeling alone ruins a training that is short, or that a malicious client has to itself: nothing could succeed.
-    training = {"clients": 3, "turn": 1, "epochs": 10} if control == "faint" else {"epochs": 4}
+    training = {"clients": 3, "turn": 1, "epochs": 10} if control == "faint" else short
     experiment = make(
         {
             "attack": case.attack,
@@ -198,7 +199,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "cut": CUTS.get(case.protocol, "auto"),
             "model": "unsplit_mnist",
             "plugins": case.plugins,
-            "targets": MANY if targets >= MANY else FEW,
+            "targets": MANY if attack.setting.targets >= MANY else FEW,
             "aux": "share" if Goal.BACKDOOR in attack.threat.goals else "test",
             "seed": seed,
             "isolate": isolate,

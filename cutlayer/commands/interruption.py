@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import signal
@@ -26,6 +28,9 @@ def import_torch(command: str) -> None:
     """Before a ``command`` that computes begins: no exception can leave torch half imported, so one ends all."""
     if command not in _LEFT and command not in _WITHOUT_A_TRACE:
         return
+
+    # Whoever called waits for the end, where going through all that torch has made takes more than a second.
+    atexit.register(gc.freeze)
 
     def leave(number: int, frame: FrameType | None) -> None:
         os.write(2, f"{interruption(command)}\n".encode())

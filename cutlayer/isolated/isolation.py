@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -252,6 +253,9 @@ def main(lines: Lines) -> None:
         failure = {"type": type(error).__name__, "text": str(error), "traceback": traceback.format_exc()}
         lines.send(Line.CONTROL, pack("failed", failure, {}))
         sys.exit(1)
+    finally:
+        # The caller waits for the process's end, where going through all that torch has made takes a second.
+        gc.freeze()
 
 
 if __name__ == "__main__":

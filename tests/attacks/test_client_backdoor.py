@@ -65,7 +65,7 @@ def test_a_sinusoid_is_the_published_one() -> None:
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("protocol", ["vanilla", "u_shaped"])
+@pytest.mark.parametrize("protocol", ["vanilla", pytest.param("u_shaped", marks=pytest.mark.slow)])
 def test_a_malicious_client_among_three_plants_a_backdoor(protocol: str, tmp_path: Path) -> None:
     options = {"client_backdoor": {**SMALL, "values": "white"}}
     found = audited(tmp_path, protocol=protocol, options=options, epochs=6, learning_rate=0.04)

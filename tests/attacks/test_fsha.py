@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
@@ -18,6 +17,7 @@ from cutlayer.attacks.fsha import FSHA, _Hijack
 from cutlayer.message import Kind, Message
 from cutlayer.stream import Stream
 from cutlayer.threat import Knows, Row, Seat, View
+from tests.handwriting import handwriting
 from tests.parties import Pair, batches, pair
 
 SHAPE, RATE = (1, 16, 16), 3e-3
@@ -30,9 +30,8 @@ TINY = {"width": 4, "blocks": 2}
 
 @functools.cache
 def digits() -> tuple[Tensor, Tensor]:
-    raw = load_digits()
-    images = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 16
-    return interpolate(images, SHAPE[1:], mode="bilinear"), torch.tensor(raw.target)
+    images, labels = handwriting()
+    return interpolate(images, SHAPE[1:], mode="bilinear"), labels
 
 
 def victim(seed: int, protocol: str = "vanilla") -> Pair:

@@ -32,7 +32,7 @@ def aux(part: nn.Module, inputs: torch.Tensor):
     return grants(part, tuple(inputs.shape[1:]), aux_inputs=lambda: inputs)
 
 
-@pytest.mark.parametrize("source", ["auxiliary", "noise"])
+@pytest.mark.parametrize("source", ["auxiliary", pytest.param("noise", marks=pytest.mark.slow)])
 def test_the_identity_is_decoded(source):
     torch.manual_seed(1)
     truth, part = torch.rand(5, 1, 8, 8), identity()

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.fft import dctn, idctn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -29,6 +28,8 @@ def test_the_optimum_of_a_linear_proxy() -> None:
 
 def test_its_steps_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The published code: noise, transform, mask, transform back, gradient there, mean, sign."""
+    from scipy.fft import dctn, idctn
+
     torch.manual_seed(0)
     proxy = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(24, 5)).double().requires_grad_(False)
     inputs, size = natural(4).double(), 0.125

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
@@ -20,6 +19,7 @@ from cutlayer.model import split
 from cutlayer.models import dense, unsplit_cifar, unsplit_mnist
 from cutlayer.stream import Stream, derive
 from cutlayer.threat import Architecture, Knows, Row, Seat, View
+from tests.handwriting import handwriting
 from tests.parties import Pair, batches, pair
 
 SHAPE, SMALL = (1, 28, 28), (1, 8, 8)
@@ -33,9 +33,8 @@ SHORT = {"rounds": 10, "order": "joint"}
 
 @functools.cache
 def digits() -> tuple[Tensor, Tensor]:
-    raw = load_digits()
-    images = torch.tensor(raw.images, dtype=torch.float32)[:, None] / 16
-    return interpolate(images, SHAPE[1:], mode="bilinear"), torch.tensor(raw.target)
+    images, labels = handwriting()
+    return interpolate(images, SHAPE[1:], mode="bilinear"), labels
 
 
 def held_out() -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.datasets import load_breast_cancer
 
 from cutlayer.datasets import breast_cancer
 
@@ -25,6 +24,8 @@ def test_the_training_part_spans_zero_to_one_and_the_test_part_is_clipped() -> N
 
 
 def test_scaling_uses_the_training_part_alone() -> None:
+    from sklearn.datasets import load_breast_cancer
+
     dataset = breast_cancer.load()
     raw = torch.from_numpy(load_breast_cancer().data)
     # Scaling by all rows would bring the maximum of every feature to 1 in one of the parts, and clip nothing.

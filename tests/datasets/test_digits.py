@@ -5,9 +5,9 @@ from importlib import import_module
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from cutlayer.datasets import digits
+from tests.handwriting import handwriting
 
 
 def test_counts_shapes_and_classes() -> None:
@@ -21,6 +21,8 @@ def test_counts_shapes_and_classes() -> None:
 
 
 def test_every_image_is_there_once_and_keeps_its_label() -> None:
+    from sklearn.datasets import load_digits
+
     dataset = digits.load()
     inputs = torch.cat([dataset.train.inputs, dataset.test.inputs])
     labels = torch.cat([dataset.train.labels, dataset.test.labels])
@@ -30,6 +32,9 @@ def test_every_image_is_there_once_and_keeps_its_label() -> None:
     expected = (large * (255 / 16)).round().byte().flatten(1)
     ours = sorted(zip(inputs.flatten(1).tolist(), labels.tolist(), strict=True))
     assert ours == sorted(zip(expected.tolist(), found.target.tolist(), strict=True))
+    images, numbers = handwriting()
+    assert torch.equal(images, small / 16)
+    assert numbers.tolist() == found.target.tolist()
 
 
 def test_the_split_is_fixed_and_its_seed_changes_it() -> None:

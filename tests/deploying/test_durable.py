@@ -27,7 +27,8 @@ from tests.scenes import made
 __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
 WAYS = [*CUTS, *(f"{protocol} pipelined" for protocol in CUTS)]
-TURN = Turn(1, epoch=1, client=0, first=0, count=4, start=0, epoch_steps=5)
+# A first step, one amid it and a last one.
+TURN = Turn(1, epoch=1, client=0, first=0, count=3, start=0, epoch_steps=5)
 
 
 class Cut(ConnectionError):
@@ -62,8 +63,8 @@ def plan_for(way: str) -> Plan:
 class Pair:
     """Both sides of one turn, each with a folder; either can be lost and rebuilt from it."""
 
-    def __init__(self, folder: Path, way: str) -> None:
-        self._deployed = Deployment(plan_for(way), folder)
+    def __init__(self, folder: Path, way: str, checkpoint_every: int = 3) -> None:
+        self._deployed = Deployment(plan_for(way), folder, settings={"checkpoint_every": checkpoint_every})
         self._names = ("server", "c0") if way.startswith("label_only") else ("c0", "server")
         self.lose("driver")
         self.lose("answerer")
@@ -142,7 +143,8 @@ def test_a_cut_at_any_message_and_the_loss_of_any_process_change_no_bit(tmp_path
     exchanges = TURN.count * (2 if way.startswith("u_shaped") else 1)
     for number in range(exchanges):
         for where in ("before", "after"):
-            pair = Pair(tmp_path / f"{number}{where}", way)
+            # A cut is before a checkpoint amid the turn, or behind it.
+            pair = Pair(tmp_path / f"{number}{where}", way, checkpoint_every=2)
             pair.wire.cuts = {(number, where)}
             with pytest.raises(Cut):
                 drive_on(pair)

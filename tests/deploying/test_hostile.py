@@ -243,7 +243,7 @@ def test_a_malformed_answer_in_an_evaluation_ends_the_stream_and_harms_nothing(
     tmp_path, monkeypatch, caplog, reply, why
 ):
     """Where the server drives, it asks in an evaluation, too."""
-    deployed = Deployment(plan_of(protocol="label_only"), tmp_path)
+    deployed = Deployment(plan_of(protocol="label_only", epochs=1), tmp_path)
 
     def answering(member, link, channel, epoch):
         link.send(reply(link.receive()))

@@ -103,7 +103,7 @@ def run_with_kills(nursery: Nursery, deployed: Deployment, kills: Kills, most: i
 )
 def test_a_few_kills_change_no_bit(nursery, tmp_path, protocol, pipelined):
     """Each within a turn, or just after it on a machine that is busy with something else."""
-    deployed = Deployment(plan_of(2, protocol=protocol, epochs=6, pipelined=pipelined), tmp_path, Papers())
+    deployed = Deployment(plan_of(2, protocol=protocol, epochs=4, pipelined=pipelined), tmp_path, Papers())
     kills = (("server", "epoch 2 of", signal.SIGKILL), ("c1", "epoch 3, turn 6", signal.SIGINT))
     assert run_with_kills(nursery, deployed, at_words(tmp_path, *kills), len(kills)) == len(kills)
     assert_same_bits(deployed)

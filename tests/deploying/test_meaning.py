@@ -55,7 +55,7 @@ def test_whoever_brings_data_can_see_what_they_mean():
 
 
 @pytest.mark.usefixtures("made")
-@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize("protocol", [pytest.param(p, marks=pytest.mark.slow if p != "vanilla" else ()) for p in CUTS])
 def test_a_client_with_other_classes_is_refused_before_the_first_step_and_may_come_with_the_right_ones(
     tmp_path, monkeypatch, protocol
 ):

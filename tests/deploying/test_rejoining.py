@@ -51,7 +51,7 @@ def test_a_client_that_comes_anew_before_its_old_link_is_known_to_be_dead_goes_o
     assert_same_bits(deployed)
 
 
-@pytest.mark.parametrize("protocol", ["vanilla", "label_only"])
+@pytest.mark.parametrize("protocol", ["vanilla", pytest.param("label_only", marks=pytest.mark.slow)])
 def test_a_link_that_the_server_has_just_refused_stops_nobody_else(tmp_path, monkeypatch, protocol):
     """As if its client had sent out of turn, between a look at who is there and the next word to it."""
     deployed = Deployment(plan_of(2, protocol=protocol, turn=2), tmp_path)
@@ -90,7 +90,7 @@ def test_who_holds_the_final_part_may_be_away_for_a_moment(tmp_path, monkeypatch
 
 
 def test_who_holds_the_final_part_is_not_waited_for_without_end(tmp_path, monkeypatch):
-    deployed = Deployment(plan_of(2, epochs=1), tmp_path, settings={"wait_seconds": 1.0})
+    deployed = Deployment(plan_of(2, epochs=1), tmp_path, settings={"wait_seconds": 0.5})
     given = Member._given
 
     def goes(member, said):

@@ -20,8 +20,20 @@ __all__ = ["made", "made_here"]
 pytestmark = pytest.mark.usefixtures("made", "made_here")
 
 
-@pytest.mark.parametrize(("clients", "pipelined"), [(1, False), (3, False), (2, True)])
-@pytest.mark.parametrize("protocol", CUTS)
+# In u_shaped a client drives, as in vanilla.
+PROTOCOLS = ["vanilla", "label_only", pytest.param("u_shaped", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "clients", "pipelined"),
+    [
+        *((protocol, 2, True) for protocol in CUTS),
+        ("vanilla", 1, False),
+        *((protocol, 3, False) for protocol in ("u_shaped", "label_only")),
+        pytest.param("vanilla", 3, False, marks=pytest.mark.slow),
+        *(pytest.param(protocol, 1, False, marks=pytest.mark.slow) for protocol in ("u_shaped", "label_only")),
+    ],
+)
 def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, clients, pipelined):
     deployed = Deployment(plan_of(clients, protocol=protocol, turn=2, pipelined=pipelined), tmp_path)
     deployed.run()
@@ -37,7 +49,7 @@ def test_a_deployment_ends_with_the_bits_of_a_session(tmp_path, protocol, client
         assert {turn.turn: turn.loss for turn in deployed.record("server").turns} == own
 
 
-@pytest.mark.parametrize("pipelined", [False, True])
+@pytest.mark.parametrize("pipelined", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_rates_scaling_and_a_carried_optimizer_are_those_of_a_session(tmp_path, pipelined):
     values = {
         "optimizer": "sgd",
@@ -93,7 +105,7 @@ def run_without(deployed, name, watch):
     return [server, *(deployed.join(c, watch if c == name else nothing) for c in deployed.plan.terms.clients)]
 
 
-@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_client_that_never_comes_back_loses_its_turns_and_nothing_else(tmp_path, protocol):
     deployed = Deployment(plan_of(3, protocol=protocol, epochs=3), tmp_path, settings={"wait_seconds": 0.5})
     threads = run_without(deployed, "c1", leaving(2, 1))
@@ -210,7 +222,7 @@ def test_plans_that_differ_are_refused_with_the_keys_that_differ(tmp_path):
     assert "epochs" not in said
 
 
-@pytest.mark.parametrize("protocol", CUTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_agreed_codec_makes_frames_smaller_and_changes_what_it_changes_in_a_session(tmp_path, protocol):
     plain, packed = (
         Deployment(plan_of(protocol=protocol, codec=codec, epochs=1), tmp_path / f"with{codec}")

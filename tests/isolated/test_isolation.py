@@ -122,8 +122,9 @@ def test_over_grpc_the_guess_is_that_of_one_process(tmp_path: Path, values: dict
     assert here.record.attack.notes == there.record.attack.notes
 
 
-@pytest.mark.usefixtures("started_anew")
-def test_a_process_at_the_other_end_of_grpc_that_dies_is_named() -> None:
+@pytest.mark.parametrize("start", ["forked", pytest.param("started_anew", marks=pytest.mark.slow)])
+def test_a_process_at_the_other_end_of_grpc_that_dies_is_named(start: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(start)
     scene = scene_of(protocol="vanilla", cut="1")
     host = ProcessHost(brief(scene, attack=False), Outside(), quiet, GrpcProcess())
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.fft import dctn
 from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
@@ -59,6 +58,8 @@ def test_a_start_anywhere() -> None:
 
 
 def test_the_cosine_transform() -> None:
+    from scipy.fft import dctn
+
     images = torch.rand(3, 2, 5, 8, dtype=torch.float64)
     np.testing.assert_allclose(dct2(images).numpy(), dctn(images.numpy(), axes=(2, 3), norm="ortho"), atol=1e-12)
     torch.testing.assert_close(idct2(dct2(images)), images)
