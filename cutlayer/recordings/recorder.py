@@ -126,8 +126,9 @@ class _Work:
         after = scene.experiment.when == "after"
         session = self._trained(training, scene.experiment.epochs if after else 0)
         # As under an attack that attends the training: this evaluation counts among the client's predictions.
-        found = accuracy(scene, session)
-        self.history, states = self.history or [Epoch(epoch=0, accuracy=found)], session.checkpoint()
+        # As in an audit: what is asked before the targets counts in their steps.
+        self.history = self.history or [Epoch(epoch=0, accuracy=accuracy(scene, session))]
+        states = session.checkpoint()
         model = whole_model(scene, session) if after else scene.model
         for shape, one in _shapes(scene).items() if training else ():
             if shape.kind == "predict":
