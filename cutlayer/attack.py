@@ -208,7 +208,7 @@ class Adversary:
         own = self.attack.checkpoint()
         if own is None:
             return None
-        view = {"used": self.view.used, "notes": self.view.notes, "seconds": self.seconds}
+        view = {"used": self.view.used, "notes": self.view.notes, "targets": self.view.targets, "seconds": self.seconds}
         attack = {name: tensor.detach().cpu() for name, tensor in own.items()}
         told = {"view": as_tensor(json.dumps(view).encode())}
         return {**named("attack", attack), **named("stream", self.stream.checkpoint()), **told}
@@ -221,6 +221,7 @@ class Adversary:
         # What it was granted anew to stand there was counted before.
         self.view.used = {Knows(what): count for what, count in view["used"].items()}
         self.view.notes, self.seconds = view["notes"], view["seconds"]
+        self.view.targets = tuple(Row(Kind(kind), step, row) for kind, step, row in view["targets"])
 
     def _show(self, message: Message) -> None:
         if message.kind not in self.attack.watches:

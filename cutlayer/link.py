@@ -62,7 +62,7 @@ def parse(text: str) -> Link:
 
 
 def _quantity(text: str, units: dict[str, float], what: str) -> float:
-    match = re.fullmatch(r"(\d*\.?\d+) *([a-z]+)", text.strip().lower())
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+) *([a-z]+)", text.strip().lower())
     if not match or match[2] not in units:
         shown = ", ".join(unit.replace("mbit", "Mbit").replace("gbit", "Gbit") for unit in units)
         raise LinkError(f"{text!r} is not {what}: a number and a unit ({shown}); a link reads {_FORM}")

@@ -28,7 +28,7 @@ class RecordingError(ValueError):
 
 def bytes_of(text: str) -> int:
     """The number that a size such as ``500MB`` means; anything else is a ``RecordingError``."""
-    match = re.fullmatch(r"(\d*\.?\d+) *([kMG]?)B?", text.strip())
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+) *([kMG]?)B?", text.strip())
     if not match or not float(match[1]):
         raise RecordingError("no size: a number with kB, MB or GB, such as 500MB")
     return int(float(match[1]) * _UNITS[match[2]])

@@ -9,7 +9,7 @@ depends on the network, so that a client compares with a training of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -44,9 +44,7 @@ class Scrutiny:
     def checkpoint(self) -> dict[str, Tensor]:
         """All that was measured since the latest ``clear``, as tensors."""
         none = torch.empty(0)
-        kept = {
-            name: torch.stack(of).cpu() if of else none for name, of in (("norms", self.norms), ("gaps", self.gaps))
-        }
+        kept = {name: _together(of) if of else none for name, of in (("norms", self.norms), ("gaps", self.gaps))}
         return {**kept, "seen": torch.tensor(self._seen)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -72,11 +70,16 @@ class Scrutiny:
         """``gradient_norm`` and ``label_gap``, as far as they are finite anywhere."""
         named = {"gradient_norm": self.norms, "label_gap": self.gaps}
         finite = {
-            name: [value for value in torch.stack(values).tolist() if math.isfinite(value)]
+            name: [value for value in _together(values).tolist() if math.isfinite(value)]
             for name, values in named.items()
             if values
         }
         return {name: math.fsum(values) / len(values) for name, values in finite.items() if values}
+
+
+def _together(values: Sequence[Tensor]) -> Tensor:
+    """On the CPU: what was measured before an interruption comes from a file, what was measured since from a GPU."""
+    return torch.stack([value.cpu() for value in values])
 
 
 def label_gap(grad: Tensor, labels: Tensor) -> Tensor:

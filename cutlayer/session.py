@@ -205,8 +205,8 @@ class Session:
 
     @property
     def settled(self) -> bool:
-        """Whether no batch is drawn ahead, which a checkpoint would not have."""
-        return self._coming is None
+        """Whether no adversary has drawn a batch ahead, which a checkpoint would not have."""
+        return self._coming is None or not self.adversaries
 
     def checkpoint(self) -> Mapping[str, Mapping[str, Tensor]]:
         """Every party's state by its name, and what is the session's own."""
@@ -230,6 +230,18 @@ class Session:
             self.scrutiny.restore(under("scrutiny", own))
             for number, client in enumerate(self.clients):
                 client.losses[:] = own[f"losses.{number}"].tolist()
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Of the clients' own weights in their latest steps, which no later step depends on."""
+        return {name: g for client in self.clients for name, g in named(client.name, client.gradients()).items()}
+
+    def put_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        """Give the clients what ``gradients`` were."""
+        for client in self.clients:
+            own = under(client.name, gradients)
+            for name, weight in client.parts.named_parameters():
+                if name in own:
+                    weight.grad = own[name].to(weight)
 
     def _turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
         waiting = []

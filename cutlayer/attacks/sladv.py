@@ -147,7 +147,7 @@ class SLADV(TamperingAttack):
             self._layers = self._set_up(self._smashed)
             put_back(tensors, layers=self._layers, optimizer=self._optimizer)
             self._order = tensors["order"]
-            self._curves = {name: values.tolist() for name, values in under("curves", tensors).items()}
+            self._curves |= {name: values.tolist() for name, values in under("curves", tensors).items()}
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The honest reply; what ends a training step has another gradient."""

@@ -84,17 +84,22 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     with seated(scene, outside, progress) as (host, occupant):
         session = outside.session = assemble(scene, host, Keeper("trusted_party"))
         join(scene, session, occupant)
-        begun = Begun(folder / "begun", lambda: trained(folder.name, run))
-        found = train_attended(scene, session, occupant, begun, progress)
+        found = train_attended(scene, session, occupant, _begun(scene, run), progress)
         victim = Victim(whole_model(scene, session), found.epochs)
     keep_attacked(scene, run, victim)
-    begun.discard()
     return victim
 
 
 def keep_attacked(scene: Scene, run: Path, victim: Victim) -> None:
     """Keep ``victim``, which the attack of ``scene`` left behind, for other cells to look up."""
     keep(scene, run / "victims" / attacked_key(scene), victim)
+    _begun(scene, run).discard()
+
+
+def _begun(scene: Scene, run: Path) -> Begun:
+    """Where the training is kept that is done for other cells alone."""
+    key = attacked_key(scene)
+    return Begun(run / "victims" / key / "begun", lambda: trained(key, run))
 
 
 def attacked_key(scene: Scene) -> str:

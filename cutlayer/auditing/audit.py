@@ -56,11 +56,10 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     if reason := inapplicable(scene):
         return not_applicable(record, reason)
     torch.set_num_threads(scene.experiment.threads)
-    outside, begun = Outside(scene.auxiliary, scene.facts), _begun(run, record)
+    outside = Outside(scene.auxiliary, scene.facts)
     try:
         with seated(scene, outside, progress, process) as (host, occupant):
             result = _attacked(scene, run, progress, host, occupant, outside, record)
-            begun.discard()
     except NotOfferedError as error:
         return not_applicable(record, str(error))
     done = result.record.model_copy(update={"seconds": time.perf_counter() - start})
@@ -136,7 +135,7 @@ def _attacked(
         session = outside.session = assemble(scene, host, keeper)
         join(scene, session, occupant)
         if after:
-            trained = _train_watched(scene, session, progress, occupant, beside, _begun(run, record))
+            trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
         history = trained.epochs
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
@@ -199,7 +198,7 @@ def _watches_training(attack: Attack) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None, begun: Begun
+    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None, kept: Begun
 ) -> Measured:
     steps = session.steps_per_epoch()
 
@@ -209,12 +208,12 @@ def _train_watched(
         scores = judged(_judgements(scene, session, occupant, beside)[0])["scores"]
         return (Course(epoch=epoch, step=epoch * steps, scores=scores),)
 
-    return train_attended(scene, session, occupant, begun, progress, judge_now)
+    return train_attended(scene, session, occupant, kept, progress, judge_now)
 
 
-def _begun(run: Path, record: Record) -> Begun:
-    """Where the cell's own training is kept while it lasts."""
-    return Begun(run / "begun" / record.fingerprint)
+def begun(scene: Scene, run: Path) -> Begun:
+    """Where the training that the cell's adversary attends is kept, until there is a record of the cell."""
+    return Begun(run / "begun" / fingerprint(scene))
 
 
 def inapplicable(scene: Scene) -> str:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.deployment import measured as after_epoch
+from cutlayer.experiment import ExperimentError
 from cutlayer.host import Host, Occupant
 from cutlayer.record import Course, Epoch
 from cutlayer.scene import Scene
 from cutlayer.session import Session
+from cutlayer.threat import Knows
 
 Progress = Callable[[str, int, int], None]
 EVERY = 300.0
 """Seconds of a training that an interruption may cost; what is kept beyond every epoch costs little of them."""
-_ADVERSARY = "adversary"
+_ADVERSARY, _GRADIENTS = "adversary", "gradients"
 
 
 def train_through(
@@ -41,12 +43,13 @@ def train_through(
 
     def keep(epoch: int) -> None:
         nonlocal kept
-        states, kept = dict(session.checkpoint()), time.monotonic()
-        if occupant:
-            memory = occupant.memory()
-            if memory is None:
-                return
-            states[_ADVERSARY] = memory
+        kept = time.monotonic()
+        memory = occupant.memory() if occupant else {}
+        if memory is None:
+            return
+        states = {**session.checkpoint(), **({_ADVERSARY: memory} if occupant else {})}
+        if Knows.PEER_GRADIENTS in scene.attack.threat.knows:
+            states[_GRADIENTS] = session.gradients()
         begun.keep((epoch - 1) * each + session.done, states, found)
 
     def tell(epoch: int) -> None:
@@ -77,6 +80,11 @@ def _taken_up(session: Session, begun: Begun, occupant: Host | Occupant | None) 
         return Measured()
     states, measured = found
     session.restore(states)
+    session.put_gradients(states.get(_GRADIENTS, {}))
     if occupant:
-        occupant.remember(states[_ADVERSARY])
+        try:
+            occupant.remember(states[_ADVERSARY])
+        except Exception as error:
+            where = f"{begun.folder}: the attack cannot go on from there; remove it to begin anew"
+            raise ExperimentError(f"{where} ({error})") from error
     return measured

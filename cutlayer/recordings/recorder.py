@@ -125,7 +125,6 @@ class _Work:
         scene = self.scene
         after = scene.experiment.when == "after"
         session = self._trained(training, scene.experiment.epochs if after else 0)
-        # As under an attack that attends the training: this evaluation counts among the client's predictions.
         # As in an audit: what is asked before the targets counts in their steps.
         self.history = self.history or [Epoch(epoch=0, accuracy=accuracy(scene, session))]
         states = session.checkpoint()

@@ -12,7 +12,7 @@ import torch
 
 from cutlayer.attack import Attack
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import attends_training, leaves, shared
+from cutlayer.auditing.audit import attends_training, begun, leaves, shared
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import steps_to_train
@@ -54,7 +54,7 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
         try:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
-            spent = attacks[alike].seconds(scene)
+            spent = attacks[alike].seconds(scene, begun(scene, run).steps)
             for whom in set(shared(scene)) - trained:
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces, whom)
@@ -100,12 +100,15 @@ class Pace:
     work: int = 0
     """Optimization steps among that; 0 where it takes none."""
 
-    def seconds(self, scene: Scene) -> float:
-        """What it will take in ``scene``, scaled by its own count of optimization steps."""
+    def seconds(self, scene: Scene, kept: int = 0) -> float:
+        """What it will take in ``scene``, scaled by its own count of optimization steps.
+
+        ``kept``: training steps under attack that need not be made again.
+        """
         if not self.applies:
             return 0.0
         spent = self.spent * scene.work / self.work if self.work else self.spent
-        return _OVERHEAD + self.watched * watched_steps(scene) + spent
+        return _OVERHEAD + self.watched * (watched_steps(scene) - kept) + spent
 
 
 def attack_pace(scene: Scene) -> Pace:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import fingerprint, leaves, outline, run_cell, shared
+from cutlayer.auditing.audit import begun, fingerprint, leaves, outline, run_cell, shared
 from cutlayer.auditing.result import Result
 from cutlayer.auditing.training import Progress
 from cutlayer.experiment import Experiment
@@ -92,6 +92,8 @@ class Sweep:
             if record is None:
                 waiting[number] = scene
             else:
+                # Another command may have kept what a cell was at beside the one that ended it.
+                begun(scene, self.run).discard()
                 watcher.end(number)
                 yield number, record
         several = self.room.most(self.cores(waiting)) > 1
@@ -201,6 +203,7 @@ def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: 
         scene.check_files()
         # What cannot be kept has failed, too.
         _keep(scene, run, command, run_cell(scene, run, progress, process))
+        begun(scene, run).discard()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         _record_failure(scene, run, command, reason, traceback.format_exc())

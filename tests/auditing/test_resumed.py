@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,12 +18,17 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.auditing import training
 from cutlayer.auditing.attacked import attacked_key, train_under_attack
-from cutlayer.auditing.audit import attends_training, run_cell
+from cutlayer.auditing.audit import attends_training, begun, run_cell
+from cutlayer.auditing.begun import Measured
 from cutlayer.auditing.result import Result
-from cutlayer.experiment import make
-from cutlayer.record import DONE
+from cutlayer.auditing.victim import all_steps, train
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.record import DONE, NOT_APPLICABLE
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
+from cutlayer.sweeping import sweep
+from cutlayer.sweeping.estimate import Pace
+from cutlayer.sweeping.sweep import Sweep, Unwatched, attempt
 from tests.cells import quiet
 from tests.trainings import interrupted_at, same
 
@@ -41,7 +48,7 @@ UNLIKE = {"seconds", "attack_seconds", "started"}
 def scene_of(attack: str, **values: Any) -> Scene:
     given = {"train_rows": 72, "test_rows": 20, "targets": 4, "epochs": 3, "batch_size": 16, "isolate": False}
     given |= {"model": "lenet", "cut": "1", "offers": OFFERS, "clients": 2, "aux": "share", "aux_rows": 21}
-    given |= {"attack": attack, "protocol": "vanilla", "options": {attack: SMALL[attack]}}
+    given |= {"attack": attack, "protocol": "vanilla", "options": {attack: SMALL.get(attack, {})}}
     return settle(make({**given, **values}))[0]
 
 
@@ -94,7 +101,8 @@ def test_it_ends_as_if_it_had_not_been_broken_off(
     assert [part["epoch"] for part in again["course"]] == ([1, 2] if scene.attack.anytime else [])
     assert result.images.keys() == through.images.keys()
     assert all(torch.equal(result.images[name], image) for name, image in through.images.items())
-    assert not list((tmp_path / "cut" / "begun").iterdir())
+    # Curves in their order, too.
+    assert json.dumps(again) == json.dumps(told(through))
 
 
 def test_isolated_it_goes_on_in_another_process(tmp_path: Path, whole: Callable[[str], Result]) -> None:
@@ -166,3 +174,127 @@ def test_without_its_adversarys_state_it_begins_anew(tmp_path: Path, caplog: pyt
     assert steps == list(range(1, STEPS + 1))
     (line,) = caplog.messages
     assert line == f"{kept} is damaged, and what it held is trained again: adversary.safetensors is missing"
+
+
+def test_what_is_kept_stays_until_there_is_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of("surrogate_client")
+
+    def dies(*arguments: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, "_keep", dies)
+        with pytest.raises(OSError, match="disk full"):
+            attempt(scene, tmp_path, "", quiet, None)
+    assert begun(scene, tmp_path).steps == STEPS
+    attempt(scene, tmp_path, "", quiet, None)
+    assert not list((tmp_path / "begun").iterdir())
+    # Another command that ran the same cell has kept what it was at, and was broken off.
+    begun(scene, tmp_path).keep(EPOCH, {}, Measured())
+    assert [record.status for _, record in Sweep([scene], tmp_path, "").records(Unwatched())] == [DONE]
+    assert not list((tmp_path / "begun").iterdir())
+
+
+ITS_OWN = '''"""It watches the training and asks for gradients."""
+from dataclasses import dataclass
+import torch
+from cutlayer.attack import Attack, Guess
+from cutlayer.message import Kind
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel
+
+
+@dataclass
+class Mine(Attack):
+    """It watches the training and asks for gradients."""
+
+    paper = plain = "none"
+    anytime = True
+    presets = {}
+    refuses: bool = False
+    fails: bool = False
+
+    @property
+    def threat(self):
+        return ThreatModel(Seat.SERVER, frozenset({Goal.INPUTS}), frozenset({Knows.PEER_GRADIENTS}))
+
+    def begin(self, view):
+        self.view, self.seen, self.lengths = view, [], None
+
+    def checkpoint(self):
+        return {"seen": torch.tensor(self.seen, dtype=torch.float64)}
+
+    def restore(self, tensors):
+        if self.fails:
+            raise RuntimeError("of another form")
+        self.seen = tensors["seen"].tolist()
+
+    def observe(self, message):
+        if message.kind is Kind.TRAIN and "smashed" in message:
+            found = self.view.peer_gradients().values()
+            self.seen.append(sum(g.abs().sum().item() for g in found) + len(self.view.targets))
+
+    def infer(self):
+        if self.refuses and len(self.seen) == 12:
+            raise NotOfferedError("nothing to be had")
+        self.view.note("seen", list(self.seen))
+        wanted = torch.full((len(self.view.targets), 1, 28, 28), 0.5)
+        return [Guess(Goal.INPUTS, {"inputs": wanted}, self.view.targets)]
+'''
+
+
+def its_own(folder: Path, **options: bool) -> Scene:
+    (folder / "attacks").mkdir(parents=True, exist_ok=True)
+    (folder / "attacks" / "mine.py").write_text(ITS_OWN)
+    given = {"options": {"mine": options}, "plugins": folder, "offers": ("peer_gradients",)}
+    return scene_of("mine", **given)
+
+
+def test_gradients_and_targets_that_an_attack_of_ones_own_reads_are_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    scene = its_own(tmp_path / "plugins")
+    through = told(run_cell(scene, tmp_path / "through", quiet))
+    assert len(set(through["attack"]["curves"]["seen"])) > STEPS // 2
+    broken_off(scene, tmp_path / "cut", EPOCH + 3)
+    again, _, _ = resumed(scene, tmp_path / "cut")
+    assert again == through
+
+
+def test_an_attack_that_has_nothing_to_say_in_the_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    scene = its_own(tmp_path / "plugins", refuses=True)
+    attempt(scene, tmp_path, "", quiet, None)
+    (record,) = (record for _, record in Sweep([scene], tmp_path, "").records(Unwatched()))
+    assert (record.status, record.reason) == (NOT_APPLICABLE, "nothing to be had")
+    assert not list((tmp_path / "begun").iterdir())
+
+
+def test_a_state_that_an_attack_cannot_take_is_named(tmp_path: Path) -> None:
+    scene = its_own(tmp_path / "plugins", fails=True)
+    broken_off(scene, tmp_path, EPOCH + 3)
+    folder = begun(scene, tmp_path).folder
+    said = f"{folder}: the attack cannot go on from there; remove it to begin anew (of another form)"
+    with pytest.raises(ExperimentError, match=re.escape(said)):
+        run_cell(scene, tmp_path, quiet)
+
+
+@pytest.mark.parametrize("values", [{"pipelined": True}, {"protocol": "label_only", "cut": "6", "turn": 1}])
+def test_an_honest_training_goes_on_from_the_middle_of_an_epoch(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    scene = scene_of("surrogate_client", **values)
+    through = train(scene, tmp_path / "through", quiet)
+    steps = all_steps(scene)
+    with pytest.raises(KeyboardInterrupt):
+        train(scene, tmp_path / "cut", interrupted_at(steps // 2 + 1))
+    seen: list[int] = []
+    again = train(scene, tmp_path / "cut", lambda what, done, total: seen.append(done))
+    assert seen == list(range(steps // 2 + 1, steps + 1))
+    assert same(through, again)
+    assert through.history == again.history
+
+
+def test_what_is_kept_needs_no_time(tmp_path: Path) -> None:
+    scene, pace = scene_of("surrogate_client"), Pace(True, watched=2.0)
+    assert pace.seconds(scene) - pace.seconds(scene, kept=EPOCH) == 2.0 * EPOCH

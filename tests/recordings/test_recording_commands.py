@@ -164,7 +164,14 @@ def test_a_partys_recording_that_was_full_is_not_replayed_as_complete(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("64kB", 64_000), (".5 GB", 500_000_000)]
+    ("text", "size"),
+    [
+        ("500MB", 500_000_000),
+        ("1.5 GB", 1_500_000_000),
+        ("64kB", 64_000),
+        (".5 GB", 500_000_000),
+        ("1.GB", 1_000_000_000),
+    ],
 )
 def test_sizes_are_read(text: str, size: int) -> None:
     assert bytes_of(text) == size
