@@ -48,7 +48,7 @@ def train_through(
         if memory is None:
             return
         states = {**session.checkpoint(), **({_ADVERSARY: memory} if occupant else {})}
-        if Knows.PEER_GRADIENTS in scene.attack.threat.knows:
+        if occupant and Knows.PEER_GRADIENTS in scene.attack.threat.knows:
             states[_GRADIENTS] = session.gradients()
         begun.keep((epoch - 1) * each + session.done, states, found)
 
