@@ -16,10 +16,12 @@ from cutlayer import __version__
 
 @cache
 def code() -> dict[str, Any]:
-    """Version, commit and whether the checkout had changes; commit and dirty are none outside a checkout."""
-    root = Path(__file__).parent.parent
+    """Version, commit and whether the package differs from it; commit and dirty are none outside a checkout."""
+    package = Path(__file__).parent
+    root = package.parent
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no")) if commit else None
+    # New files count, too: a plug-in is found by lying there. Pages and records beside the package decide nothing.
+    dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=all", "--", package.name)) if commit else None
     return {"version": __version__, "commit": commit, "dirty": dirty}
 
 
