@@ -246,6 +246,7 @@ class Record(_Part):
     flops: int | None = None
     attack_seconds: float | None = None
     seconds: float | None = None
+    """Of the process that finished the cell: a training that was taken up has cost others before it."""
     attack: AttackRun = Field(default_factory=AttackRun)
     budgets: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     """How far each value of an adversarial input may be from the natural one, in [0, 1], by channel: by the name of the
