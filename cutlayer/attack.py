@@ -30,8 +30,9 @@ class Guess:
     """``INPUTS``: ``inputs`` [n, ...]; ``LABELS``: ``labels`` int64 [n]; ``MODEL``: the stolen part's state by name;
     ``BACKDOOR``: a trigger's ``pattern`` and ``mask``, each of an input's shape in [0, 1], and its ``target``; with
     them may come what it adds (``added``, in [-1, 1]) and the state of an own client part (``client.``). ``EVASION``:
-    adversarial ``inputs`` [n, ...] in [0, 1]; with them may come a probe of shadow layers on the first inputs,
-    ``smashed`` and ``slopes`` (see ``cutlayer.methods.perturbation.probe``)."""
+    adversarial ``inputs`` [n, ...] in [0, 1]; with them may come a proxy's labels for the natural ones, ``predicted``
+    int64 [n], and a probe of shadow layers on the first inputs, ``smashed`` and ``slopes`` (see
+    ``cutlayer.methods.perturbation.probe``)."""
     rows: tuple[Row, ...] = ()
     """The samples the n entries are about."""
     part: int = 0

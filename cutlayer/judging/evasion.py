@@ -184,13 +184,15 @@ class Likeness:
     """Mean cosine similarity of the gradients of one projection of both at the inputs; of an unrelated shadow 0."""
 
 
-def compare_layers(guess: Guess, truth: EvasionTruth) -> Likeness | None:
-    """The shadow that the guess gives a probe of, beside the real part; ``None`` where it gives none."""
+def compare_layers(guess: Guess, truth: EvasionTruth, natural: Tensor) -> Likeness | None:
+    """The shadow that the guess gives a probe of, beside the real part; ``None`` where it gives none.
+
+    ``natural``: the targets [n, ...] in the order of the guess, which is about the first of them.
+    """
     smashed, slopes = (guess.tensors.get(name) for name in ("smashed", "slopes"))
     if smashed is None or slopes is None:
         return None
-    inputs = truth.natural[:PROBED]
-    real, real_slopes = probe(truth.parts[0].eval(), inputs)
+    real, real_slopes = probe(truth.parts[0].eval(), natural[:PROBED])
     if smashed.shape != real.shape or slopes.shape != real_slopes.shape:
         shapes = f"{list(smashed.shape)} and {list(slopes.shape)}"
         raise EvasionError(

@@ -106,8 +106,13 @@ def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tenso
     if claimed is None or claimed.shape != shape:
         found = "missing" if claimed is None else f"of shape {list(claimed.shape)}"
         raise GuessError(f"the guess at {guess.goal}: {name!r} is {found}, it must have shape {list(shape)}")
-    place = {row: number for number, row in enumerate(guess.rows)}
-    return claimed[torch.tensor([place[row] for row in truth.rows])]
+    return claimed[_places(guess.rows, truth.rows)]
+
+
+def _places(of: Sequence[Row], wanted: Sequence[Row]) -> Tensor:
+    """Where among ``of`` each of ``wanted`` stands."""
+    place = {row: number for number, row in enumerate(of)}
+    return torch.tensor([place[row] for row in wanted])
 
 
 def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
@@ -248,7 +253,9 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
 def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
     if truth.evasion is None:
         raise GuessError("there is no deployment to try adversarial inputs on")
-    found, likeness = evade(guess, claimed, truth.evasion), compare_layers(guess, truth.evasion)
+    # Whom the attack met first it has probed, and these are others than the first of the truth.
+    likeness = compare_layers(guess, truth.evasion, truth.evasion.natural[_places(truth.rows, guess.rows)])
+    found = evade(guess, claimed, truth.evasion)
     name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
     # What noise does to the attacked deployment needs no adversarial inputs, what it does to the one trained without
     # the attack no tampering.
@@ -258,7 +265,8 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
     decides, opened = (not name and own.natural - max(b, commonest) >= ROOM for b in (blind, unattacked))
     beside = found.beside
-    if (predicted := guess.tensors.get("predicted")) is not None and predicted.shape == truth.evasion.labels.shape:
+    if "predicted" in guess.tensors:
+        predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
         beside["proxy_accuracy"] = ((predicted == truth.evasion.labels).double().mean().item(), commonest)
         answered = truth.evasion.before
         beside["proxy_agreement"] = ((predicted == answered).double().mean().item(), _commonest(answered))

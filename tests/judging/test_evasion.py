@@ -213,18 +213,31 @@ def test_a_shadow_beside_the_real_layers() -> None:
     real = nn.Conv2d(2, 3, 3)
     own = evasion_truth(parts=(real, nn.Flatten(), nn.Linear(3 * 2 * 3, 2)))
     smashed, slopes = probe(real, INPUTS[:PROBED])
-    same = compare_layers(guess_of(INPUTS, smashed=smashed, slopes=slopes), own)
+    same = compare_layers(guess_of(INPUTS, smashed=smashed, slopes=slopes), own, INPUTS)
     assert same is not None
     assert same.distance == 0
     assert same.slope_similarity == pytest.approx(1)
     assert same.blind_distance > 0
-    off = compare_layers(guess_of(INPUTS, smashed=smashed + 1, slopes=-slopes), own)
+    off = compare_layers(guess_of(INPUTS, smashed=smashed + 1, slopes=-slopes), own, INPUTS)
     assert off is not None
     assert off.distance == pytest.approx((3 * 2 * 3) ** 0.5)
     assert off.slope_similarity == pytest.approx(-1)
-    assert compare_layers(guess_of(INPUTS), own) is None
+    assert compare_layers(guess_of(INPUTS), own, INPUTS) is None
     with pytest.raises(EvasionError, match=r"the probe of the shadow has shapes \[32, 1, 2, 3\] and"):
-        compare_layers(guess_of(INPUTS, smashed=smashed[:, :1], slopes=slopes), own)
+        compare_layers(guess_of(INPUTS, smashed=smashed[:, :1], slopes=slopes), own, INPUTS)
+
+
+def test_what_an_attack_tells_is_about_the_targets_in_its_own_order() -> None:
+    met = torch.randperm(COUNT, generator=torch.Generator().manual_seed(3))
+    real = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh())
+    smashed, slopes = probe(real, INPUTS[met][:PROBED])
+    told = {"inputs": INPUTS[met], "predicted": LABELS[met], "smashed": smashed, "slopes": slopes}
+    rows = rows_of(COUNT)
+    guess = Guess(Goal.EVASION, told, tuple(rows[place] for place in met.tolist()))
+    found = scores_of(guess, truth_of(parts=(real, nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 3, 2)))))
+    assert (found["proxy_accuracy"].value, found["proxy_agreement"].value) == (1, 1)
+    assert found["layer_distance"].value == 0
+    assert found["slope_similarity"].value == pytest.approx(1)
 
 
 def test_guesses_that_cannot_be_judged() -> None:
@@ -232,6 +245,8 @@ def test_guesses_that_cannot_be_judged() -> None:
         judge(guess_of(INPUTS, "9/255"), truth_of(), Thresholds())
     with pytest.raises(GuessError, match=r"'inputs' is of shape \[40, 1, 4, 5\], it must have shape"):
         judge(guess_of(INPUTS[:, :1]), truth_of(), Thresholds())
+    with pytest.raises(GuessError, match=r"'predicted' is of shape \[39\], it must have shape \[40\]"):
+        judge(guess_of(INPUTS, predicted=LABELS[1:]), truth_of(), Thresholds())
     with pytest.raises(GuessError, match="no deployment to try"):
         judge(guess_of(INPUTS), Truth(rows_of(COUNT), INPUTS, LABELS, INPUTS[0], ("a", "b")), Thresholds())
 
