@@ -33,13 +33,11 @@ class SLADV(TamperingAttack):
 
     Departures, and what is taken where the paper is silent:
 
-    * The similarity loss is the L2 norm of each image's difference, and the mean of that over the batch
-      (``distance="image"``): as in the task's loss, each of n images has the n-th part. ``"batch"``, the norm over a
-      whole batch, is as near to the print and leaves more of the accuracy, but at alpha = 1 nothing that random signs
-      do not do: of two readings the default is the one that does more harm. The mean square of all elements
-      (``"mean"``) pulls far less beside the task's gradient.
-    * At the printed rate such norms can make the shadow diverge, that of the batch and, where what is sent has few
-      channels, that of images: the gradient of the shadow's weights is clipped (``clip``).
+    * The similarity loss is the L2 norm over the whole batch (``distance="batch"``), whose gradient at what the client
+      sent has length 1 however near the two are, some ten times the task's. ``"image"`` is the mean of each image's
+      norm, the root of the batch's size weaker; the mean square of all elements (``"mean"``) pulls weaker still.
+    * At the printed rate the shadow can diverge under either norm, under the first one to what is no number: the
+      gradient of its weights is clipped (``clip``).
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
       whatever image was drawn beside it. Over such pairs a shadow that always gives the mean of what is sent has the
       least loss, and alpha pulls the client's layers there as well: the records' ``layer_distance`` (its blind value is
@@ -79,11 +77,11 @@ class SLADV(TamperingAttack):
     not the published ones."""
     align: Literal["cut", "server_output"] = "cut"
     """Where shadow and clients' layers are compared."""
-    distance: Literal["image", "batch", "mean"] = "image"
-    """How: mean L2 norm of an image's difference, L2 norm over the batch, or mean square of the elements."""
+    distance: Literal["batch", "image", "mean"] = "batch"
+    """How: L2 norm over the batch, mean L2 norm of an image's difference, or mean square of the elements."""
     learning_rate: float = 0.01
     """Of the shadow's SGD."""
-    clip: float = 10.0
+    clip: float = 1.0
     """Largest L2 norm of the gradient of all weights of the shadow; 0: none."""
     iterations: int = 1
     """Steps of the perturbation (K)."""

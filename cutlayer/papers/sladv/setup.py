@@ -89,7 +89,7 @@ def sladv(
     **options: Any,
 ) -> Cell:
     """One run of the attack, by default as in the paper's tables 1 to 4, on all test images."""
-    named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", "distance": "image", **options}
+    named = {"alpha": 1.0, "shadow": "two_conv", "blocks": "", "align": "cut", **options}
     values = deployment(scale, model, cut, protocol) | own_images(column, count, scale) | {"attack": "sladv"}
     values |= {f"sladv.{name}": value for name, value in named.items()}
     short = (scale, model) == ("quick", NARROW)
@@ -103,10 +103,12 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
     under = {"under": "sladv", "sladv.alpha": 1.0} if victim == "attacked" else {"under": ""}
     values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
     white = options.get("network") == "victim"
-    if (scale, model) == ("quick", NARROW) and not white:
-        # A tenth of the epochs leaves a proxy that has hardly learned, and few places or spectra a noisy slope.
+    if scale == "quick" and not white:
+        # A tenth of the epochs leaves a proxy that has hardly learned.
         values[f"{attack}.least_steps"] = 600
-        values |= {f"{attack}.{name}": 20 for name in _SAMPLED.get(attack, ())}
+        if model == NARROW:
+            # Few places or spectra give a noisy slope; on the whole network twenty take too long.
+            values |= {f"{attack}.{name}": 20 for name in _SAMPLED.get(attack, ())}
     if white:
         # No proxy is trained, whatever the scale.
         values[f"{attack}.epochs"] = 60

@@ -32,7 +32,7 @@ def _images(model: str, cells: Cells, found: Found) -> list[Block]:
             said = printed.TABLE_1[str(count)].get(column)
             rows.add({**of(column), "aux_rows": count}, (str(count), column), said)
     rows.add({"dataset": "digits"}, ("30", "digits"), None)
-    return [*rows.blocks(), *rows.missing()]
+    return [*rows.blocks(), *rows.missing(ALL_COLUMNS)]
 
 
 def table_1(model: str) -> Exhibit:
@@ -42,8 +42,9 @@ def table_1(model: str) -> Exhibit:
         "The server's own images: how many, and of which kind",
         """Cut 1, alpha 1. Other datasets give their training split, CIFAR-10 the fifth of it that no client
 has. *fashion_mnist* is ours: images of quite another kind, gray, made three-channel and larger. The distance is the
-L2 norm of each image's difference, with its mean over the batch; how far it turns the gradient that clients get back
-stands below, under what a client could notice, and other readings of the distance under *readings*.""",
+L2 norm over the whole batch, unless the setting says *distance=image* (the mean of each image's norm); how far it turns
+the gradient that clients get back stands below, under what a client could notice, and other readings of the distance
+under *readings*.""",
         model,
         _image_cells,
         _images,

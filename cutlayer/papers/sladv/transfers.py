@@ -23,6 +23,8 @@ _BOUND = {"attack": "pgd", "pgd.network": "victim"}
 def _cells(model: str, scale: Scale) -> list[Cell]:
     counts = {"smoke": (4096,), "quick": (1024, 4096), "paper": tuple(printed.TABLE_2["sladv"])}[scale]
     cells = [sladv(scale, count=count, model=model) for count in counts]
+    # Without tampering: whom the transfer attacks meet, too.
+    cells.append(sladv(scale, model=model, alpha=0.0))
     for victim, _ in _VICTIMS:
         for name in ("vmi_fgsm", "ssa"):
             cells += [transfer(scale, name, count, victim, model) for count in counts]
@@ -40,7 +42,9 @@ def _blocks(model: str, cells: Cells, found: Found) -> list[Block]:
     rows = Rows(found, cells, model, ("attack", "images", "victim"))
     for count in (*printed.TABLE_2["sladv"], _STANDIN):
         own: dict[str, Any] = {**_data(count), "aux_rows": count}
-        rows.add({**own, "attack": "sladv"}, ("SLADV", str(count), "attacked"), printed.TABLE_2["sladv"].get(count))
+        said = printed.TABLE_2["sladv"].get(count)
+        rows.add({**own, "attack": "sladv", "sladv.alpha": 0.0}, ("SLADV", str(count), "honest"), None)
+        rows.add({**own, "attack": "sladv", "sladv.alpha": 1.0}, ("SLADV", str(count), "attacked"), said)
         for (name, told), (victim, under) in product(_NAMES.items(), _VICTIMS):
             wanted = {**own, "attack": name, "under": under, **({"pgd.network": "proxy"} if name == "pgd" else {})}
             rows.add(wanted, (told, str(count), victim), printed.TABLE_2.get(name, {}).get(count))
@@ -56,7 +60,8 @@ def table_2(model: str) -> Exhibit:
         "Beside transfer attacks, which need labels",
         """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with
 labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
-already weakened: both are shown, the honest victim and the attacked one. They move inputs away from what the proxy
+already weakened: there are cells for both, the honest victim (for SLADV that is alpha = 0) and the attacked one, and
+only rows about the same victim and the same images can be compared. They move inputs away from what the proxy
 takes them for, or from their true labels (*labels=true*), of which the paper does not speak. Newer records say how
 often the proxy is right on the targets (`proxy_accuracy`), and how far inputs are moved in the mean
 (`perturbation_size`): the directions of a poor proxy do not carry over, and the ten short steps of SSA can lead back
