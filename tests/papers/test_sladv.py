@@ -84,7 +84,7 @@ def test_an_option_that_only_some_cells_have_chooses_those_and_changes_none() ->
     assert len(experiments("sladv", readings, "quick", 1, ["sladv.alpha=100"])) == 1, "as 100.0"
 
 
-_USUAL = {"alpha": 1.0, "shadow": "two_conv", "align": "cut"}
+_USUAL = {"alpha": 1.0, "shadow": "two_conv", "align": "cut", "distance": "batch"}
 
 
 def left(experiment: Experiment, folder: Path, drop: float) -> None:
