@@ -15,10 +15,13 @@ from cutlayer.reproduction.statistic import interval
 
 _COUNTS = tuple(map(int, printed.TABLE_1))
 _QUICK_COUNTS, _QUICK_ALPHAS = (128, 1024, 4096), (0.0, 0.1, 1.0, 10.0)
+_NARROW_COUNTS = (128, 1024, 2048, 4096)
+"""Whether 2,000 images are enough shows on both sides of them."""
 
 
 def _image_cells(model: str, scale: Scale) -> list[Cell]:
-    counts = {"smoke": (128,), "quick": _QUICK_COUNTS, "paper": _COUNTS}[scale]
+    few = _NARROW_COUNTS if model == NARROW else _QUICK_COUNTS
+    counts = {"smoke": (128,), "quick": few, "paper": _COUNTS}[scale]
     cells = [sladv(scale, column, count, model) for column in columns(scale, model) for count in counts]
     if (scale, model) == ("quick", NARROW):
         cells.append(sladv(scale, "tiny_imagenet", model=model))
