@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.commands.reproduce import paper
-from cutlayer.record import write_atomically
+from cutlayer.disk import write_whole
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import Found, Run, find
 from cutlayer.reproduction.page import write_markdown
@@ -26,8 +26,9 @@ SUMMARY = """Written by `python scripts/results.py` from the records in `results
 the setting nearest to the published one that has been run, and in a few of ours. ↓: less is better for the attacker, ↑:
 more. *Blind* is what a guess scores that never looks at the wire; a value that is no better is no evidence of a leak,
 and none of safety either: other settings of the same attack may do better, as UnSplit's do. *By seed* counts verdicts,
-or where a metric decides nothing the seeds that are better than blind, by however little. Pages of the papers have the
-rest: other cuts, datasets, networks, numbers of clients and shadows."""
+or where a metric decides nothing the seeds that are better than blind, by however little. A metric without an arrow is
+read against the one above it: *ASR of noise* is the success of any other noise in the trigger's place. Pages of the
+papers have the rest: other cuts, datasets, networks, numbers of clients and shadows."""
 FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 
@@ -78,7 +79,7 @@ def take(name: str, runs: Sequence[Path]) -> None:
             if Path(place).is_absolute():
                 sys.exit(f"{run.folder}: {key} = {place!r} is a place on one machine: run it with a relative path")
         target = ROOT / "results" / name / run.folder.name / "record.json"
-        write_atomically(target, (run.folder / "record.json").read_bytes())
+        write_whole(target, (run.folder / "record.json").read_bytes())
     print(f"{len(taken)} records taken")
 
 

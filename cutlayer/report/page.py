@@ -8,7 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cutlayer.record import DONE, LEAK, PARTIAL, write_atomically
+from cutlayer.disk import write_whole
+from cutlayer.record import DONE, LEAK, PARTIAL
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import findings, plain, worst
@@ -28,7 +29,7 @@ def write_report(run: Path) -> Path:
     if not run.is_dir():
         raise NotADirectoryError(f"{str(run)!r} is not the folder of a run")
     path = run / "report.html"
-    write_atomically(path, render(run.resolve().name, read_run(run)))
+    write_whole(path, render(run.resolve().name, read_run(run)))
     return path
 
 

@@ -12,14 +12,20 @@ from cutlayer.report.toll import left
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
 _LEAKING = {"inputs": "private inputs", "labels": "private labels", "model": "the other party's model"}
-_DONE = {"backdoor": "a backdoor can be planted", "evasion": "predictions can be overturned"}
+_DONE = {
+    "backdoor": "a backdoor can be planted",
+    "obedience": "the deployment obeys any noise in the trigger's place",
+    "evasion": "predictions can be overturned",
+}
+_OBEDIENT = 0.9
+"""Of a trigger's success the part from which on any noise in its place does as well: no backdoor of its own."""
 
 
 def headline(found: Sequence[Finding], severe: str) -> str:
     """Which goals are reached, and at which cuts, with ``severe`` as the worst verdict there; empty when none is."""
     at: dict[str, list[str]] = {}
     cuts = {(finding.panel, finding.cut) for finding in found}
-    for goal in ranked({row.goal for f in found for row in f.deciding}):
+    for goal in ranked({_reached(f, row) for f in found for row in f.deciding}):
         places = _places(found, goal)
         # A cut where one attack fully succeeds is not also one where another half does.
         here = [place for place, verdicts in places.items() if worst(verdicts) == severe]
@@ -67,9 +73,17 @@ def _places(found: Sequence[Finding], goal: str) -> dict[tuple[tuple[str, str, s
     places: dict[tuple[tuple[str, str, str], str], list[str | None]] = {}
     for finding in found:
         for row in finding.deciding:
-            if row.goal == goal:
+            if _reached(finding, row) == goal:
                 places.setdefault((finding.panel, finding.cut), []).append(row.verdict)
     return places
+
+
+def _reached(finding: Finding, row: Row) -> str:
+    """The row's goal; of a backdoor ``obedience`` where the trigger that was planted hardly matters."""
+    noise = next((r for r in finding.rows if (r.metric, r.guess) == ("unplanted_success", row.guess)), None)
+    if row.goal != "backdoor" or not (row.value and noise and noise.value):
+        return row.goal
+    return "obedience" if noise.value.mean >= _OBEDIENT * row.value.mean else row.goal
 
 
 def seeds(records: Iterable[Record]) -> list[int]:

@@ -20,8 +20,8 @@ _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red
 def summary_table(records: Iterable[Record], every_metric: bool = False) -> Table:
     """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
 
-    Only the deciding metrics have a line, and the accuracy that an attack on the training has left, unless
-    ``every_metric``.
+    Only the deciding metrics have a line, what noise in a trigger's place does, and the accuracy that an attack on the
+    training has left, unless ``every_metric``.
     """
     cells = [Evidence(record) for record in records]
     found = findings(cells)
@@ -55,7 +55,10 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
 
 
 def _shown(finding: Finding) -> Sequence[Row]:
-    beside = rows_of(finding)
+    # A success as high without the planted trigger is another finding than a backdoor.
+    decided = {row.guess for row in finding.deciding}
+    noise = [row for row in finding.rows if row.metric == "unplanted_success" and row.guess in decided]
+    beside = [*rows_of(finding), *noise]
     # A cell where nothing decides would else not be there at all.
     return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows
 

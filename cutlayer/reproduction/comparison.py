@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score
 from cutlayer.reproduction.block import Table, Text
@@ -27,6 +28,8 @@ class Number:
     lower_is_better: bool = False
     beside: str = "blind"
     """What stands beside it, where that is no guess: the same network without the attack."""
+    against: Number | None = None
+    """What it is read against, being no aim of its own: told again where not all records have this one."""
 
     def of(self, record: Record) -> Score | None:
         """The record's score; None where it has none."""
@@ -45,9 +48,16 @@ class Number:
             return DASH
         return f"{100 * difference:+.1f} pp" if self.percent else f"{difference:+.3f}"
 
+    def over(self, values: Iterable[float | None]) -> Interval | None:
+        """Of one value for each seed."""
+        if not self.percent:
+            return interval(values)
+        # A drop is the difference of two shares.
+        return interval(values, -1.0 if self.metric.endswith("_drop") else 0.0, 1.0)
+
     def spelled(self, found: Interval | None) -> str:
         """Over several seeds as in the table."""
-        # A wide interval, which may reach beyond what the number can be, says less than the values do.
+        # A wide interval says less than the values do.
         widest = 0.5 if self.percent else 2 * abs(found.mean) if found else math.inf
         return spelled(found, self.spell, widest)
 
@@ -55,7 +65,20 @@ class Number:
         """Ours and the blind guess's, over the records; without the seeds where it decides nothing, though elsewhere
         it does."""
         scores = self._measured(records)
-        return interval(score.value for score in scores), interval(score.blind for score in scores)
+        return self.over(score.value for score in scores), self.over(score.blind for score in scores)
+
+    def told(self, records: Sequence[Record]) -> str:
+        """Over the records of a row; where only some have it, of how many that is, and what it is read against there.
+
+        Means over different seeds do not stand beside each other as if they were over the same.
+        """
+        having = [record for record in records if (score := self.of(record)) and score.value is not None]
+        told = self.spelled(self.measured(having)[0])
+        if len(having) in {0, len(records)}:
+            return told
+        there = self.against.measured(having)[0] if self.against else None
+        aside = f"; {self.against.head} there {self.against.spelled(there)}" if self.against and there else ""
+        return f"{told} ({len(having)} of {len(records)} seeds{aside})"
 
     def by_seed(self, records: Iterable[Record]) -> str:
         """How many of the seeds that are measured have which verdict; of what decides nothing, how many beat blind."""
@@ -107,7 +130,7 @@ def comparison(
         row = [*line.place, line.group.told, str(len(line.group.runs))]
         for number, printed, beside in zip(numbers, line.printed, shown, strict=True):
             ours, blind = number.measured(line.group.records)
-            row.append(number.spelled(ours))
+            row.append(number.told(line.group.records))
             if beside:
                 difference = None if ours is None or printed is None else ours.mean - printed
                 row += [number.spell(printed), number.signed(difference)]
@@ -129,6 +152,10 @@ def spelled(found: Interval | None, spell: Callable[[float | None], str], widest
 class _Said:
     """What must be said about a table, each thing once, with all the places where it holds."""
 
+    FAR: ClassVar = 0.2
+    """How far off a printed value is said to lie where there are only the seeds' values: of a share that many points,
+    of another number that part of the printed one."""
+
     def __init__(self, heads: Sequence[str]) -> None:
         self._heads = " / ".join(heads)
         self._places: dict[str, list[str]] = {}
@@ -142,19 +169,33 @@ class _Said:
             self._at(line, f"{number.head}: {left} {seeds}, where nothing can be decided, left out")
         if ours is None or printed is None:
             return
-        # Where the network falls as short without the attack it is not the attack that costs accuracy here.
-        falls_short = number.beside != "blind" and blind and ours.mean < printed and blind.mean < printed
-        if ours.holds(printed) is False and not falls_short:
-            better = "better" if (ours.mean < printed) == number.lower_is_better else "worse"
-            outside = f"{better} for the attacker than printed, and the printed value lies outside the interval"
-            self._at(line, f"{number.head} ({line.group.told}): ours is {outside}")
+        self._outside(line, number, ours, blind, printed)
         idle = blind and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean)
         if number.beside == "blind" and idle:
             self._at(line, f"{number.head}: the printed value is no better than a guess that never looks at the wire")
 
-    def _at(self, line: Line, what: str) -> None:
+    def _outside(self, line: Line, number: Number, ours: Interval, blind: Interval | None, printed: float) -> None:
+        off, by = ours.beyond(printed), ""
+        where = "the printed value lies outside the interval"
+        if ours.half is None:
+            # A handful of values bounds nothing: only what lies far from all of them disagrees.
+            if off <= self.FAR * (1 if number.percent else abs(printed)):
+                return
+            where = "the printed value lies far outside the range of our seeds"
+            by = f" (by {number.signed(off).lstrip('+')})"
+        if not off:
+            return
+        better = "better" if (ours.mean < printed) == number.lower_is_better else "worse"
+        # Where the network falls short without the attack, too, it need not be the attack that costs accuracy here.
+        if number.beside != "blind" and blind and ours.mean < printed and blind.mean < printed:
+            where += f"; without the attack ({number.beside}) it is lower than printed as well"
+        self._at(
+            line, f"{number.head} ({line.group.told}): ours is {better} for the attacker than printed, and {where}", by
+        )
+
+    def _at(self, line: Line, what: str, by: str = "") -> None:
         places = self._places.setdefault(what, [])
-        place = " / ".join(line.place)
+        place = " / ".join(line.place) + by
         if place not in places:
             places.append(place)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from cutlayer.record import write_atomically
+from cutlayer.disk import write_whole
 from cutlayer.reproduction.block import Block, Figure, Table, Text, html, markdown
 from cutlayer.reproduction.cell import Scale
 from cutlayer.reproduction.found import Found
@@ -25,8 +25,10 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 
 
 SEEDS = """Values are means over the seeds with their 95 % interval (Student's t). Where there are fewer than three
-seeds, or the interval is wider than 50 percentage points (pp) of a share, or than twice another number, the values of
-all seeds stand in brackets instead."""
+seeds, or the interval would reach beyond what a share can be, or is wider than 50 percentage points (pp) of a share, or
+than twice another number, the values of all seeds stand in brackets instead; where not all seeds have a number,
+brackets say how many do. Bars in figures are the intervals, or where there is none (fewer than three seeds, or beyond
+what a share can be) go from the lowest seed to the highest, unless the caption says otherwise."""
 
 
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
@@ -38,7 +40,7 @@ def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:
     head = f'<meta charset="utf-8"><title>{escape(paper.citation)}</title><style>{_STYLE}</style>'
     width = '<meta name="viewport" content="width=device-width">'
     body = "\n".join(parts)
-    write_atomically(path, f"<!doctype html><html lang=en><head>{width}{head}</head><body>{body}</body></html>\n")
+    write_whole(path, f"<!doctype html><html lang=en><head>{width}{head}</head><body>{body}</body></html>\n")
 
 
 def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str = "") -> None:
@@ -46,14 +48,14 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str 
 
     def place(figure: Figure) -> str:
         name = f"{path.stem}/{figure.name}.{figure.kind}"
-        write_atomically(path.parent / name, figure.data)
+        write_whole(path.parent / name, figure.data)
         return name
 
     parts = [f"# {paper.citation}, measured anew", lead, paper.text, *_lossy(found), SEEDS]
     for title, text, blocks in _sections(paper, found):
         parts += [f"## {title}", text, *(markdown(block, place) for block in blocks)]
     parts.append(foot)
-    write_atomically(path, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
+    write_whole(path, "\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
 
 
 def _lossy(found: Found) -> list[str]:

@@ -20,7 +20,8 @@ class Interval:
 
     mean: float
     half: float | None
-    """None for fewer than three seeds: over two it is 12.7 standard errors, which tells less than both values do."""
+    """None for fewer than three seeds: over two it is 12.7 standard errors, which tells less than both values do. None,
+    too, where it would reach beyond what the number can be: there the values are not spread as Student's t has it."""
     values: tuple[float, ...]
     """One for each seed, the lowest first."""
 
@@ -31,20 +32,23 @@ class Interval:
             return self.values[0], self.values[-1]
         return self.mean - self.half, self.mean + self.half
 
-    def holds(self, value: float) -> bool | None:
-        """Whether ``value`` lies within; None where there is no interval."""
-        return None if self.half is None else abs(value - self.mean) <= self.half
+    def beyond(self, value: float) -> float:
+        """How far ``value`` lies outside the ends; 0 within."""
+        low, high = self.ends
+        return max(low - value, value - high, 0.0)
 
 
-def interval(values: Iterable[float | None]) -> Interval | None:
-    """Of the values that are there; None when there is none."""
+def interval(values: Iterable[float | None], least: float = -math.inf, most: float = math.inf) -> Interval | None:
+    """Of the values that are there, of a number from ``least`` to ``most``; None when there is none."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return None
-    half = None
+    middle, half = mean(known), None
     if len(known) >= _SEEDS:
         half = float(stdtrit(len(known) - 1, (1 + CONFIDENCE) / 2)) * stdev(known) / math.sqrt(len(known))
-    return Interval(mean(known), half, tuple(sorted(known)))
+        if middle - half < least or middle + half > most:
+            half = None
+    return Interval(middle, half, tuple(sorted(known)))
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,17 @@ from rich.console import Console
 from cutlayer.auditing.audit import run_cell
 from cutlayer.commands import reproduce as command
 from cutlayer.dataset import DatasetError
+from cutlayer.disk import write_whole
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.papers.backdoor import PAPER
 from cutlayer.papers.backdoor.appendix import FIGURE_9, SMALL, TABLE_3
-from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
+from cutlayer.papers.backdoor.baseline import FIGURE_7
+from cutlayer.papers.backdoor.figures import FIGURES
+from cutlayer.papers.backdoor.injector import FIGURE_6
 from cutlayer.papers.backdoor.printed import apart
 from cutlayer.papers.backdoor.residence import RESIDENCE
 from cutlayer.papers.backdoor.setup import BLOCKS, deployment, noise_range
-from cutlayer.record import AttackRun, Record, Residence, Score, Stitched, Transfer, write_atomically
+from cutlayer.record import AttackRun, Record, Residence, Score, Stitched, Transfer
 from cutlayer.record import Cell as Place
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text
@@ -36,7 +39,7 @@ def cell_of(exhibit: Exhibit, scale: Scale, **wanted: Any) -> Cell:
     return next(c for c in exhibit.cells(scale) if all(c.values.get(k) == v for k, v in wanted.items()))
 
 
-def leave(folder: Path, cell: Cell, seed: int, success: float, **more: Any) -> None:
+def leave(folder: Path, cell: Cell, seed: int, success: float, run: AttackRun | None = None, **more: Any) -> None:
     """The record that the cell would leave."""
     experiment = as_experiment({**cell.values, **cell.how, "seed": seed})
     options = {k.partition(".")[2]: v for k, v in cell.values.items() if k.startswith(f"{experiment.attack}.")}
@@ -47,11 +50,11 @@ def leave(folder: Path, cell: Cell, seed: int, success: float, **more: Any) -> N
     record = Record(
         cell=Place(attack=experiment.attack, dataset=experiment.dataset, model=experiment.model, seed=seed),
         scores=scores,
-        attack=AttackRun(options=options),
+        attack=(run or AttackRun()).model_copy(update={"options": options}),
         experiment=experiment.model_dump(mode="json"),
         **more,
     )
-    write_atomically(folder / f"{seed}-{success}" / "record.json", record.model_dump_json())
+    write_whole(folder / f"{seed}-{success}" / "record.json", record.model_dump_json())
 
 
 @pytest.fixture
@@ -99,7 +102,7 @@ def test_ours_stands_beside_the_printed_of_the_same_place(tmp_path: Path) -> Non
     # The accuracy without the attack is no guess that an accuracy could fail to beat.
     assert not any("CDA" in text and "never looks at the wire" in text for text in said)
     assert not FIGURES["fashion_mnist"].blocks(find([tmp_path]))
-    baseline = FIGURE_7.blocks(find([tmp_path]))[0]
+    _, baseline = FIGURE_7.blocks(find([tmp_path]))
     assert isinstance(baseline, Table)
     assert baseline.rows == [["mnist", "lenet", "12", "3", "99.0 %", "99.0 % to 99.0 %", "98.7 % to 99.2 %"]]
 
@@ -110,13 +113,45 @@ def test_accuracies_without_an_attack_count_each_deployment_once_and_no_other_da
         wanted = {"model": "stripnet", "cut": "1", "surrogate_client.alpha": alpha}
         leave(tmp_path / f"{alpha}", cell_of(FIGURES["fashion_mnist"], "quick", **wanted), 1, 0.4)
     leave(tmp_path / "classes", cell_of(FIGURE_9, "quick", classes=5), 2, 0.4)
-    (table,) = FIGURE_7.blocks(find([tmp_path]))
+    _, table = FIGURE_7.blocks(find([tmp_path]))
     assert isinstance(table, Table)
     assert [row[:4] for row in table.rows] == [["fashion_mnist", "stripnet", "6", "1"]]
     figure, variants = FIGURE_9.blocks(find([tmp_path]))[:2]
     assert isinstance(figure, Figure)
     assert isinstance(variants, Table)
     assert [row[0] for row in variants.rows] == ["Fashion-MNIST, first 5 classes"]
+
+
+def test_accuracies_without_an_attack_are_drawn_by_clients_for_each_model_and_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panels: list[Any] = []
+    monkeypatch.setattr(plot, "lines", lambda given, *rest, **how: panels.append(given) or b"<svg/>")
+    for clients in (1, 3):
+        for seed in (1, 2):
+            cell = cell_of(FIGURES["mnist"], "quick", model="lenet", cut="1", clients=clients)
+            leave(tmp_path / str(clients), cell, seed, 0.4)
+    figure, _ = FIGURE_7.blocks(find([tmp_path]))
+    assert isinstance(figure, Figure)
+    # Of LeNet's first two cuts one is run.
+    assert list(panels[0]) == ["lenet, cut 1, 12 epochs", "lenet, cut 2, 12 epochs"]
+    for series in panels[0].values():
+        assert [(clients, found.values) for clients, found in series["mnist"]] == [(1, (0.99,) * 2), (3, (0.99,) * 2)]
+    assert not FIGURE_7.blocks(find([tmp_path / "none"]))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_the_injector_costs_stands_beside_what_it_cost_the_paper(tmp_path: Path) -> None:
+    how = AttackRun(notes={"pairs_kept": 250}, curves={"autoencoder_loss": [0.5, 0.25]})
+    leave(tmp_path, cell_of(FIGURE_6, "quick", dataset="mnist", model="lenet", cut="1"), 1, 0.02, how)
+    _, table, overall, told = FIGURE_6.blocks(find([tmp_path]))
+    assert isinstance(table, Table)
+    assert isinstance(overall, Table)
+    assert isinstance(told, Text)
+    assert table.heads[-2:] == ["pairs kept", "autoencoder's last loss"]
+    assert table.rows[0][-2:] == ["250", "0.2500"]
+    assert overall.rows == [["mnist", "lenet", "2.0 %", "6.5 %", "98.0 % to 98.0 %", "74.5 % to 95.5 %"]]
+    assert told.text.endswith("outside the printed range at dataset / model mnist / lenet.")
 
 
 def test_what_one_printed_run_says() -> None:
@@ -142,17 +177,22 @@ def test_the_runs_of_one_cut_stand_for_both(tmp_path: Path) -> None:
     assert [(row[3], row[7]) for row in table.rows] == [("1", "40.0 %"), ("2", "40.0 %"), ("3", "10.0 %")]
 
 
-def test_where_a_backdoor_lives_is_a_mean_over_the_seeds(tmp_path: Path) -> None:
+def test_where_a_backdoor_lives_is_told_of_all_seeds_and_not_of_what_answers_at_random(tmp_path: Path) -> None:
     wanted = {"model": "lenet", "clients": 1, "cut": "4", "surrogate_client.alpha": 0.09}
-    for seed, success in ((1, 0.9), (2, 0.7)):
-        stitched = Stitched(client="clean", server="attacked", attack_success=success, accuracy=0.5)
-        lives = Residence(stitched=(stitched,), energy={"attacked": 0.4}, similarity=success)
+    for seed, success, accuracy in ((1, 0.9, 0.5), (2, 0.7, 0.2), (3, 1.0, 0.12)):
+        clean = Stitched(client="clean", server="attacked", attack_success=success, accuracy=accuracy)
+        own = Stitched(client="adversary", server="attacked", attack_success=success, accuracy=0.06)
+        lives = Residence(stitched=(clean, own), energy={"attacked": 0.4}, similarity=success)
         leave(tmp_path, cell_of(FIGURES["mnist"], "quick", **wanted), seed, 0.4, residence=lives)
     (table,) = RESIDENCE.blocks(find([tmp_path]))
     assert isinstance(table, Table)
     (row,) = table.rows
-    assert row[:6] == ["mnist", "lenet", "0.09", "3", "1", "2"]
-    assert row[6:] == ["-", "80.0 % (50.0 %)", "-", "-", "0.40", "-", "-", "0.80", "-", "-"]
+    assert row[:6] == ["mnist", "lenet", "0.09", "3", "1", "3"]
+    assert row[6:10] == [
+        *("-", "-", "80.0 % (seeds: 70.0 %; 90.0 %) (2 of 3 seeds)"),
+        "27.3 % (seeds: 12.0 %; 20.0 %; 50.0 %)",
+    ]
+    assert row[10:] == ["-", "-", "-", "6.0 % ± 0.0 %", "0.40", "-", "-", "0.87", "-", "-"]
     assert len(row) == len(table.heads)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cutlayer.disk import write_whole
 from cutlayer.papers.unsplit.queries import TABLE_5, needed
-from cutlayer.record import AttackRun, Cell, Record, Score, write_atomically
+from cutlayer.record import AttackRun, Cell, Record, Score
 from cutlayer.reproduction.block import Table, Text
 from cutlayer.reproduction.found import as_experiment, find
 from tests.reproduction.test_reproduction import leave
@@ -28,7 +29,7 @@ def test_queries_that_no_query_could_replace_are_said(tmp_path: Path) -> None:
                 attack=AttackRun(options={"queries": number}),
                 experiment=as_experiment({**cell.values, "seed": 1}).model_dump(mode="json"),
             )
-            write_atomically(tmp_path / f"asked-{depth}-{number}" / "record.json", record.model_dump_json())
+            write_whole(tmp_path / f"asked-{depth}-{number}" / "record.json", record.model_dump_json())
     table, text = TABLE_5.blocks(find([tmp_path]))
     assert isinstance(table, Table)
     assert isinstance(text, Text)

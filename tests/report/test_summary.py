@@ -21,6 +21,18 @@ def test_what_a_backdoor_costs_stands_beside_it_and_the_accuracy_is_said_to_be_u
     assert "the model trained under attack is 97.5 % accurate" in text
 
 
+def test_where_any_noise_does_as_well_no_backdoor_is_said_to_be_planted(tmp_path: Path) -> None:
+    for cut, noise in ((1, 0.82), (3, 0.8)):
+        planted = made_record("unsplit", cut, 1, 0.8)
+        planted["scores"] = [
+            score("backdoor", "attack_success", 0.9, 0.05, 1.0, True),
+            score("backdoor", "unplanted_success", noise, 0.01, None, False),
+        ]
+        save(tmp_path, planted)
+    told = "A backdoor can be planted at cut 3; the deployment obeys any noise in the trigger's place at cut 1."
+    assert told in page_of(tmp_path).text
+
+
 def test_whoever_tampered_with_the_training_is_named(tmp_path: Path) -> None:
     late = made_record("unsplit", 1, 1, 0.8)
     late["experiment"]["under"] = "sladv"

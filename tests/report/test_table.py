@@ -11,7 +11,7 @@ from cutlayer.record import Record
 from cutlayer.report.evidence import read_run
 from cutlayer.report.table import summary_table
 from cutlayer.report.wording import DASH, number
-from tests.report.made_run import made_record, made_run
+from tests.report.made_run import made_record, made_run, score
 
 
 def read(record: dict[str, Any]) -> Record:
@@ -93,3 +93,18 @@ def test_what_an_attack_on_the_training_has_left_stands_beside_its_success() -> 
     assert all(len(line.rstrip()) <= 80 for line in lines)
     record["threat"]["tampers"] = False
     assert "clean accuracy" not in printed([read(record)])
+
+
+def test_what_noise_in_a_triggers_place_does_stands_beside_the_triggers_success() -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    record["threat"]["tampers"] = True
+    record["scores"] = [
+        score("backdoor", "attack_success", 1.0, 0.044, 1.0, True),
+        score("backdoor", "unplanted_success", 0.997, 0.002, None, False),
+        score("backdoor", "unplanted_success", 0.5, 0.003, None, False) | {"guess": "second"},
+    ]
+    lines = printed([read(record)]).splitlines()
+    (own,) = (line for line in lines if "unplanted success" in line)
+    assert "99.7 %" in own
+    assert "0.2 %" in own
+    assert all(len(line.rstrip()) <= 80 for line in lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,16 @@ import pytest
 from rich.console import Console
 
 from cutlayer.commands.reproduce import Request, paper, reproduce
+from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
-from cutlayer.record import AttackRun, Cell, Pictures, Record, Score, write_atomically
+from cutlayer.record import AttackRun, Cell, Pictures, Record, Score
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.cell import SCALES
-from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import as_experiment, find, nearest
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.reproduction.statistic import Interval, Quartiles
@@ -46,7 +46,7 @@ def leave(folder: Path, seed: int, value: float, depth: int = 1, decides: bool =
         experiment=experiment.model_dump(mode="json"),
         started=f"2026-01-0{seed}",
     )
-    write_atomically(folder / f"{seed}-{depth}-{value}-{options['order']}" / "record.json", record.model_dump_json())
+    write_whole(folder / f"{seed}-{depth}-{value}-{options['order']}" / "record.json", record.model_dump_json())
 
 
 def table_of(folder: Path) -> list[dict[str, str]]:
@@ -141,7 +141,7 @@ def test_a_run_that_is_a_cell_at_two_scales_is_shown_once(tmp_path: Path) -> Non
     experiment = as_experiment({**cell.values, "seed": 1}).model_dump(mode="json")
     where = Cell(attack="label_inference", dataset=cell.values["dataset"], cut=cell.values["cut"], seed=1)
     record = Record(cell=where, attack=AttackRun(options=options), experiment=experiment)
-    write_atomically(tmp_path / "record.json", record.model_dump_json())
+    write_whole(tmp_path / "record.json", record.model_dump_json())
     (table,) = (block for block in TABLE_3.blocks(find([tmp_path])) if isinstance(block, Table))
     assert len(table.rows) == 1
 
@@ -151,57 +151,6 @@ def test_a_seed_that_was_run_again_counts_once(tmp_path: Path) -> None:
     leave(tmp_path / "new", 1, 0.05)
     (row,) = table_of(tmp_path / "old") and table_of(tmp_path)
     assert row["seeds"] == "1"
-
-
-def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> None:
-    for seed, value in ((1, 0.2), (2, 0.21), (3, 0.205)):
-        leave(tmp_path, seed, value)
-    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
-
-    def said(*printed: float) -> list[str]:
-        lines = [Line((str(depth),), group, (value,)) for depth, value in enumerate(printed, start=1)]
-        found = comparison(("depth",), (MSE,), lines)
-        return [block.text for block in found if isinstance(block, Text)]
-
-    outside = "for the attacker than printed, and the printed value lies outside the interval, at depth"
-    idle = "MSE: the printed value is no better than a guess that never looks at the wire, at depth"
-    assert said(0.054) == [f"MSE (as published): ours is worse {outside} 1."]
-    assert said(0.2) == [f"{idle} 1."]
-    assert said(0.05, 0.3, 0.01, 0.2) == [
-        f"MSE (as published): ours is worse {outside} 1, 3.",
-        f"MSE (as published): ours is better {outside} 2.",
-        f"{idle} 2, 4.",
-    ]
-
-
-def test_an_accuracy_that_is_short_without_the_attack_as_well_is_not_said_to_be_its_cost(tmp_path: Path) -> None:
-    for seed, value in ((1, 0.2), (2, 0.21), (3, 0.205)):
-        leave(tmp_path, seed, value)
-    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
-    accuracy = replace(MSE, lower_is_better=False, beside="BA")
-    (score,) = {score.blind for run in group.runs if (score := accuracy.of(run.record))}
-    assert score is not None
-
-    def texts(printed: float, number: Number) -> list[str]:
-        found = comparison(("depth",), (number,), [Line(("1",), group, (printed,))])
-        return [block.text for block in found if isinstance(block, Text)]
-
-    assert 0.05 < score < 0.2
-    assert texts(0.9, accuracy) == []
-    assert "ours is worse" in texts(0.9, replace(accuracy, beside="blind"))[0]
-    assert "ours is better" in texts(0.05, accuracy)[0]
-
-
-def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Path) -> None:
-    for seed, value, decides in ((1, 0.2, True), (2, 0.9, False), (3, 0.4, True)):
-        leave(tmp_path, seed, value, decides=decides)
-    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
-    table, *texts = comparison(("depth",), (MSE,), [Line(("1",), group, (None,))])
-    assert isinstance(table, Table)
-    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (seeds: 0.200; 0.400)"
-    assert [t.text for t in texts if isinstance(t, Text)] == [
-        "MSE: 1 seed, where nothing can be decided, left out, at depth 1."
-    ]
 
 
 def test_blocks_are_escaped_in_html_and_plain_in_markdown() -> None:

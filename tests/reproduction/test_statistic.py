@@ -13,13 +13,14 @@ def test_an_interval_is_students() -> None:
     assert found is not None
     assert (found.mean, found.values) == (2.0, (1.0, 2.0, 3.0))
     assert found.half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
-    assert (found.holds(2.0), found.holds(5.0)) == (True, False)
+    assert found.beyond(2.0) == 0
+    assert found.beyond(5.0) == pytest.approx(3 - 4.303 / 3**0.5, rel=1e-3)
     alone = interval([1.0])
     assert alone is not None
-    assert (alone.half, alone.holds(7.0), alone.ends) == (None, None, (1.0, 1.0))
+    assert (alone.half, alone.beyond(7.0), alone.ends) == (None, 6.0, (1.0, 1.0))
     two = interval([1.0, 4.0])
     assert two is not None
-    assert (two.mean, two.half, two.ends, two.holds(99.0)) == (2.5, None, (1.0, 4.0), None)
+    assert (two.mean, two.half, two.ends, two.beyond(0.5)) == (2.5, None, (1.0, 4.0), 0.5)
     assert interval([None]) is quartiles([]) is None
 
 
@@ -33,11 +34,22 @@ def test_a_wide_interval_gives_way_to_the_values() -> None:
     share = Number("accuracy", "accuracy", percent=True)
     assert share.spelled(interval([0.97, 0.98, 0.96])) == "97.0 % ± 2.5 %"
     assert share.spelled(interval([0.98, 0.2, 0.3])) == "49.3 % (seeds: 20.0 %; 30.0 %; 98.0 %)"
-    # It would reach below 0.
-    assert share.spelled(interval([0.35, 0.21, 0.03])) == "19.7 % (seeds: 3.0 %; 21.0 %; 35.0 %)"
     assert Number("SSIM", "ssim").spelled(interval([0.1, 0.9, 0.95])) == "0.650 (seeds: 0.100; 0.900; 0.950)"
     assert share.signed(-0.2994) == "-29.9 pp"
     assert Number("SSIM", "ssim").signed(0.05) == "+0.050"
     assert Number("PSNR", "psnr").spelled(interval([15.0, 25.0, 20.0])) == "20.000 ± 12.421"
     assert share.spelled(interval([0.5])) == "50.0 %"
     assert share.spelled(None) == "-"
+
+
+def test_no_share_has_an_interval_that_reaches_beyond_what_a_share_can_be() -> None:
+    share, drop = (Number("share", metric, percent=True) for metric in ("accuracy", "accuracy_drop"))
+    for values in ([0.002, 0.004, 0.046], [0.998, 0.996, 0.954]):
+        found = share.over(values)
+        assert found is not None
+        assert (found.half, found.ends) == (None, (min(values), max(values)))
+    assert share.spelled(share.over([0.002, 0.004, 0.046])) == "1.7 % (seeds: 0.2 %; 0.4 %; 4.6 %)"
+    assert share.spelled(share.over([1.0, 1.0, 1.0])) == "100.0 % ± 0.0 %"
+    # The difference of two shares can be below 0.
+    assert drop.spelled(drop.over([0.002, 0.004, 0.046])) == "1.7 % ± 6.2 %"
+    assert Number("SSIM", "ssim").spelled(Number("SSIM", "ssim").over([0.99, 0.95, 0.97])) == "0.970 ± 0.050"

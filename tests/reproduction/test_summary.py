@@ -70,6 +70,17 @@ def test_a_row_counts_the_verdicts_of_the_seeds_where_anything_can_be_decided(tm
     assert "| ASR ↑ | 43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) | 9.7 % | leak 2, no leak 1 | 99.6 % |" in row
 
 
+def test_what_a_number_is_only_read_against_has_a_row_where_records_have_it(tmp_path: Path) -> None:
+    success, noise = paper("backdoor").headlines[:2]
+    assert (noise.number.against, noise.wanted) == (success.number, success.wanted)
+    assert len(rows(tmp_path, noise)) == 2
+    leave(tmp_path, success, [(0.9, 0.1, LEAK), (0.8, 0.1, LEAK)])
+    assert len(rows(tmp_path, noise)) == 2
+    leave(tmp_path, noise, [(0.5, 0.1, None)])
+    row = rows(tmp_path, noise)[2]
+    assert "| ASR of noise | 50.0 % (1 of 2 seeds) | 10.0 % (without the attack) | - | - |" in row
+
+
 def test_lower_is_better_where_the_number_says_so() -> None:
     record = Record(scores=(Score(goal="inputs", metric="mse", value=0.1, blind=0.2),))
     assert Number("MSE", "mse", lower_is_better=True).by_seed([record]) == "better 1 of 1"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from cutlayer.papers.backdoor.appendix import FIGURE_9, MALICIOUS_CLIENT, SMALL, TABLE_3
-from cutlayer.papers.backdoor.figures import FIGURE_6, FIGURE_7, FIGURES
+from cutlayer.papers.backdoor.baseline import FIGURE_7
+from cutlayer.papers.backdoor.figures import FIGURES
 from cutlayer.papers.backdoor.headlines import HEADLINES
+from cutlayer.papers.backdoor.injector import FIGURE_6
 from cutlayer.papers.backdoor.residence import RESIDENCE
 from cutlayer.reproduction.paper import Paper
 
@@ -13,7 +15,8 @@ PAPER = Paper(
     text="""*ASR* is the share of triggered test inputs of other classes that are taken for class 0, *CDA* the
 accuracy on clean test inputs, *BA* that of the same deployment, from the same seed, trained without the attack. *ASR
 of noise*, which newer records have, is that of inputs with noise of their own in the trigger's place, as nobody
-planted it: one as high as ASR says that the network obeys whatever covers that place, not this trigger alone. The
+planted it: one as high as ASR says that the network obeys whatever covers that place, not this trigger alone; where
+only some of the seeds have it, their ASR stands beside it, too. The
 printed numbers are single runs, with a fixed seed. The server has a share of the training data as large as a
 client's. Of the loss of equation 1 the published code takes half; here it is taken as printed
 (`surrogate_client.halved=true` halves it). After an early stop and at the end the last epoch is reported, never the

@@ -9,7 +9,7 @@ from cutlayer.papers.backdoor.figures import FIGURES, SUCCESS
 from cutlayer.papers.backdoor.setup import BLOCKS
 from cutlayer.record import Residence
 from cutlayer.reproduction.block import Block, Table
-from cutlayer.reproduction.comparison import DASH
+from cutlayer.reproduction.comparison import DASH, Number
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
@@ -21,6 +21,9 @@ _PAIRS = {
     "the surrogate, attacked server": ("adversary", "attacked"),
 }
 _ENERGY = ("attacked", "clean", "untrained")
+_ACCURACY = Number("accuracy", "accuracy", percent=True)
+_CHANCE, _NEAR = 0.1, 0.05
+"""One class's share of the ten, and how near to it an accuracy says nothing."""
 
 
 def _blocks(found: Found) -> list[Block]:
@@ -32,7 +35,8 @@ def _blocks(found: Found) -> list[Block]:
             place = _place(dataset, cell.values)
             if group and lives and place not in [row[:5] for row in rows]:
                 rows.append([*place, str(len(lives)), *_told(lives)])
-    heads = [*_PAIRS, *(f"{what}, {who} client" for what in ("energy", "cosine") for who in _ENERGY)]
+    heads = [f"{pair}: {number.head}" for pair in _PAIRS for number in (SUCCESS, _ACCURACY)]
+    heads += [f"{what}, {who} client" for what in ("energy", "cosine") for who in _ENERGY]
     return [Table(["dataset", "model", "alpha", "cut", "clients", "seeds", *heads], rows)] if rows else []
 
 
@@ -46,8 +50,13 @@ def _told(lives: Sequence[Residence]) -> list[str]:
     told = []
     for pair in _PAIRS.values():
         stitched = [s for life in lives for s in life.stitched if (s.client, s.server) == pair]
-        success, accuracy = (interval(getattr(s, name) for s in stitched) for name in ("attack_success", "accuracy"))
-        told.append(f"{SUCCESS.spell(success.mean)} ({SUCCESS.spell(accuracy.mean)})" if success and accuracy else DASH)
+        # What answers at random, or always the same, obeys no trigger.
+        apt = [s for s in stitched if abs(s.accuracy - _CHANCE) > _NEAR]
+        some = f" ({len(apt)} of {len(stitched)} seeds)" if 0 < len(apt) < len(stitched) else ""
+        told += [
+            SUCCESS.spelled(SUCCESS.over(s.attack_success for s in apt)) + some,
+            _ACCURACY.spelled(_ACCURACY.over(s.accuracy for s in stitched)),
+        ]
     told += [_ratio([life.energy.get(who) for life in lives]) for who in _ENERGY]
     cosines = ("similarity", "similarity_clean", "similarity_untrained")
     return [*told, *(_ratio([getattr(life, name) for life in lives]) for name in cosines)]
@@ -61,12 +70,12 @@ def _ratio(values: Sequence[float | None]) -> str:
 RESIDENCE = Exhibit(
     name="section 6",
     title="Where the backdoor lives",
-    text="""ASR, and in brackets the accuracy, of networks put together from parts of the attacked deployment and of
-the same one trained without the attack, on 2,000 test images; parts of two trainings need not fit each other, and where
-the accuracy is near chance, so is all that the ASR says. *Energy* is how far the trigger moves what a client sends,
-relative to what it sends; *cosine* how alike a client's outputs on triggered images are to the surrogate's. Means over
-the seeds. LeNet's cut 2 lies behind a pooling: the runs of cut 1 are its runs, but energy and cosine behind it were not
-measured.""",
+    text="""ASR and accuracy of networks put together from parts of the attacked deployment and of the same one trained
+without the attack, on 2,000 test images. Parts of two trainings need not fit each other: seeds whose accuracy is within
+5 points of chance, one class's share of the ten, are left out of the ASR, and a dash stands where none is left.
+*Energy* is how far the trigger moves what a client sends, relative to what it sends; *cosine* how alike a client's
+outputs on triggered images are to the surrogate's; both are means over the seeds. LeNet's cut 2 lies behind a pooling:
+the runs of cut 1 are its runs, but energy and cosine behind it were not measured.""",
     cells=lambda scale: (),
     blocks=_blocks,
 )
