@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+PRIVATE = 0o600
+"""The mode of a file that only its owner can read."""
 
 
 def write_through(file: Path, content: bytes, mode: int = 0o666) -> None:
@@ -20,15 +27,37 @@ def write_through(file: Path, content: bytes, mode: int = 0o666) -> None:
         raise OSError(error.errno, error.strerror, str(file)) from None
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """The same under a temporary name, and then renamed: ``file`` is never half there. Others may do so meanwhile."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+@contextlib.contextmanager
+def draft_of(file: Path) -> Iterator[Path]:
+    """A name beside ``file``, in a folder that is made where there is none, for what is to take its place at the end.
+
+    Nobody else has the name, in this process or on another machine: others may write ``file`` meanwhile.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
-        write_through(draft, content)
+        yield draft
         draft.replace(file)
-    except OSError:
+    finally:
         draft.unlink(missing_ok=True)
-        raise
+
+
+def write_whole(file: Path, content: str | bytes, mode: int = 0o666) -> None:
+    """Write ``file``: after a power cut the old one is there or the new one, and once this has returned the new one.
+
+    ``mode`` as above. An ``OSError`` names the file.
+    """
+    with draft_of(file) as draft:
+        write_through(draft, content.encode() if isinstance(content, str) else content, mode)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        # Some file systems that machines share know of no flushing of folders.
+        if error.errno != errno.EINVAL:
+            raise OSError(error.errno, error.strerror, str(file)) from None
+    finally:
+        os.close(folder)
 
 
 def append(opened: int, file: Path, *parts: bytes) -> None:

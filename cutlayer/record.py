@@ -274,17 +274,11 @@ class Record(_Part):
         return self.model_copy(update={"link": link, "link_seconds": seconds, "experiment": experiment})
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to ``path``, in a folder that is made where there is none: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, content.encode() if isinstance(content, str) else content)
-
-
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:
     """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole."""
     if record.pictures is not None:
-        write_atomically(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
-    write_atomically(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+        write_whole(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
+    write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:

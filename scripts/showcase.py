@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cutlayer.record import Record, write_atomically
+from cutlayer.disk import write_whole
+from cutlayer.record import Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import findings
@@ -67,7 +68,7 @@ def main() -> None:
     changed, count = re.subn(r"<!-- audit -->.*<!-- /audit -->", lambda _: block, text, flags=re.DOTALL)
     if count != 1:
         sys.exit("README.md has no <!-- audit --> ... <!-- /audit -->")
-    write_atomically(ROOT / "README.md", changed)
+    write_whole(ROOT / "README.md", changed)
 
 
 def _row(images: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from cutlayer.certificate import Identity, issue, make_authority
 from cutlayer.deploying import place
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.outcome import PART, PartyRecord, read_party_record
@@ -27,7 +26,7 @@ from cutlayer.deploying.settings import ClientSettings, ServerSettings, Settings
 from cutlayer.deploying.terms import TRAINING_KEYS, Plan, make_plan
 from cutlayer.deploying.trustee import Trustee
 from cutlayer.deployment import accuracy, assemble, honest_host
-from cutlayer.handover import Keeper
+from cutlayer.disk import write_whole
 from cutlayer.host import Act
 from cutlayer.network import unscaled
 from cutlayer.rpc import connect, serve
@@ -92,7 +91,7 @@ class Deployment:
             return take_place(self.plan, self._settings(ServerSettings, name), Seat.SERVER)
         number = self.plan.terms.clients.index(name)
         # Noise comes from a client's own secret alone: with this one it is that of a session.
-        write_durably(self.folder / name / "state" / "secret", str(self.plan.experiment.seed).encode())
+        write_whole(self.folder / name / "state" / "secret", str(self.plan.experiment.seed))
         place = take_place(self.plan, self._settings(ClientSettings, name), Seat.CLIENT, number, name)
         if not place.durable.recover():
             place.durable.begin(place.durable.turn)
@@ -188,8 +187,7 @@ def in_process(plan: Plan, skipped: Sequence[int] = (), **more: Any) -> _Ended:
 
 def _in_process(plan: Plan, skipped: Sequence[int], values: Mapping[str, Any]) -> _Ended:
     scene = scene_of(**values, threads=1)
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper)
+    session = assemble(scene, honest_host(scene))
     found = []
     if not skipped:
         for epoch in range(1, plan.experiment.epochs + 1):

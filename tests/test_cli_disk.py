@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer import cli
-from cutlayer.record import write_atomically
+from cutlayer.disk import write_whole
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.ENAMETOOLONG, errno.EISDIR, errno.EACCES])
@@ -29,5 +29,5 @@ def test_what_the_disk_refuses_is_one_line(
 def test_a_file_that_cannot_take_its_place_leaves_no_draft(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(IsADirectoryError):
-        write_atomically(tmp_path / "taken", "text")
+        write_whole(tmp_path / "taken", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

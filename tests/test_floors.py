@@ -24,8 +24,8 @@ FLOORS = {
         4: "attack defense protocol scrutiny pipeline handover compression registry network dataset trigger blocks "
         "data methods",
         5: " ".join(PLUGINS),
-        6: "record experiment grid host seating session defending source way",
-        7: "scene settle deployment traffic judging isolated auditing sweeping recordings deploying "
+        6: "record experiment lock grid host seating session defending source way",
+        7: "scene shortfall settle deployment traffic judging isolated auditing sweeping recordings deploying "
         "papers report reproduction",
         8: "cli commands __main__",
     }.items()

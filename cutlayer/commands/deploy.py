@@ -28,7 +28,6 @@ from cutlayer.deploying.settings import (
     ServerSettings,
     Settings,
     identity_of,
-    locked,
     read_plan,
     read_settings,
 )
@@ -37,6 +36,7 @@ from cutlayer.deploying.trustee import Trustee
 from cutlayer.duplex import Duplex, RefusedError, plain
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
+from cutlayer.lock import locked
 from cutlayer.rpc import connect, serve
 from cutlayer.threat import Seat
 from cutlayer.wire import WireError
@@ -50,7 +50,7 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     plan = read_plan(settings)
     identity = identity_of(settings, settings.listen)
     _sealable(plan, identity)
-    with locked(settings.folder):
+    with locked(settings.folder, settings.folder / "lock", "another `folder`"):
         return _serve(plan, settings, identity, console)
 
 
@@ -98,7 +98,7 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
     identity = identity_of(settings, settings.server)
     _sealable(plan, identity)
     name = identity.name if identity else settings.name
-    with locked(settings.folder):
+    with locked(settings.folder, settings.folder / "lock", "another `folder`"):
         if identity and name == plan.terms.trusted_party:
             _keep(plan, settings, identity, console)
             return None

@@ -14,10 +14,10 @@ from cutlayer.auditing.victim import Victim, key, steps_to_train
 from cutlayer.auditing.victim import train as train_victim
 from cutlayer.commands.display import Display, duration
 from cutlayer.commands.title import of_trainings
+from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
 from cutlayer.network import unscaled
-from cutlayer.record import write_atomically
 from cutlayer.scene import Scene
 from cutlayer.sweeping.estimate import training_seconds
 from cutlayer.sweeping.folder import run_folder
@@ -54,7 +54,7 @@ def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
     if len(cells) > 1:
         raise ExperimentError(f"{len(cells)} deployments are asked for, one can be exported: leave one value a key")
     state = unscaled(_trained(cells[0], run_folder(cells)).model).state_dict()
-    write_atomically(to, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    write_whole(to, save({name: tensor.contiguous() for name, tensor in state.items()}))
     return to
 
 

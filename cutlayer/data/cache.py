@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cutlayer.dataset import Dataset, Split
+from cutlayer.disk import PRIVATE, draft_of
 
 # Part of every key: raise it when a loader makes other tensors of the same files, so that old ones are not found.
 _LAYOUT = "1"
@@ -79,14 +79,10 @@ def _write(path: Path, dataset: Dataset) -> None:
         tensors[f"{name}.inputs"] = split.inputs.contiguous()
         tensors[f"{name}.labels"] = split.labels.contiguous()
     about = {key: getattr(dataset, key) for key in ("name", "classes", "pixels", "features", "source", "ranges")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        half.touch(0o600)
-        save_file(tensors, half, {"dataset": json.dumps(about)})
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    # Not through to the disk: what a power cut damages is made again.
+    with draft_of(path) as draft:
+        draft.touch(PRIVATE)
+        save_file(tensors, draft, {"dataset": json.dumps(about)})
 
 
 _SPLITS = ("train", "test")

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cutlayer.disk import append, write_through
+from cutlayer.disk import PRIVATE, append, write_whole
 from cutlayer.experiment import ExperimentError
 
 FORM = "3"
@@ -51,6 +51,9 @@ class Shelf:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
+        for draft in folder.glob(".at-*"):
+            # A kill came between; nobody else works here.
+            draft.unlink()
         self._journal: tuple[int, Path] | None = None
         self.journaled = 0
         """Bytes in the open journal."""
@@ -65,8 +68,9 @@ class Shelf:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         # What a journal of this name holds is in the new checkpoint, or is from before a turn that was given up.
         self._path(mark).with_suffix(".journal").unlink(missing_ok=True)
-        write_durably(self._path(mark), save(whole, metadata={"form": FORM, "notes": json.dumps(notes)}))
-        self._open(mark, os.O_TRUNC)
+        content = save(whole, metadata={"form": FORM, "notes": json.dumps(notes)})
+        write_whole(self._path(mark), content, PRIVATE)
+        self._open(mark, 0)
 
     def read(self, mark: Mark) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors and the notes of one checkpoint; ``ExperimentError`` where they are not to be had."""
@@ -100,17 +104,11 @@ class Shelf:
         return found
 
     def go_on(self, mark: Mark, frames: list[bytes]) -> None:
-        """Let ``mark`` be the newest checkpoint and its journal hold ``frames``; more will follow."""
+        """Let ``mark`` be the newest checkpoint and its journal end after ``frames``, its first; more will follow."""
         for later in reversed(self.marks()):
             if later > mark:
                 self._drop(later)
-        whole = b"".join(part for frame in frames for part in (_head(frame), frame))
-        path = self._path(mark).with_suffix(".journal")
-        if not path.exists() or path.stat().st_size != len(whole):
-            draft = path.with_suffix(".draft")
-            draft.write_bytes(whole)
-            draft.replace(path)
-        self._open(mark, 0)
+        self._open(mark, sum(_SIZE + _CHECK + len(frame) for frame in frames))
 
     def append(self, frame: bytes) -> None:
         """Add a frame to the journal of the newest checkpoint; ``OSError`` where there is no room for it."""
@@ -136,11 +134,12 @@ class Shelf:
             os.close(self._journal[0])
             self._journal = None
 
-    def _open(self, mark: Mark, how: int) -> None:
+    def _open(self, mark: Mark, size: int) -> None:
         self.close()
         path = self._path(mark).with_suffix(".journal")
-        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | how, 0o600), path
-        self.journaled = path.stat().st_size
+        self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE), path
+        os.ftruncate(self._journal[0], size)
+        self.journaled = size
 
     def _drop(self, mark: Mark) -> None:
         # The checkpoint first: a journal alone is nothing.
@@ -150,22 +149,6 @@ class Shelf:
 
     def _path(self, mark: Mark) -> Path:
         return self.folder / f"{mark.stem}.safetensors"
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write to a temporary name, flush to the disk, rename: after a power cut the old content is there or the new one.
-
-    Only the owner can read the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    write_through(draft, content, 0o600)
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _head(frame: bytes) -> bytes:

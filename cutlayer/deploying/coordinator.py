@@ -10,13 +10,13 @@ from typing import Any
 
 from safetensors.torch import load_file, save
 
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import Batches, Place
 from cutlayer.deploying.relay import Relay
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.turn import Turn, common_step
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.duplex import DisconnectedError, RefusedError
 from cutlayer.handover import Route
 from cutlayer.protocol import TRAINING
@@ -105,7 +105,7 @@ class Coordinator:
         if self._durable.drives:
             self.roll.same_rows(self.place.samples, there)
             rows = {number: hello.labeled_rows() for number, hello in enumerate(hellos)}
-            write_durably(self._rows, save({str(number): held for number, held in rows.items()}))
+            write_whole(self._rows, save({str(number): held for number, held in rows.items()}), PRIVATE)
             self._batches.rows.update(rows)
         self._save(rows=[hello.rows for hello in hellos], meaning=hellos[0].meaning)
 
@@ -243,6 +243,7 @@ class Coordinator:
         logger.warning("turn %d is given up: its client went away before it handed over", number)
         self.say(f"turn {number} is given up: its client went away before it handed over")
         self._durable.at_start_of(number)
+        self.outcome.load(self._durable.notes)
         self._closed(replace(self._durable.turn, number=done), [*skipped, number])
 
     def _closed(self, turn: Turn, skipped: list[int]) -> None:

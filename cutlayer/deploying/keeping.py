@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.settings import Settings
 from cutlayer.deploying.terms import Plan
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.experiment import ExperimentError
-from cutlayer.recording import Recorder, RecordingError, bytes_of
+from cutlayer.recording import FORMAT, Recorder, RecordingError, bytes_of
 from cutlayer.scene import scaling
 from cutlayer.seating import Brief
 from cutlayer.threat import Seat
@@ -27,8 +27,13 @@ def recorder_of(plan: Plan, settings: Settings, seat: Seat) -> Recorder | None:
         recorder = Recorder(folder / f"{SESSION}.wire", bytes_of(settings.record))
     except RecordingError as error:
         raise ExperimentError(f"record = {settings.record!r}: {error}") from None
-    told = {"format": 1, "seat": seat.value, "brief": asdict(public_brief(plan, seat)), "segments": {SESSION: None}}
-    write_durably(folder / "recording.json", json.dumps(told).encode())
+    told = {
+        "format": FORMAT,
+        "seat": seat.value,
+        "brief": asdict(public_brief(plan, seat)),
+        "segments": {SESSION: None},
+    }
+    write_whole(folder / "recording.json", json.dumps(told), PRIVATE)
     return recorder
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save
 
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.place import Place
 from cutlayer.deploying.turn import Turn
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
 from cutlayer.network import unscaled
@@ -135,7 +135,7 @@ class Outcome:
         """Write this party's part, then the record that says so."""
         parts = [unscaled(part) for part in self._place.durable.party.parts]
         weights = {name: detached(t).cpu() for part in parts for name, t in part.state_dict().items()}
-        write_durably(self._place.settings.folder / PART, save(weights))
+        write_whole(self._place.settings.folder / PART, save(weights), PRIVATE)
         self.write("done")
 
     def write(self, status: str) -> PartyRecord:
@@ -165,7 +165,7 @@ class Outcome:
             environment=environment(settings.device, settings.precision, settings.memory_format, settings.threads),
             written=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
-        write_durably(settings.folder / RECORD, record.model_dump_json(indent=1).encode() + b"\n")
+        write_whole(settings.folder / RECORD, record.model_dump_json(indent=1) + "\n", PRIVATE)
         return record
 
 

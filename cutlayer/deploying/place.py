@@ -16,13 +16,14 @@ from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
 from cutlayer.defending import make_defenses
-from cutlayer.deploying.checkpoint import Shelf, write_durably
+from cutlayer.deploying.checkpoint import Shelf
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.keeping import recorder_of
 from cutlayer.deploying.meaning import meaning
 from cutlayer.deploying.settings import ClientSettings, Settings
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
 from cutlayer.pipeline import PREDICTED_AT_ONCE
@@ -180,7 +181,7 @@ def _bytes(plan: Plan, role: str) -> int:
 def _secret(folder: Path) -> int:
     path = folder / "secret"
     if not path.exists():
-        write_durably(path, str(secrets.randbits(62)).encode())
+        write_whole(path, str(secrets.randbits(62)), PRIVATE)
     return int(path.read_text())
 
 

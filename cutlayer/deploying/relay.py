@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.duplex import DisconnectedError
 from cutlayer.handover import Route
 
@@ -40,7 +40,7 @@ class Relay:
     def store(self, turn: Turn, giver: Present) -> None:
         """After a turn: bring the client part to whoever keeps it between turns."""
         if self.route is Route.SERVER:
-            write_durably(self.held, self.talk.fetch(giver, turn=turn.number, taker="server"))
+            write_whole(self.held, self.talk.fetch(giver, turn=turn.number, taker="server"), PRIVATE)
         elif self.route is Route.TRUSTED_PARTY:
             trustee = self.roll.wait(self.plan.terms.trusted_party, 0.0, lambda: False)
             assert trustee

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -172,23 +171,6 @@ def identity_of(settings: Settings, address: str) -> Identity | None:
         return read_identity(settings.certificate, settings.key, settings.authority)
     except (CertificateError, RefusedError) as error:
         raise ExperimentError(str(error)) from None
-
-
-def locked(folder: Path) -> Any:
-    """The lock on ``folder``, held until the process ends; taken already, an ``ExperimentError``."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
-    except OSError as error:
-        raise ExperimentError(f"folder = {str(folder)!r} cannot be written to: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ExperimentError(
-            f"another cutlayer process works in {folder}: end it, or choose another `folder`"
-        ) from None
-    return file
 
 
 def _override(values: dict[str, Any], text: str) -> None:

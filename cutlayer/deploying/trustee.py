@@ -13,10 +13,10 @@ from typing import Any
 from cutlayer import __version__
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.deploying.checkpoint import write_durably
 from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
+from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.message import Kind
 
@@ -85,7 +85,7 @@ class Trustee:
         part = self._taker.open(decode(frame), self.pins)
         if part.kind is not Kind.WEIGHTS:
             raise FrameError("what was sealed is no client part")
-        write_durably(self._held, encode(part))
+        write_whole(self._held, encode(part), PRIVATE)
         self._taker = None
 
     def _given(self, said: dict[str, Any]) -> bytes:

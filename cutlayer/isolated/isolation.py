@@ -42,12 +42,17 @@ class ProcessHost(Host):
     ) -> None:
         super().__init__()
         self._outside, self._progress = outside, progress
-        self._other = process or PipedProcess()
-        self._lines, self._tell = self._other.lines, self._other.tell
         self._received: Mapping[str, Tensor] = {}
-        self._answerable = answerable(brief)
         self._granted: dict[Knows, int] = {}
-        self._tell("begin", dataclasses.asdict(brief))
+        self._other = process or PipedProcess()
+        try:
+            self._answerable = answerable(brief)
+            self._lines, self._tell = self._other.lines, self._other.tell
+            self._tell("begin", dataclasses.asdict(brief))
+        except BaseException:
+            # Nobody holds a host yet that could be closed.
+            self._other.close()
+            raise
 
     def ready(self) -> None:
         """Wait until the other process stands; ``NotOfferedError`` when the attack needs more than is offered."""

@@ -16,7 +16,7 @@ from cutlayer.experiment import Experiment, make
 from cutlayer.home import written_out
 from cutlayer.message import Kind
 from cutlayer.record import Epoch
-from cutlayer.recording import RecordingError, Tape
+from cutlayer.recording import FORMAT, RecordingError, Tape
 from cutlayer.seating import Brief
 from cutlayer.threat import Row, Seat
 
@@ -68,11 +68,18 @@ def open_recording(folder: Path) -> Recording:
         raise RecordingError(f"{folder} holds no recording{there}")
     try:
         kept = json.loads(path.read_bytes())
+        if kept["format"] != FORMAT:
+            raise RecordingError(
+                f"{path}: format = {kept['format']!r} is another version's: this cutlayer reads {FORMAT}; "
+                "replay with the version that recorded it, or record anew"
+            )
         told = TypeAdapter(Brief).validate_python(kept["brief"])
         # A party of a deployment does not know when its recording ends: its file says what it holds.
         files = {name: folder / f"{name}.wire" for name in kept["segments"]}
         segments = {n: Segment(**found) if found else _counted(files[n]) for n, found in kept["segments"].items()}
         seat = Seat(kept["seat"])
+    except RecordingError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise RecordingError(f"{path} is not of this version of cutlayer: {error}") from None
     return Recording(folder, told, segments, kept.get("left_out", {}), seat)

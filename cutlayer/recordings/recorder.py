@@ -26,18 +26,18 @@ from cutlayer.auditing import victim
 from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.auditing.training import Progress, over
 from cutlayer.deployment import CARRIERS, accuracy, assemble, brief, measured, whole_model
-from cutlayer.handover import Keeper
+from cutlayer.disk import write_whole
 from cutlayer.host import Host
+from cutlayer.lock import locked
 from cutlayer.message import detached
-from cutlayer.record import Epoch, write_atomically
-from cutlayer.recording import Recorder, RecordingError
+from cutlayer.record import Epoch
+from cutlayer.recording import FORMAT, Recorder, RecordingError
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
 from cutlayer.scene import Scene
 from cutlayer.seating import seat_server
 from cutlayer.session import Session
 from cutlayer.threat import Seat
 
-FORMAT = 1
 _FOR_TRAINING = 0.9  # of the limit: targets come last and must find room
 
 
@@ -96,16 +96,19 @@ def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progre
     """Run the scene's deployment and keep what the server sees, at most ``limit`` bytes of messages.
 
     The training, unless it is left out, and then the targets of every passive attack, each on the deployment as the
-    attack would find it. A recording that was broken off is begun anew, a finished one is ``kept``.
+    attack would find it. A recording that was broken off is begun anew, a finished one is ``kept``. ``ExperimentError``
+    while another process records the same.
     """
-    if there := kept(scene, run, training):
-        return there
     torch.set_num_threads(scene.experiment.threads)
     folder = recording_folder(scene, run)
-    work = _Work(scene, folder, run / "truths" / folder.name, limit, progress)
-    for old in (folder, work.truth):
-        shutil.rmtree(old, ignore_errors=True)
-    return work.done(training)
+    # Beside the folder, which is given away.
+    with locked(folder, folder.with_name(f".{folder.name}.lock"), "another folder with name= or out="):
+        if there := kept(scene, run, training):
+            return there
+        work = _Work(scene, folder, run / "truths" / folder.name, limit, progress)
+        for old in (folder, work.truth):
+            shutil.rmtree(old, ignore_errors=True)
+        return work.done(training)
 
 
 @dataclass
@@ -149,16 +152,15 @@ class _Work:
         content["segments"] = {name: asdict(segment) for name, segment in self.segments.items()}
         experiment = {"experiment": scene.experiment.model_dump(mode="json")}
         experiment["history"] = [epoch.model_dump() for epoch in self.history]  # type: ignore[assignment]
-        write_atomically(self.truth / "truth.json", json.dumps(experiment))
-        write_atomically(self.folder / "recording.json", json.dumps(content))
+        write_whole(self.truth / "truth.json", json.dumps(experiment))
+        write_whole(self.folder / "recording.json", json.dumps(content))
         return open_recording(self.folder)
 
     def _trained(self, training: bool, epochs: int) -> Session:
         """A session at the end of the training, and its states there."""
         scene, name = self.scene, TRAINING
         recorder = Recorder(self.folder / f"{name}.wire", int(self.limit * _FOR_TRAINING)) if training else None
-        keeper = Keeper("trusted_party")
-        session = assemble(scene, self._host(recorder, keeper), keeper)
+        session = assemble(scene, self._host(recorder))
         self._state(name, "before", session.host)
         total, done = epochs * session.steps_per_epoch(), 0
         what = "training"
@@ -184,10 +186,9 @@ class _Work:
     def _targets(self, name: str, scene: Scene, session: Session | None, model: Any = None) -> None:
         room = self.limit - sum(segment.bytes for segment in self.segments.values())
         recorder = Recorder(self.folder / f"{name}.wire", room)
-        keeper = Keeper("trusted_party")
-        host = self._host(recorder, keeper)
+        host = self._host(recorder)
         if session is None:
-            session = assemble(scene, host, keeper, model)
+            session = assemble(scene, host, model)
         else:
             host.restore(session.host.checkpoint())
             session.host = host
@@ -200,13 +201,13 @@ class _Work:
         for party, tensors in session.checkpoint().items():
             _keep(self.truth / name / f"{party}.safetensors", tensors)
         targets = [[*row, number] for row, number in sent.items()]
-        write_atomically(self.folder / f"{name}.targets.json", json.dumps([target[:3] for target in targets]))
-        write_atomically(self.truth / name / "rows.json", json.dumps(targets))
+        write_whole(self.folder / f"{name}.targets.json", json.dumps([target[:3] for target in targets]))
+        write_whole(self.truth / name / "rows.json", json.dumps(targets))
 
-    def _host(self, recorder: Recorder | None, keeper: Keeper) -> Host:
+    def _host(self, recorder: Recorder | None) -> Host:
         told = brief(self.scene, attack=False)
         carrier = CARRIERS[self.scene.experiment.carrier]
-        return seat_server(told, carrier=carrier, keeper=keeper, beside=recorder)
+        return seat_server(told, carrier=carrier, beside=recorder)
 
     def _state(self, name: str, when: str, host: Host) -> None:
         _keep(self.folder / f"{name}.{when}.safetensors", host.checkpoint())
@@ -232,7 +233,7 @@ def _others(scene: Scene) -> Iterator[Scene]:
 
 
 def _keep(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    write_atomically(path, save({name: detached(tensor.cpu()) for name, tensor in tensors.items()}))
+    write_whole(path, save({name: detached(tensor.cpu()) for name, tensor in tensors.items()}))
 
 
 def _size_told(recorder: Recorder) -> str:

@@ -14,7 +14,6 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
 from cutlayer.auditing.training import Progress
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.host import Host
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.judging.judge import Truth, admitted, judge_all
@@ -49,6 +48,8 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Resul
         told = _told(brief(scene, attack=True), recording, segments)
         host = _host(scene, told, outside, progress)
         try:
+            if isinstance(host, ProcessHost):
+                host.ready()
             # Another process has read them anew.
             scene.check_files()
             guesses = _guesses(host, recording, segments, progress)
@@ -104,9 +105,7 @@ def _told(told: Brief, recording: Recording, segments: Sequence[str]) -> Brief:
 def _host(scene: Scene, told: Brief, outside: Outside, progress: Progress) -> Host:
     if not scene.experiment.isolate:
         return seat_server(told, outside, progress, CARRIERS["direct"])
-    process = ProcessHost(told, outside, progress)
-    process.ready()
-    return process
+    return ProcessHost(told, outside, progress)
 
 
 def _guesses(host: Host, recording: Recording, segments: Sequence[str], progress: Progress) -> Sequence[Guess]:
@@ -126,8 +125,7 @@ def _guesses(host: Host, recording: Recording, segments: Sequence[str], progress
 
 def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
     """The judge's: the deployment as a segment left it; ``RecordingError`` where the scene's network is another one."""
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper)
+    session = assemble(scene, honest_host(scene))
     try:
         session.restore(states_kept(recording, segment))
     except RuntimeError as error:

@@ -11,11 +11,11 @@ from safetensors.torch import save
 
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.training import Progress
+from cutlayer.disk import write_whole
 from cutlayer.message import Kind, detached
 from cutlayer.model import CutError
 from cutlayer.network import NetworkError, build
 from cutlayer.protocol import TRAINING
-from cutlayer.record import write_atomically
 from cutlayer.recording import RecordingError, Tape
 from cutlayer.recordings.archive import Recording
 from cutlayer.seating import make_attack, make_protocol, seat_server
@@ -99,5 +99,5 @@ def _kept(recording: Recording, attack: str, number: int, found: Guess) -> Path:
     path = recording.folder.parent / "guesses" / f"{attack}-{number}-{found.goal}.safetensors"
     tensors = {name: detached(tensor.cpu()) for name, tensor in found.tensors.items()}
     about = " ".join(f"{row.kind}:{row.step}:{row.row}" for row in found.rows)
-    write_atomically(path, save(tensors, metadata={"goal": found.goal.value, "rows": about, "name": found.name}))
+    write_whole(path, save(tensors, metadata={"goal": found.goal.value, "rows": about, "name": found.name}))
     return path

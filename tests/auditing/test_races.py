@@ -53,7 +53,7 @@ def test_nothing_half_written_is_ever_taken_for_whole(tmp_path: Path, monkeypatc
     def dies(path: Path, content: str | bytes) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(victim, "write_atomically", dies)
+    monkeypatch.setattr(victim, "write_whole", dies)
     with pytest.raises(OSError, match="disk full"):
         train(cell, tmp_path / "cut", quiet)
     monkeypatch.undo()

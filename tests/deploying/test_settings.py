@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cutlayer.deploying.settings import ClientSettings, ServerSettings, locked, read_plan, read_settings
+from cutlayer.deploying.settings import ClientSettings, ServerSettings, read_plan, read_settings
 from cutlayer.deploying.terms import PLAN_KEYS
 from cutlayer.experiment import ExperimentError
 from cutlayer.registry import PluginError
@@ -153,12 +153,6 @@ def test_what_is_missing_is_named_with_what_it_is(file):
 @pytest.mark.parametrize("address", ["[::1]:7443", "there.example.org:65535", "127.0.0.1:0"])
 def test_an_address_is_a_host_and_a_port(file, address):
     assert read_settings(ClientSettings, file, [f'server="{address}"']).server == address
-
-
-def test_two_processes_do_not_share_a_folder(tmp_path):
-    with locked(tmp_path), pytest.raises(ExperimentError, match="another cutlayer process"):
-        locked(tmp_path)
-    locked(tmp_path).close()
 
 
 @pytest.mark.parametrize("key", sorted({*ServerSettings.model_fields, *ClientSettings.model_fields, *PLAN_KEYS}))

@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.audit import run_cell
+from cutlayer.experiment import ExperimentError
+from cutlayer.isolated.isolation import ProcessHost
+from cutlayer.isolated.process import IsolatedError
 from cutlayer.judging.judge import Judgement
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.recording import RecordingError, Tape
@@ -211,11 +214,46 @@ def test_a_recording_holds_what_its_party_saw_and_nothing_else(tmp_path: Path) -
         truth_kept(open_recording(recording.folder))
 
 
+@pytest.mark.usefixtures("made")
+def test_another_process_does_not_take_the_folder_of_a_recording_under_way(tmp_path: Path) -> None:
+    class Stop(Exception):
+        """A kill."""
+
+    scene = scene_of(attack="spy", protocol="vanilla", cut="1", isolate=False)
+
+    def meanwhile(what: str, done: int, total: int) -> None:
+        there = [*tmp_path.rglob("*.wire")]
+        with pytest.raises(ExperimentError, match=f"another .* works in {tmp_path}/recordings/.*or choose .* name= or"):
+            record(scene, tmp_path, ROOM, True, quiet)
+        assert [*tmp_path.rglob("*.wire")] == there != []
+        raise Stop
+
+    for _ in range(2):
+        with pytest.raises(Stop):
+            record(scene, tmp_path, ROOM, True, meanwhile)
+
+
+def test_a_process_that_never_stands_to_replay_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = list[ProcessHost]()
+
+    def fails(host: ProcessHost) -> None:
+        hosts.append(host)
+        raise IsolatedError("it does not stand")
+
+    monkeypatch.setattr(ProcessHost, "ready", fails)
+    with pytest.raises(IsolatedError, match="does not stand"):
+        replay_cell(trials.scene_of(UNSPLIT, isolate=True), recorded(UNSPLIT), quiet)
+    assert hosts[0]._other.process.returncode is not None
+
+
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="holds no recording"):
         open_recording(tmp_path)
     (tmp_path / "training.wire").write_bytes(b"cutlayer wire 1\n")
     with pytest.raises(RecordingError, match="it was broken off"):
+        open_recording(tmp_path)
+    (tmp_path / "recording.json").write_text('{"format": 2}')
+    with pytest.raises(RecordingError, match="format = 2 is another version's: this cutlayer reads 1; replay with"):
         open_recording(tmp_path)
     (tmp_path / "recording.json").write_text("{}")
     with pytest.raises(RecordingError, match="is not of this version"):
