@@ -32,7 +32,6 @@ from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct
 from cutlayer.computing import Computing, computing, suited
-from cutlayer.handover import Keeper
 from cutlayer.host import Act, LocalHost, perform
 from cutlayer.model import flop_count, split
 from cutlayer.optimization import Optimization
@@ -148,8 +147,8 @@ def ours(model: str, cut: int) -> Callable[[], None]:
         Knows.AUX_LABELS: lambda: wanted.cpu().repeat(8),
     }
     attack = SurrogateClient(alpha=ALPHA)
-    adversary = Adversary(attack, View(attack.threat, grants, (), "vanilla"), Stream(1))
-    host = LocalHost(protocol, server, agreement, Keeper("server"), Direct, adversary)
+    adversary = Adversary(attack, View(attack.threat, grants, (), protocol.layout("vanilla")), Stream(1))
+    host = LocalHost(protocol, server, agreement, Direct, adversary)
     peer = protocol.checked(host.answer, agreement)
     inputs, labels = samples()
     return lambda: perform(Act.STEP, protocol, client, peer, Batch(torch.arange(BATCH), inputs, labels))

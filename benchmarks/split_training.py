@@ -26,7 +26,6 @@ from cutlayer.channel import Direct, Loopback
 from cutlayer.computing import Computing
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
-from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
@@ -126,14 +125,13 @@ class Parted:
             )
             for name in names
         )
-        agreement, keeper = protocol.agree(model, [case.cut], case.shape), Keeper("trusted_party")
+        agreement = protocol.agree(model, [case.cut], case.shape)
         self.session = Session(
             protocol=protocol,
             agreement=agreement,
             clients=clients,
             shards=list(torch.arange(len(data)).tensor_split(case.clients)),
-            host=LocalHost(protocol, server, agreement, keeper, carrier),
-            keeper=keeper,
+            host=LocalHost(protocol, server, agreement, carrier),
             samples=Samples(Dataset("made", data, data, tuple(map(str, range(CLASSES))))),
             plan=Plan(SEED, case.batch),
             carrier=carrier,

@@ -107,6 +107,10 @@ class Attack(ABC):
         """
         return
 
+    def idle(self) -> Mapping[str, str]:
+        """Options that change nothing beside the values of the others, by name: why not."""
+        return {}
+
     @abstractmethod
     def begin(self, view: View) -> None:
         """Called once before the first message, when no other seat can be asked for weights, gradients, queries."""

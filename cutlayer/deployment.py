@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cutlayer.channel import Direct, Loopback
 from cutlayer.compression import Line, compression_of
 from cutlayer.defending import codec_name, make_defenses
-from cutlayer.handover import Keeper, Route
+from cutlayer.handover import Route
 from cutlayer.host import Carrier, Host, LocalHost
 from cutlayer.model import join
 from cutlayer.protocol import task_loss
@@ -55,12 +55,12 @@ def brief(scene: Scene, attack: bool) -> Brief:
     )
 
 
-def honest_host(scene: Scene, keeper: Keeper | None = None) -> LocalHost:
+def honest_host(scene: Scene) -> LocalHost:
     """The server's party in this process, with nobody curious in its seat."""
-    return seat_server(brief(scene, attack=False), carrier=CARRIERS[scene.experiment.carrier], keeper=keeper)
+    return seat_server(brief(scene, attack=False), carrier=CARRIERS[scene.experiment.carrier])
 
 
-def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | None = None) -> Session:
+def assemble(scene: Scene, host: Host, weights: nn.Sequential | None = None) -> Session:
     """A session at the start of its training, or with the ``weights`` of a trained model."""
     experiment, samples = scene.experiment, scene.samples
     source = weights or scene.model
@@ -95,7 +95,6 @@ def assemble(scene: Scene, host: Host, keeper: Keeper, weights: nn.Sequential | 
         clients=clients,
         shards=shards,
         host=host,
-        keeper=keeper,
         samples=samples,
         plan=plan,
         defenses=defenses,

@@ -13,6 +13,7 @@ from cutlayer.attack import Adversary, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
 from cutlayer.compression import Line
+from cutlayer.handover import Keeper
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
@@ -137,7 +138,6 @@ class LocalHost(Host):
         protocol: Protocol,
         party: Party,
         agreement: Agreement,
-        keeper: Handler,
         carrier: Carrier = Direct,
         adversary: Adversary | None = None,
         line: Line | None = None,
@@ -150,7 +150,7 @@ class LocalHost(Host):
         self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, line)
         # An attack's honest party is what stands beside: nearer to the party, or, where that drives, to its peer.
         self._taps: list[Tap] = [tap for tap in (adversary, beside) if tap]
-        served = guarded(serving(protocol, party, agreement, keeper), self._taps[::-1], drives=False)
+        served = guarded(serving(protocol, party, agreement), self._taps[::-1], drives=False)
         self.answering = self._way.answering(served)
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
@@ -204,7 +204,7 @@ class LocalHost(Host):
         """Nothing to give back."""
 
 
-def serving(protocol: Protocol, party: Party, agreement: Agreement, keeper: Handler) -> Handler:
-    """The server as one that answers: client parts it is asked to keep go to ``keeper``, the rest to its party."""
-    honest = protocol.handler(party, agreement)
+def serving(protocol: Protocol, party: Party, agreement: Agreement) -> Handler:
+    """The server as one that answers: client parts that it is asked to keep it keeps, the rest goes to its party."""
+    honest, keeper = protocol.handler(party, agreement), Keeper(party.name)
     return lambda request: keeper(request) if request.kind is Kind.WEIGHTS else honest(request)

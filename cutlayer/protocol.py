@@ -13,11 +13,14 @@ from torch.nn.functional import cross_entropy
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.message import Kind, Message
+from cutlayer.mistake import nearest
 from cutlayer.model import CutError, blocks, cut_index, split
 from cutlayer.party import Party
-from cutlayer.threat import Knows, Seat
+from cutlayer.registry import PluginError
+from cutlayer.threat import Knows, Layout, Seat
 from cutlayer.wire import Agreement, Frame, Spec, WireError, check, same_step
 
+_MOST_PARTS = 3
 TRAINING = frozenset({Kind.TRAIN, Kind.FORWARD, Kind.BACKWARD})
 
 
@@ -60,6 +63,11 @@ class Protocol(ABC):
         driver.queries += 1
 
     @final
+    def layout(self, name: str) -> Layout:
+        """What its attackers are told of it where it is run under ``name``."""
+        return Layout(name, self.owners, self.labels_at, self.driver)
+
+    @final
     def cuts(self, model: nn.Sequential, given: Sequence[int | str]) -> tuple[int, ...]:
         """The block indices of ``given`` cuts, completed by the protocol's defaults."""
         wanted = len(self.owners) - 1
@@ -79,7 +87,13 @@ class Protocol(ABC):
 
     @final
     def agree(self, model: nn.Sequential, given: Sequence[int | str], input_shape: tuple[int, ...]) -> Agreement:
-        """What each role on the wire must look like for this model and these cuts."""
+        """What each role on the wire must look like for this model and these cuts.
+
+        ``PluginError`` for a wire with a role that nothing is known of, and for more parts than there are roles for.
+        """
+        if len(self.owners) > _MOST_PARTS:
+            told = f"{type(self).__name__}: it has {len(self.owners)} parts"
+            raise PluginError(f"{told}; roles on the wire are known for at most {_MOST_PARTS}")
         value = torch.zeros(1, *input_shape)
         shapes = []
         with torch.no_grad():
@@ -91,7 +105,7 @@ class Protocol(ABC):
                 shapes.append(tuple(value.shape[1:]))
         classes = shapes[-1][0]
         outer = shapes[1] if len(shapes) > 2 else shapes[-1]
-        return {
+        known = {
             "smashed": Spec(shapes[0]),
             "grad": Spec(shapes[0]),
             "features": Spec(outer),
@@ -101,6 +115,12 @@ class Protocol(ABC):
             "rows": Spec((), torch.int64, below=1 << 62),
             "loss": Spec((), batched=False),
         }
+        for kind, frame in self.wire.items():
+            for role in (*frame.request, *frame.reply):
+                if role not in known:
+                    told = f"{type(self).__name__}: its {kind} messages carry {role!r}"
+                    raise PluginError(f"{told}, which is no role{nearest(role, known)}; one of {', '.join(known)}")
+        return known
 
     @final
     def handler(self, party: Party, agreement: Agreement) -> Handler:

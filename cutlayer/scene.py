@@ -15,18 +15,17 @@ from cutlayer import network, registry
 from cutlayer.attack import Attack
 from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
-from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary
+from cutlayer.data.auxiliary import SHARE, Auxiliary
 from cutlayer.data.content import content_of
 from cutlayer.data.samples import Samples, batch_sizes, deal_rows
-from cutlayer.dataset import EMBEDDED, Dataset, DatasetError
-from cutlayer.defending import make_defenses
+from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.neighbor import States
 from cutlayer.optimization import Optimization
 from cutlayer.protocol import Protocol
 from cutlayer.source import known, sources, used
 from cutlayer.stream import derive, generator
-from cutlayer.threat import Goal, Knows, Seat
+from cutlayer.threat import Knows, Seat
 from cutlayer.wire import Agreement
 
 
@@ -100,56 +99,6 @@ class Scene:
         """The targets in the order in which an adversary meets them: by class it would give labels away."""
         order = torch.randperm(len(self.target_rows), generator=generator(self.experiment.seed, "targets"))
         return self.target_rows[order]
-
-    @property
-    def shortfalls(self) -> list[str]:
-        """Where the experiment asks for more samples than there are, in words; all there are are taken then."""
-        data, targets = self.dataset, len(self.target_rows)
-        found = []
-        for key, there in (("train_rows", len(data.train)), ("test_rows", len(data.test)), ("targets", targets)):
-            asked = getattr(self.experiment, key)
-            if asked and asked > there:
-                found.append(f"{key} = {asked}: there are only {there}, all are taken")
-        return [*found, *self._idle_keys(), *self._undefended()]
-
-    def _idle_keys(self) -> list[str]:
-        """What the experiment asks for that this attack has no use for, in words."""
-        experiment, threat = self.experiment, self.attack.threat
-        seats = {one.attack.threat.seat for one in (self, self.under) if one}
-        usual = {name: key.default for name, key in type(experiment).model_fields.items()}
-        planted = f"{experiment.attack} plants no backdoor that could be taken over"
-        taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
-        perturbed = f"{experiment.attack} perturbs no inputs" if Goal.EVASION not in threat.goals else ""
-        transferred = taken_over or ("" if experiment.transfer else "no transfer is asked for")
-        idle = {
-            "transfer": taken_over,
-            **dict.fromkeys(("transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std"), transferred),
-            **dict.fromkeys(("budget", "pixel_budgets"), perturbed),
-            "malicious": f"{experiment.attack} sits at the server" if Seat.CLIENT not in seats else "",
-            "data_dir": "" if self._reads_files() else f"{experiment.dataset} is embedded",
-        }
-        asked = {key: getattr(experiment, key) for key, why in idle.items() if why}
-        told = {key: str(value) if isinstance(value, Path) else repr(value) for key, value in asked.items()}
-        return [f"{key} = {told[key]} changes nothing: {idle[key]}" for key in told if asked[key] != usual[key]]
-
-    def _undefended(self) -> list[str]:
-        """What of the defenses does nothing here, and what the attack is granted past them, in words."""
-        experiment, asks = self.experiment, self.protocol.driver is Seat.CLIENT
-        frames = [frame.request if asks else frame.reply for frame in self.protocol.wire.values()]
-        sent = dict.fromkeys(name for frame in frames for name in frame)
-        why = f"changes nothing: in {experiment.protocol} a client sends {', '.join(sent)}"
-        named = ((type(defense).__module__.rpartition(".")[2], defense) for defense in make_defenses(experiment))
-        found = [f"{name}.{idle} {why}" for name, defense in named if (idle := defense.idle(sent))]
-        past = self.attack.threat.knows & {Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS}
-        if experiment.defenses and past:
-            found.append(f"{experiment.attack} is granted {', '.join(sorted(past))}, which no defense touches")
-        return found
-
-    def _reads_files(self) -> bool:
-        """Whether any of the data are looked for in a folder or at a hub."""
-        asked = self.auxiliary or (self.under and self.under.auxiliary)
-        others = self.transfer is not None or (asked is not None and self.experiment.aux not in OWN_SPLITS)
-        return others or self.dataset.source != EMBEDDED
 
     @property
     def facts(self) -> Mapping[Knows, Callable[[], Tensor]]:

@@ -18,7 +18,6 @@ from cutlayer.channel import Direct
 from cutlayer.compression import Compression, Line
 from cutlayer.computing import Computing
 from cutlayer.defense import Defense
-from cutlayer.handover import Keeper
 from cutlayer.host import Carrier, LocalHost, Occupant
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
@@ -123,7 +122,6 @@ def seat_server(
     outside: Outside | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     carrier: Carrier = Direct,
-    keeper: Keeper | None = None,
     beside: Tap | None = None,
 ) -> LocalHost:
     """The server's party, with random weights until its state is restored, and the adversary of ``brief`` in its seat.
@@ -143,11 +141,11 @@ def seat_server(
         asked = {what: _asking(outside, what) for what in _OUTSIDE} if outside else {}
         grants = {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
-        view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
+        layout = protocol.layout(brief.protocol)
+        view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
-    keeper = keeper or Keeper(Seat.SERVER.value)
-    return LocalHost(protocol, party, agreement, keeper, carrier, adversary, line, beside)
+    return LocalHost(protocol, party, agreement, carrier, adversary, line, beside)
 
 
 def seat_clients(
@@ -164,7 +162,8 @@ def seat_clients(
     known = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
     known |= _of_party(brief, own)
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
-    view = View(attack.threat, offered, brief.targets, brief.protocol, progress, brief.budgets)
+    layout = make_protocol(brief.protocol, brief.plugin_folder).layout(brief.protocol)
+    view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
     return Occupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
 
 

@@ -64,12 +64,12 @@ class Session:
     shards: Sequence[Tensor]
     """The rows of each client."""
     host: Host
-    keeper: Keeper
-    """Holds the client part between turns where the plan's route goes through somebody."""
     samples: Samples
     plan: Plan
     defenses: Mapping[int, Sequence[Defense]] = field(default_factory=dict)
     """By the client's number, in the order they act."""
+    keeper: Keeper = field(default_factory=lambda: Keeper("trusted_party"))
+    """Holds the client part between turns where the plan's route goes through a third party."""
     adversaries: Mapping[int, Adversary] = field(default_factory=dict)
     """Who sits beside a malicious client, by the client's number: in training steps, not in predictions."""
     line: Line | None = None

@@ -122,6 +122,20 @@ class Architecture:
     classes: int
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Who holds what in the protocol that is run: public, like everything both parties agreed on."""
+
+    protocol: str
+    """Its name, for sentences alone: one that is told by its name is another one under any other."""
+    owners: tuple[Seat, ...]
+    """Who holds each part of the model, from the inputs on."""
+    labels_at: Seat
+    """Who computes the loss."""
+    driver: Seat
+    """Who starts every exchange, on batches of its own."""
+
+
 @dataclass
 class View:
     """An adversary's window: one method for each thing that can be known, valid until ``infer`` returns.
@@ -134,8 +148,8 @@ class View:
     grants: InitVar[Mapping[Knows, Callable[..., Any]]]
     targets: Sequence[Row]
     """The samples to be guessed. Empty until the client has sent them; a guess is keyed by them."""
-    protocol: str = ""
-    """The name of the protocol that is run: public, like everything both parties agreed on."""
+    layout: Layout = Layout("", (Seat.CLIENT, Seat.SERVER), Seat.SERVER, Seat.CLIENT)
+    """Of the protocol that is run."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     budgets: Sequence[Budget] = ()
     """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
@@ -151,6 +165,11 @@ class View:
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
         self._grants = {what: grants[what] for what in self.threat.knows}
         self._open = True
+
+    @property
+    def protocol(self) -> str:
+        """The name of the protocol that is run, for sentences."""
+        return self.layout.protocol
 
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""

@@ -15,7 +15,7 @@ from cutlayer.channel import Meter
 from cutlayer.codec import frame_size
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper, Route
+from cutlayer.handover import Route
 from cutlayer.host import Act
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
@@ -52,9 +52,8 @@ def cost(scene: Scene, history: Sequence[Epoch] = ()) -> Cost:
 
     ``history``: the epochs that ran; without any, all that the experiment asks for are counted.
     """
-    keeper = Keeper("trusted_party")
-    host = honest_host(scene, keeper)
-    session = assemble(scene, host, keeper)
+    host = honest_host(scene)
+    session = assemble(scene, host)
     batch, epochs = scene.experiment.batch_size, max((ran.epoch for ran in history), default=0)
     epochs = epochs or scene.experiment.epochs
     sizes = Counter(size for shard in session.shards for size in batch_sizes(len(shard), batch))

@@ -13,6 +13,7 @@ from cutlayer.budget import Budget
 from cutlayer.message import Kind
 from cutlayer.stream import drawing
 from cutlayer.threat import Architecture, Knows, Row, View
+from tests.parties import layout_of
 
 SHAPE = (2, 4, 5)
 
@@ -68,7 +69,7 @@ def view_of(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, **more:
         **more,
     }
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(inputs))]
-    return View(attack.threat, known, rows, "u_shaped", budgets=budgets)
+    return View(attack.threat, known, rows, layout_of("u_shaped"), budgets=budgets)
 
 
 def inferred(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, seed: int = 0) -> tuple[list[Guess], View]:

@@ -19,7 +19,7 @@ from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.stream import Stream, derive, drawing
 from cutlayer.tap import Tap, wrap
-from cutlayer.threat import Architecture, Knows, Row, Seat, View
+from cutlayer.threat import Architecture, Knows, Layout, Row, Seat, View
 from cutlayer.wire import Agreement
 
 Optimize = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -36,6 +36,10 @@ def constant(step: int) -> float:
 
 def protocol_named(name: str) -> Protocol:
     return registry.cls("protocols", name, Protocol)()
+
+
+def layout_of(name: str) -> Layout:
+    return protocol_named(name).layout(name)
 
 
 @dataclass
@@ -143,7 +147,7 @@ def attacked(
     architecture = Architecture(build, tuple(shapes[number] for number in own), value.shape[1])
     targets: list[Row] = []
     grants = {Knows.PEER_ARCHITECTURE: lambda: architecture, Knows.PEER_GRADIENTS: client.gradients}
-    view = View(attack.threat, grants, targets, name_of(protocol))
+    view = View(attack.threat, grants, targets, protocol.layout(name_of(protocol)))
     adversary = Adversary(attack, view, Stream(derive(seed, "attack")))
     adversary.begin()
     watched = replace(victim, tap=adversary)

@@ -22,7 +22,6 @@ from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.experiment import ExperimentError
-from cutlayer.handover import Keeper
 from cutlayer.host import Act
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Kind, Message
@@ -51,8 +50,7 @@ REQUEST = Message(Kind.TRAIN, "client", 0, {"smashed": torch.randn(5, 3, 4, 4), 
 
 def trained(epochs: int = 2, **values: Any) -> Session:
     scene = scene_of(**values)
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper)
+    session = assemble(scene, honest_host(scene))
     for epoch in range(1, epochs + 1):
         session.train_epoch(epoch)
     return session
@@ -110,11 +108,11 @@ def test_bytes_change_nothing(protocol: str, codec: str) -> None:
 )
 def test_another_process_ends_in_the_same_bits(protocol: str, codec: str) -> None:
     values = {"protocol": protocol, "cut": CUTS[protocol], "defense": codec}
-    scene, keeper = scene_of(**values), Keeper("trusted_party")
+    scene = scene_of(**values)
     host = ProcessHost(brief(scene, attack=False), Outside(), quiet)
     try:
         host.ready()
-        there = assemble(scene, host, keeper)
+        there = assemble(scene, host)
         there.train_epoch(1)
         here = trained(1, **values)
         assert same(here, there)
@@ -182,7 +180,7 @@ def test_queries_pass_the_codec_last() -> None:
     kinds = [type(defense).__name__ for defense in make_defenses(scene.experiment)]
     assert kinds == ["GaussianNoise", "Int8Quantization"]
     outside = Outside()
-    outside.session = assemble(scene, honest_host(scene), Keeper("k"))
+    outside.session = assemble(scene, honest_host(scene))
     asked = outside(Knows.PEER_QUERIES, {"0": torch.rand(6, 1, 8, 8)})["value"]
     # At most 255 levels a channel.
     assert all(len(asked[:, channel].unique()) <= 255 for channel in range(3))

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from cutlayer.auditing.victim import train
 from cutlayer.computing import LARGE, Computing, suited
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper
 from tests.auditing.test_victim import plain, quiet, same
 from tests.parties import adam, batches, pair, unsplit_training
 from tests.scenes import made, scene_of
@@ -37,7 +36,7 @@ def test_channels_last_lays_out_memory_and_changes_rounding_alone(tmp_path: Path
     scenes = [scene_of(memory_format=name, **values) for name in ("contiguous", "channels_last")]
     outputs = []
     for scene in scenes:
-        session = assemble(scene, honest_host(scene), Keeper("trusted_party"))
+        session = assemble(scene, honest_host(scene))
         client = session.clients[0]
         outputs.append(client.forward(scene.samples.inputs(scene.samples.train_rows[:4])))
     assert [output.is_contiguous(memory_format=torch.channels_last) for output in outputs] == [False, True]

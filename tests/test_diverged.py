@@ -12,7 +12,6 @@ import torch
 
 from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import accuracy, assemble, brief, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.host import Act, Host
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.scene import Scene
@@ -34,8 +33,7 @@ LINE = (
 
 
 def session_of(scene: Scene, host: Host | None = None) -> Session:
-    keeper = Keeper("trusted_party")
-    return assemble(scene, host or honest_host(scene, keeper), keeper)
+    return assemble(scene, host or honest_host(scene))
 
 
 @pytest.mark.parametrize("protocol", CUTS)

@@ -14,7 +14,6 @@ from torch.nn.functional import cross_entropy
 from cutlayer import seating
 from cutlayer.auditing.victim import key, train
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.host import Act
 from cutlayer.model import split
 from cutlayer.rpc import Grpc
@@ -34,8 +33,7 @@ States = dict[str, dict[str, Tensor]]
 
 
 def session_of(scene: Scene) -> Session:
-    keeper = Keeper("trusted_party")
-    return assemble(scene, honest_host(scene, keeper), keeper)
+    return assemble(scene, honest_host(scene))
 
 
 def pipelined(protocol: str, **values: Any) -> Scene:

@@ -16,11 +16,11 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.deployment import assemble, brief
-from cutlayer.handover import Keeper
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Message
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Seat, ThreatModel, View
+from tests.parties import layout_of
 from tests.scenes import made
 from tests.test_pipelined import CUTS, pipelined, same, session_of, state, trained
 
@@ -33,7 +33,7 @@ def test_a_server_that_drives_in_another_process_ends_in_the_same_bits() -> None
     host = ProcessHost(brief(scene, attack=False), Outside(), lambda what, done, total: None)
     try:
         host.ready()
-        session = assemble(scene, host, Keeper("trusted_party"))
+        session = assemble(scene, host)
         session.train_epoch(1)
         assert same(state(session), state(trained(scene, epochs=1)))
     finally:
@@ -43,8 +43,7 @@ def test_a_server_that_drives_in_another_process_ends_in_the_same_bits() -> None
 @pytest.mark.parametrize("protocol", CUTS)
 def test_watching_changes_nothing_and_shows_every_message_in_order(protocol: str) -> None:
     scene = pipelined(protocol, clients=2)
-    keeper = Keeper("trusted_party")
-    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
+    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
     assert host.adversary
     seen: list[tuple[str, int]] = []
     observe = host.adversary.attack.observe
@@ -54,7 +53,7 @@ def test_watching_changes_nothing_and_shows_every_message_in_order(protocol: str
         observe(message)
 
     host.adversary.attack.observe = noting  # type: ignore[method-assign]
-    watched = assemble(scene, host, keeper)
+    watched = assemble(scene, host)
     for epoch in (1, 2):
         watched.train_epoch(epoch)
     assert same(state(watched), state(trained(scene)))
@@ -95,7 +94,7 @@ def test_a_malicious_client_is_asked_for_each_batch_once_and_in_order() -> None:
     for ahead in (False, True):
         session = session_of(pipelined("vanilla", pipelined=ahead))
         attack = Poisoner()
-        session.adversaries = {0: Adversary(attack, View(attack.threat, {}, (), "vanilla"), Stream(3))}
+        session.adversaries = {0: Adversary(attack, View(attack.threat, {}, (), layout_of("vanilla")), Stream(3))}
         labels, answer = [], session.host.answer
 
         def noting(request: Message, labels: list[Tensor] = labels, answer: Handler = answer) -> Message:

@@ -18,37 +18,6 @@ from tests.scenes import made, scene_of
 __all__ = ["made"]
 
 
-@pytest.mark.usefixtures("made")
-def test_it_says_where_there_are_fewer_samples_than_asked_for() -> None:
-    asked = scene_of(cut="1", protocol="vanilla", train_rows=45, test_rows=16, targets=17)
-    assert asked.shortfalls == [
-        "train_rows = 45: there are only 44, all are taken",
-        "targets = 17: there are only 16, all are taken",
-    ]
-    assert not scene_of(cut="1", protocol="vanilla").shortfalls
-
-
-@pytest.mark.usefixtures("made")
-def test_it_says_what_is_asked_for_in_vain() -> None:
-    asked = scene_of(cut="1", protocol="vanilla", budget=0.1, pixel_budgets=(8,), malicious=1)
-    assert asked.shortfalls == [
-        "budget = 0.1 changes nothing: spy perturbs no inputs",
-        "pixel_budgets = (8.0,) changes nothing: spy perturbs no inputs",
-    ]
-
-
-def test_keys_of_a_transfer_that_is_not_asked_for_and_of_files_that_nobody_reads_are_named() -> None:
-    planted = {"attack": "surrogate_client", "plugins": None, "model": "lenet", "offers": ("aux_inputs", "aux_labels")}
-    values = {**planted, "cut": "1", "protocol": "vanilla", "data_dir": Path("here")}
-    values |= {"transfer_mean": (0.5,), "transfer_std": (0.5,)}
-    assert scene_of(**values).shortfalls == [
-        "transfer_mean = (0.5,) changes nothing: no transfer is asked for",
-        "transfer_std = (0.5,) changes nothing: no transfer is asked for",
-        "data_dir = here changes nothing: digits is embedded",
-    ]
-    assert scene_of(**values, transfer="digits").shortfalls == []
-
-
 @pytest.fixture
 def datasets(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "datasets").mkdir()

@@ -14,7 +14,6 @@ from torch.nn.functional import cosine_similarity
 from cutlayer.auditing.victim import train
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.experiment import ExperimentError
-from cutlayer.handover import Keeper
 from cutlayer.message import Kind, Message
 from cutlayer.scrutiny import Scrutiny, _due, label_gap
 from tests.scenes import made, scene_of
@@ -91,8 +90,8 @@ def test_whatever_the_order_of_turns_every_client_is_measured(clients: int) -> N
     ],
 )
 def test_a_session_measures_one_epoch_at_a_time(protocol: str, cut: str, named: set[str]) -> None:
-    scene, keeper = scene_of(protocol=protocol, cut=cut), Keeper("trusted_party")
-    session, found = assemble(scene, honest_host(scene, keeper), keeper), []
+    scene = scene_of(protocol=protocol, cut=cut)
+    session, found = assemble(scene, honest_host(scene)), []
     for epoch in (1, 2):
         session.train_epoch(epoch)
         session.predictions(scene.samples.test_rows, session.host)

@@ -13,7 +13,7 @@ from cutlayer import registry, seating
 from cutlayer.attack import Adversary
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.handover import Keeper, OptimizerState, Route
+from cutlayer.handover import OptimizerState, Route
 from cutlayer.host import Act
 from cutlayer.message import Message
 from cutlayer.model import split
@@ -31,8 +31,7 @@ SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate
 
 
 def session_of(scene: Scene) -> Session:
-    keeper = Keeper("trusted_party")
-    return assemble(scene, honest_host(scene, keeper), keeper)
+    return assemble(scene, honest_host(scene))
 
 
 def run(session: Session, epochs: int = 2) -> list[float]:
@@ -182,9 +181,8 @@ def test_watching_changes_nothing(protocol: str) -> None:
     scene = scene_of(protocol=protocol, cut=CUTS[protocol], clients=2, handover="server")
     honest = session_of(scene)
     run(honest)
-    keeper = Keeper("trusted_party")
-    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
-    watched = assemble(scene, host, keeper)
+    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
+    watched = assemble(scene, host)
     run(watched)
     assert host.adversary is not None
     assert host.adversary.attack.messages > 20
@@ -197,13 +195,12 @@ def test_an_attack_that_spoils_what_it_is_shown_spoils_a_copy(copied: bool, monk
     scene = scene_of(protocol="vanilla", cut="1", carrier="direct")
     honest = session_of(scene)
     run(honest)
-    keeper = Keeper("trusted_party")
-    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {}, keeper=keeper)
+    host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
     assert host.adversary is not None
     monkeypatch.setattr(host.adversary.attack, "observe", lambda message: [message[name].zero_() for name in message])
     if not copied:
         monkeypatch.setattr(Adversary, "_divided", lambda adversary, message: (message, {}))
-    watched = assemble(scene, host, keeper)
+    watched = assemble(scene, host)
     run(watched)
     assert same(honest.checkpoint(), watched.checkpoint()) is copied
 

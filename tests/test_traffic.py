@@ -11,7 +11,6 @@ from cutlayer import traffic
 from cutlayer.auditing.audit import run_cell
 from cutlayer.deploying import conversation, member, place
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.message import Kind
 from cutlayer.record import Epoch, read_record, write_record
 from cutlayer.recordings.recorder import record
@@ -42,9 +41,8 @@ THREE = {"clients": 3, "turn": 2, "handover": "server"}
 )
 def test_the_record_says_what_really_crosses(protocol: str, values: dict[str, Any]) -> None:
     scene = scene_of(protocol=protocol, cut=CUTS[protocol], carrier="loopback", **values)
-    keeper = Keeper("trusted_party")
-    host = honest_host(scene, keeper)
-    session = assemble(scene, host, keeper)
+    host = honest_host(scene)
+    session = assemble(scene, host)
     for epoch in (1, 2):
         session.train_epoch(epoch)
         session.predictions(session.samples.test_rows, host)

@@ -74,6 +74,13 @@ class ClientBackdoor(Planting):
         square = self.square() if self.trigger == "patch" else dataclasses.replace(self.square(), size=1, row=0)
         square.check(input_shape, classes)
 
+    def idle(self) -> Mapping[str, str]:
+        """What forms other triggers."""
+        patch = [field.name for field in dataclasses.fields(Planting) if field.name != "target"]
+        forms = {"patch": patch, "blended": ["ratio"], "sinusoidal": ["amplitude", "frequency"]}
+        others = [name for kind, names in forms.items() if kind != self.trigger for name in names]
+        return {**super().idle(), **dict.fromkeys(others, f"the trigger is {self.trigger}")}
+
     @property
     def threat(self) -> ThreatModel:
         """Malicious clients that know what every client knows."""
@@ -81,7 +88,7 @@ class ClientBackdoor(Planting):
 
     def begin(self, view: View) -> None:
         """``NotOfferedError`` where the server holds the inputs."""
-        if view.protocol == "label_only":
+        if view.layout.driver is Seat.SERVER:
             raise NotOfferedError(f"in {view.protocol} clients hold no inputs to put a trigger on")
         self._drawn: Trigger | None = None
 

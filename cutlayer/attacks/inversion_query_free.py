@@ -101,15 +101,21 @@ class InversionQueryFree(Attack):
         rows = {"labeled": auxiliary, "noise": self.noise, "none": 0}[self.data]
         return self._fitting().steps(rows) + targets * self.iterations
 
+    def idle(self) -> Mapping[str, str]:
+        """What concerns a training on other data, or on none."""
+        trained = ("epochs", "batch_size", "shadow_learning_rate", "halve_every") if self.data == "none" else ()
+        of_others = (*trained, *(("noise",) if self.data != "noise" else ()))
+        return dict.fromkeys(of_others, f"the shadow is trained on data = {self.data}")
+
     def begin(self, view: View) -> None:
         """Nothing has been seen yet; ``NotOfferedError`` where there is nothing to invert or to train through."""
-        if view.protocol == "u_shaped" and self.data != "none":
+        self._overheard = Overheard(view)
+        if view.layout.owners[-1] is Seat.CLIENT and self.data != "none":
             raise NotOfferedError(
-                "in u_shaped the last part is the client's: through its own part the server gets features, no loss "
-                f"that data = {self.data!r} could train a shadow by"
+                f"in {view.protocol} the last part is the client's: through its own part the server gets features, no "
+                f"loss that data = {self.data!r} could train a shadow by"
             )
         self._view = view
-        self._overheard = Overheard(view)
 
     def observe(self, message: Message) -> None:
         """Keep the activations of predictions; which of them are targets may be announced later."""

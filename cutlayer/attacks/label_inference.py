@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -76,10 +76,19 @@ class LabelInference(Attack):
         knows = {Knows.PEER_ARCHITECTURE} | ({Knows.PEER_GRADIENTS} if self.observes == "weights" else set())
         return ThreatModel(Seat.SERVER, frozenset({Goal.LABELS, Goal.MODEL}), frozenset(knows))
 
+    def idle(self) -> Mapping[str, str]:
+        """What concerns the other thing that it could observe."""
+        of_others = ("restarts",) if self.observes == "weights" else ("match", "search")
+        return dict.fromkeys(of_others, f"it observes {self.observes}")
+
     def begin(self, view: View) -> None:
         """Build the clone. ``NotOfferedError`` where there is nothing to infer or nothing to compare."""
-        if view.protocol == "vanilla":
-            raise NotOfferedError("in vanilla the client sends its labels to the server: nothing is left to infer")
+        layout = view.layout
+        if layout.labels_at is Seat.SERVER:
+            told = "the client sends its labels to the server: nothing is left to infer"
+            raise NotOfferedError(f"in {view.protocol} {told}")
+        if layout.owners[-1] is Seat.SERVER:
+            raise NotOfferedError(f"in {view.protocol} the last part is the server's own: there is none to clone")
         architecture = view.peer_architecture()
         self._view = view
         self._classes = architecture.classes

@@ -123,8 +123,8 @@ class SLADV(TamperingAttack):
 
     def begin(self, view: View) -> None:
         """``NotOfferedError`` where the first layers are not the clients'."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first layers are the server's own")
+        if view.layout.owners[0] is Seat.SERVER:
+            raise NotOfferedError(f"in {view.protocol} the inputs and the first layers are the server's own")
         self._view = view
         self._layers: nn.Sequential | None = None
         self._smashed = torch.empty(0)

@@ -81,6 +81,11 @@ class SurrogateClient(ServerPlanting):
         if min(self.alpha_steps) < 1:
             raise ValueError(f"alpha_steps = {list(self.alpha_steps)}: each is at least 1")
 
+    def idle(self) -> Mapping[str, str]:
+        """The steps of a schedule of one weight."""
+        alone = {} if self.later_alphas else {"alpha_steps": "there are no later_alphas"}
+        return {**super().idle(), **alone}
+
     def checkpoint(self) -> Mapping[str, Tensor]:
         """The surrogate, its optimizer, its place in the own data."""
         if not self._begun:

@@ -13,7 +13,6 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.training import Progress, train_through
 from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
 from cutlayer.deployment import CARRIERS, assemble, brief, honest_host, whole_model
-from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
@@ -82,7 +81,7 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     with seated(scene, outside, progress) as (host, occupant):
-        session = outside.session = assemble(scene, host, Keeper("trusted_party"))
+        session = outside.session = assemble(scene, host)
         join(scene, session, occupant)
         found = train_attended(scene, session, occupant, _begun(scene, run), progress)
         victim = Victim(whole_model(scene, session), found.epochs)

@@ -29,7 +29,6 @@ from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
-from cutlayer.handover import Keeper
 from cutlayer.host import Host, Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
@@ -124,7 +123,7 @@ def _attacked(
     outside: Outside,
     record: Record,
 ) -> Result:
-    keeper, after = Keeper("trusted_party"), scene.experiment.when == "after"
+    after = scene.experiment.when == "after"
     trained = Measured()
     # An attack before this one may still refuse: first of all it is seated.
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
@@ -132,7 +131,7 @@ def _attacked(
     clean = untampered.model if untampered else None
     beside = honest(scene, clean)
     if victim is None:
-        session = outside.session = assemble(scene, host, keeper)
+        session = outside.session = assemble(scene, host)
         join(scene, session, occupant)
         if after:
             trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
@@ -142,7 +141,7 @@ def _attacked(
         utility = history[-1].accuracy if history else accuracy(scene, session)
     else:
         history, utility = victim.history, victim.accuracy
-        session = outside.session = assemble(scene, host, keeper, victim.model if after else None)
+        session = outside.session = assemble(scene, host, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, beside)
     update = {
         **judged(judgements),
@@ -231,7 +230,7 @@ def _unoffered(scene: Scene) -> str:
     for needy in filter(None, (scene.under, scene)):
         told = brief(needy, attack=True)
         try:
-            View(needy.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), (), told.protocol)
+            View(needy.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), ())
         except NotOfferedError as error:
             whose = "" if needy is scene else f"under = {needy.experiment.attack!r}: "
             missing = needy.attack.threat.knows.difference(told.offers, needy.experiment.offers)

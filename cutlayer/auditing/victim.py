@@ -19,12 +19,12 @@ from cutlayer.auditing.training import Progress, train_through
 from cutlayer.data.content import content_of
 from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import accuracy, assemble, honest_host, whole_model
+from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
-from cutlayer.handover import Keeper
 from cutlayer.message import detached
 from cutlayer.model import join, split
 from cutlayer.protocol import task_loss
-from cutlayer.record import Epoch, write_atomically
+from cutlayer.record import Epoch
 from cutlayer.scene import Scene, own_files
 from cutlayer.stream import drawing
 
@@ -69,8 +69,7 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     if victim := look_up(scene, folder):
         return victim
     torch.set_num_threads(scene.experiment.threads)
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper)
+    session = assemble(scene, honest_host(scene))
     begun = Begun(folder / _place(scene), lambda: _finished(folder))
 
     found = train_through(scene, session, begun, "training", progress, ended=lambda: _finished(folder))
@@ -85,9 +84,9 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
 def keep(scene: Scene, folder: Path, victim: Victim) -> None:
     """Keep a finished ``victim`` of the ``scene`` in ``folder``, for other cells to look up."""
     weights = {name: detached(tensor) for name, tensor in victim.model.state_dict().items()}
-    write_atomically(folder / "model.safetensors", save(weights))
+    write_whole(folder / "model.safetensors", save(weights))
     history = _History(place=_place(scene), epochs=victim.history)
-    write_atomically(folder / "history.json", history.model_dump_json())
+    write_whole(folder / "history.json", history.model_dump_json())
 
 
 def look_up(scene: Scene, folder: Path) -> Victim | None:

@@ -16,6 +16,7 @@ from cutlayer.commands.title import of_attacks
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import summary_table, write_report
+from cutlayer.shortfall import shortfalls
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
 from cutlayer.sweeping.sweep import Sweep, scenes
@@ -89,7 +90,7 @@ def _announce(sweep: Sweep, console: Console) -> None:
         f"verdict: leak from an advantage of {first.leak:g}, partial leak from {first.partial:g} "
         "(0: a guess that never looks at the wire, 1: perfect)",
         f"offered to adversaries beyond the wire: {', '.join(first.offers) or 'nothing'}",
-        *dict.fromkeys(line for scene in cells for line in scene.shortfalls),
+        *dict.fromkeys(line for scene in cells for line in shortfalls(scene)),
         *dict.fromkeys(f"does not apply: {s.experiment.attack}: {why}" for s in cells if (why := inapplicable(s))),
     ]
     for line in lines:

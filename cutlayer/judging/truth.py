@@ -11,7 +11,6 @@ from torch import nn
 
 from cutlayer.attack import TamperingAttack
 from cutlayer.deployment import answers, answers_to, assemble, honest_host, replica, whole_parts
-from cutlayer.handover import Keeper
 from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
 from cutlayer.judging.evasion import Answers, EvasionTruth
 from cutlayer.judging.judge import Truth
@@ -34,8 +33,7 @@ def honest(scene: Scene, clean: nn.Sequential | None) -> Honest | None:
     """The deployment with the ``clean`` network; None where there is none."""
     if clean is None:
         return None
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, honest_host(scene, keeper), keeper, clean)
+    session = assemble(scene, honest_host(scene), clean)
     server = replica(scene, session)
     triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
     return Honest(triggered, partial(answers_to, session, server, scene.target_rows))

@@ -14,8 +14,8 @@ class Overheard:
 
     def __init__(self, view: View) -> None:
         """``NotOfferedError`` where the inputs are the server's own."""
-        if view.protocol == "label_only":
-            raise NotOfferedError("in label_only the inputs and the first part are the server's own")
+        if view.layout.owners[0] is view.threat.seat:
+            raise NotOfferedError(f"in {view.protocol} the inputs and the first part are the server's own")
         self._view = view
         self._smashed: dict[Row, Tensor] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cutlayer.attack import TamperingAttack
@@ -35,6 +36,10 @@ class Planting(TamperingAttack):
         """``ValueError`` for a trigger that does not fit the images, or a target that is no class."""
         self.square().check(input_shape, classes)
 
+    def idle(self) -> Mapping[str, str]:
+        """The range of values of a trigger that has none."""
+        return dict.fromkeys(("darkest", "brightest"), "the trigger is white") if self.values == "white" else {}
+
     def square(self) -> Square:
         """The trigger's place; ``ValueError`` where it can be none."""
         return Square(self.size, self.row, self.column, self.target, self.darkest, self.brightest)
@@ -63,7 +68,7 @@ class ServerPlanting(Planting):
         return ThreatModel(Seat.SERVER, frozenset({Goal.BACKDOOR}), frozenset(knows), tampers=True)
 
     def begin(self, view: View) -> None:
-        """``NotOfferedError`` where the server has no labels to compute a loss with."""
-        if view.protocol != "vanilla":
+        """``NotOfferedError`` where the server has no labels to compute a loss with, or nothing comes from clients."""
+        if view.layout.labels_at is not Seat.SERVER or view.layout.owners != (Seat.CLIENT, Seat.SERVER):
             raise NotOfferedError(f"in {view.protocol} the server computes no loss of the clients' batches")
         self._view, self._begun = view, False

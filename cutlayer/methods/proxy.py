@@ -18,7 +18,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.methods.fitting import Fitting
 from cutlayer.methods.perturbation import CHUNK, device_of, renewed
 from cutlayer.state import under
-from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
+from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
 _TRUE = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS)
@@ -83,7 +83,9 @@ class ProxyAttack(Attack):
         return trained + ceil(targets / CHUNK) * self._slopes()
 
     def begin(self, view: View) -> None:
-        """Nothing is needed before the end."""
+        """``NotOfferedError`` where the server holds more than one part: it is granted a copy of one."""
+        if (held := view.layout.owners.count(Seat.SERVER)) > 1:
+            raise NotOfferedError(f"in {view.protocol} the server holds {held} parts: a proxy would have one of them")
         self._view = view
 
     def observe(self, message: Message) -> None:
@@ -145,6 +147,5 @@ class ProxyAttack(Attack):
     def _parts(self, own: nn.Module) -> list[nn.Module]:
         """The deployment's parts in order, the other seat's with fresh weights."""
         peer = self._view.peer_architecture()
-        parts = [peer.build(number) for number in range(len(peer.input_shapes))]
-        # In label_only the server holds the inputs and the first layers.
-        return [own, *parts] if self._view.protocol == "label_only" else [parts[0], own, *parts[1:]]
+        parts = iter([peer.build(number) for number in range(len(peer.input_shapes))])
+        return [own if owner is Seat.SERVER else next(parts) for owner in self._view.layout.owners]

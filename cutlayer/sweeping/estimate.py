@@ -20,7 +20,6 @@ from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
 from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.host import Act, Occupant
 from cutlayer.registry import cls
 from cutlayer.scene import Scene
@@ -78,8 +77,7 @@ def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str
     alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))
     if alike not in paces:
         torch.set_num_threads(scene.experiment.threads)
-        keeper = Keeper("trusted_party")
-        session = assemble(scene, honest_host(scene, keeper), keeper)
+        session = assemble(scene, honest_host(scene))
         try:
             paces[alike] = _steps(session, scene.experiment.batch_size)[1]
         except DivergedError:
@@ -130,20 +128,20 @@ def attack_pace(scene: Scene) -> Pace:
         attack=rehearsed,
         auxiliary=scene.auxiliary and Auxiliary(noise.test, rows, noise.input_shape, scene.auxiliary.labeled),
     )
-    outside, keeper = Outside(scene.auxiliary, scene.facts), Keeper("trusted_party")
+    outside = Outside(scene.auxiliary, scene.facts)
     told = brief(scene, attack=True)
     try:
         told = replace(told, options=options)
         server = scene.attack.threat.seat is Seat.SERVER
-        host = seat_server(told, outside, keeper=keeper) if server else honest_host(scene, keeper)
-        session = outside.session = assemble(scene, host, keeper)
+        host = seat_server(told, outside) if server else honest_host(scene)
+        session = outside.session = assemble(scene, host)
         occupant = host if server else seat_clients(told, outside.malicious, outside)
         if isinstance(occupant, Occupant) and occupant.adversary:
             session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
         first = watched = 0.0
         if steps:
             # What the first step of a process takes beyond any other is none of the attack's.
-            _steps(assemble(scene, honest_host(scene, keeper), keeper), experiment.batch_size)
+            _steps(assemble(scene, honest_host(scene)), experiment.batch_size)
             first, watched = _steps(session, experiment.batch_size)
         start = time.perf_counter()
         occupant.announce(tuple(send_targets(scene, session)))

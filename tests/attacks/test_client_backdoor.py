@@ -16,6 +16,7 @@ from cutlayer.experiment import ExperimentError, make
 from cutlayer.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import View
+from tests.parties import layout_of
 from tests.scenes import PLUGINS, made
 
 __all__ = ["made"]
@@ -28,7 +29,7 @@ SMALL = {"size": 3, "target": 1}
 
 def poisoned(**options: Any) -> tuple[Batch, ClientBackdoor, Adversary]:
     attack = ClientBackdoor(**{**SMALL, **options})
-    adversary = Adversary(attack, View(attack.threat, {}, (), "vanilla"), Stream(3))
+    adversary = Adversary(attack, View(attack.threat, {}, (), layout_of("vanilla")), Stream(3))
     adversary.begin()
     return adversary.own_batch(Batch(torch.arange(40), INPUTS, LABELS)), attack, adversary
 

@@ -18,7 +18,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.stream import Stream
 from cutlayer.threat import Knows, Row, Seat, View
 from tests.handwriting import handwriting
-from tests.parties import Pair, batches, pair
+from tests.parties import Pair, batches, layout_of, pair
 
 SHAPE, RATE = (1, 16, 16), 3e-3
 # Means over three seeds, fixed on others: there .87 to .90, with honest gradients -.2; the mean image has .735.
@@ -51,7 +51,7 @@ def victim(seed: int, protocol: str = "vanilla") -> Pair:
 
 
 def seat(attack: FSHA, public: Tensor, wanted: list[Row], protocol: str = "vanilla") -> Adversary:
-    view = View(attack.threat, {Knows.AUX_INPUTS: lambda: public}, wanted, protocol)
+    view = View(attack.threat, {Knows.AUX_INPUTS: lambda: public}, wanted, layout_of(protocol))
     adversary = Adversary(attack, view, Stream(7))
     adversary.begin()
     return adversary

@@ -15,6 +15,7 @@ from cutlayer.methods.hijacking import Discriminator, decoder, pilot
 from cutlayer.model import parameter_count
 from cutlayer.stream import Stream
 from cutlayer.threat import Knows, NotOfferedError, Row, View
+from tests.parties import layout_of
 
 TINY = {"width": 4, "blocks": 1}
 # By level: what FSHA's client sends for 3x32x32, and the widths of pilot and decoder, as published.
@@ -33,7 +34,8 @@ def chain(*widths: int) -> int:
 
 
 def seat(attack: FSHA, public: torch.Tensor, wanted: list[Row]) -> Adversary:
-    adversary = Adversary(attack, View(attack.threat, {Knows.AUX_INPUTS: lambda: public}, wanted, "vanilla"), Stream(7))
+    view = View(attack.threat, {Knows.AUX_INPUTS: lambda: public}, wanted, layout_of("vanilla"))
+    adversary = Adversary(attack, view, Stream(7))
     adversary.begin()
     return adversary
 
@@ -167,7 +169,7 @@ def test_what_are_not_images_does_not_apply(smashed, public, named):
 def test_nothing_to_hijack():
     attack = FSHA()
     with pytest.raises(NotOfferedError, match="the server's own"):
-        attack.begin(View(attack.threat, {Knows.AUX_INPUTS: lambda: None}, (), "label_only"))
+        attack.begin(View(attack.threat, {Knows.AUX_INPUTS: lambda: None}, (), layout_of("label_only")))
     adversary = seat(FSHA(), torch.rand(8, 1, 8, 8), [Row(Kind.PREDICT, 0, 0)])
     adversary(sent(Kind.PREDICT, torch.rand(1, 3, 4, 4)), echo)
     with pytest.raises(NotOfferedError, match="there was no training step"):

@@ -20,7 +20,7 @@ from cutlayer.methods.autoencoder import autoencoder
 from cutlayer.seating import _guarded
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
-from tests.parties import Pair, batches, pair
+from tests.parties import Pair, batches, layout_of, pair
 
 SHAPE, CLASSES = (1, 8, 8), 3
 INPUTS = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
@@ -44,7 +44,7 @@ def seated(found: Pair, options: dict[str, Any], protocol: str = "vanilla") -> A
         Knows.AUX_INPUTS: lambda: OWN,
         Knows.AUX_LABELS: lambda: torch.arange(24) % CLASSES,
     }
-    tap = Adversary(attack, View(attack.threat, grants, (), protocol), Stream(5), _guarded)
+    tap = Adversary(attack, View(attack.threat, grants, (), layout_of(protocol)), Stream(5), _guarded)
     tap.begin()
     return tap
 
@@ -275,6 +275,6 @@ def test_where_it_has_nothing_to_do_it_says_so() -> None:
     with pytest.raises(ValueError, match="a trigger of 9 pixels"):
         InjectorAutoencoder(size=9).check(SHAPE, CLASSES)
     attack = InjectorAutoencoder()
-    attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), "vanilla"))
+    attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), layout_of("vanilla")))
     with pytest.raises(NotOfferedError, match="there was no training step"):
         attack.infer()

@@ -13,6 +13,7 @@ from cutlayer.model import split
 from cutlayer.models import dense, unsplit_cifar, unsplit_mnist
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat
 from tests.clients import attacked, correlation, grants, held_out, inputs_of, mean_image, others, parts, seated
+from tests.parties import layout_of
 
 # Means over three seeds, fixed on others: there the mean image correlates .76 with the targets, the guesses .94 to .95
 # behind one convolution and .79 to .94 behind two.
@@ -158,7 +159,7 @@ def test_what_diverges_is_reported_with_what_was_finite():
 
 def test_in_label_only_there_is_nothing_to_invert():
     with pytest.raises(NotOfferedError, match="label_only"):
-        seated(InversionBlackBox(), aux(identity(), torch.rand(2, 1, 8, 8)), 1, protocol="label_only")
+        seated(InversionBlackBox(), aux(identity(), torch.rand(2, 1, 8, 8)), 1, layout=layout_of("label_only"))
 
 
 def test_the_threat_is_a_server_that_asks():

@@ -16,6 +16,7 @@ from cutlayer.model import split
 from cutlayer.models import dense, unsplit_cifar, unsplit_mnist
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat
 from tests.clients import SHAPE, attacked, correlation, grants, held_out, inputs_of, mean_image, others, parts, seated
+from tests.parties import layout_of
 
 # Means over three seeds, fixed on others: there the mean image correlates .76 with the targets, guesses .97 to .98 by a
 # shadow of the same architecture, .91 to .96 by another one, .22 to .44 by another one that is not trained.
@@ -162,10 +163,10 @@ def test_where_it_does_not_apply():
     _, all_of_it = known(SEEDS[0])
     for data in ("labeled", "noise"):
         with pytest.raises(NotOfferedError, match="in u_shaped the last part is the client's"):
-            seated(InversionQueryFree(data=data), all_of_it, 1, protocol="u_shaped")
-    seated(InversionQueryFree(data="none"), all_of_it, 1, protocol="u_shaped")
+            seated(InversionQueryFree(data=data), all_of_it, 1, layout=layout_of("u_shaped"))
+    seated(InversionQueryFree(data="none"), all_of_it, 1, layout=layout_of("u_shaped"))
     with pytest.raises(NotOfferedError, match="label_only"):
-        seated(InversionQueryFree(data="none"), all_of_it, 1, protocol="label_only")
+        seated(InversionQueryFree(data="none"), all_of_it, 1, layout=layout_of("label_only"))
 
 
 @pytest.mark.parametrize(

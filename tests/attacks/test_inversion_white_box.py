@@ -13,6 +13,7 @@ from cutlayer.model import split
 from cutlayer.models import dense, inversion_cifar, inversion_mnist, unsplit_mnist
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, View
 from tests.clients import attacked, correlation, grants, held_out, inputs_of, mean_image, parts, renewed, seated
+from tests.parties import layout_of
 
 # Means over three seeds, fixed on others: there the mean image correlates .76 with the targets, the guesses .99 behind
 # one convolution and .96 to .97 behind two.
@@ -112,7 +113,7 @@ def test_tables_have_inputs_too():
 
 def test_in_label_only_there_is_nothing_to_invert():
     with pytest.raises(NotOfferedError, match="label_only"):
-        seated(InversionWhiteBox(), grants(orthogonal()), 1, protocol="label_only")
+        seated(InversionWhiteBox(), grants(orthogonal()), 1, layout=layout_of("label_only"))
 
 
 def test_the_threat_is_a_curious_server_that_knows_the_client_s_part():

@@ -19,7 +19,7 @@ from cutlayer.model import split
 from cutlayer.models.unsplit_mnist import build
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Row, Seat, View
 from tests.handwriting import handwriting
-from tests.parties import Pair, attacked, batches, pair
+from tests.parties import Pair, attacked, batches, layout_of, pair
 
 SHAPE = (1, 28, 28)
 DEPTHS = {1: ("relu1", "relu4"), 2: ("relu1", "relu3")}
@@ -154,7 +154,7 @@ def gradient(tail: nn.Module, features: Tensor, label: int) -> tuple[Tensor, ...
 def begun(attack, tail, gradients=dict, targets=(), protocol="label_only", classes=10):
     architecture = Architecture(lambda part: tail, ((120,),), classes)
     grants = {Knows.PEER_ARCHITECTURE: lambda: architecture, Knows.PEER_GRADIENTS: gradients}
-    attack.begin(View(attack.threat, grants, targets, protocol))
+    attack.begin(View(attack.threat, grants, targets, layout_of(protocol)))
     return attack
 
 

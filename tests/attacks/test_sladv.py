@@ -22,7 +22,7 @@ from cutlayer.methods.shadow import shadow
 from cutlayer.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, View
-from tests.parties import Pair, batches, pair
+from tests.parties import Pair, batches, layout_of, pair
 
 SHAPE, CLASSES = (3, 8, 8), 3
 CUTS: dict[str, tuple[int | str, ...]] = {"vanilla": (1,), "u_shaped": (1, 3)}
@@ -58,7 +58,7 @@ def attacked(options: dict[str, Any], protocol: str = "u_shaped", drop: bool = T
     found = pair(protocol, network(drop), CUTS[protocol], SHAPE)
     attack = SLADV(**options)
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(NATURAL))]
-    tap = Adversary(attack, View(attack.threat, grants(found), rows, protocol, budgets=BUDGETS), Stream(5))
+    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), budgets=BUDGETS), Stream(5))
     tap.begin()
     watched = replace(found, tap=tap)
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_one_step_written_out(protocol: str, align: str, distance: str) -> None:
     clip = 0.3 if distance == "batch" else 0.0
     attack = SLADV(alpha=3.0, align=align, distance=distance, shadow="single", learning_rate=0.2, clip=clip)  # type: ignore[arg-type]
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(NATURAL))]
-    tap = Adversary(attack, View(attack.threat, grants(found), rows, protocol, budgets=BUDGETS), Stream(5))
+    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), budgets=BUDGETS), Stream(5))
     tap.begin()
     with tap.stream.taken_up():
         state = torch.get_rng_state()
@@ -196,12 +196,12 @@ def test_steps_of_the_second_stage() -> None:
 
 def test_what_has_no_training_or_no_first_layers_to_shadow() -> None:
     attack = SLADV()
-    view = View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), "u_shaped")
+    view = View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), layout_of("u_shaped"))
     attack.begin(view)
     with pytest.raises(NotOfferedError, match="there was no training step"):
         attack.infer()
     with pytest.raises(NotOfferedError, match="in label_only"):
-        attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), "label_only"))
+        attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), layout_of("label_only")))
 
 
 @pytest.mark.parametrize(

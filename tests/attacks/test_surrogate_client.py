@@ -20,7 +20,7 @@ from cutlayer.seating import _guarded
 from cutlayer.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
-from tests.parties import Pair, batches, pair
+from tests.parties import Pair, batches, layout_of, pair
 
 SHAPE, CLASSES = (1, 8, 8), 3
 INPUTS = torch.rand(12, *SHAPE, generator=torch.Generator().manual_seed(3))
@@ -55,7 +55,7 @@ def attacked(options: dict[str, Any], protocol: str = "vanilla", epochs: int = 2
     found = pair("vanilla", network(), (1,), SHAPE)
     attack = SurrogateClient(**{**SMALL, **options})
     own = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(4))
-    view = View(attack.threat, grants(found, own, first(network(7))), (), protocol)
+    view = View(attack.threat, grants(found, own, first(network(7))), (), layout_of(protocol))
     tap = Adversary(attack, view, Stream(5), _guarded)
     tap.begin()
     watched = replace(found, tap=tap)
@@ -98,7 +98,9 @@ def test_the_surrogate_is_computed_as_an_honest_client_is(type_: str) -> None:
     attack = SurrogateClient(alpha=1.0, **SMALL)
     own = torch.rand(8, *SHAPE, generator=torch.Generator().manual_seed(4))
     copied = copy.deepcopy(client.parts[0])
-    tap = Adversary(attack, View(attack.threat, grants(found, own, copied), (), "vanilla"), Stream(5), _guarded)
+    tap = Adversary(
+        attack, View(attack.threat, grants(found, own, copied), (), layout_of("vanilla")), Stream(5), _guarded
+    )
     tap.begin()
     replace(found, tap=tap).train(batches(INPUTS[:4], LABELS[:4], 4))
     attack._surrogate.load_state_dict(client.parts[0].state_dict())
@@ -113,7 +115,9 @@ def test_the_gradients_are_those_of_equation_1() -> None:
         (image,) = own = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(4))
         surrogate = first(network(7))
         kept = copy.deepcopy([found.parties[Seat.CLIENT].parts[0], found.parties[Seat.SERVER].parts[0], surrogate])
-        tap = Adversary(attack, View(attack.threat, grants(found, own, surrogate), (), "vanilla"), Stream(5), _guarded)
+        tap = Adversary(
+            attack, View(attack.threat, grants(found, own, surrogate), (), layout_of("vanilla")), Stream(5), _guarded
+        )
         tap.begin()
         replace(found, tap=tap).train(batches(INPUTS[:4], LABELS[:4], 4))
 
@@ -137,7 +141,7 @@ def test_the_surrogates_rate_falls_with_the_servers() -> None:
         server = found.parties[Seat.SERVER]
         server.schedule = lambda step: 0.4 if step < 2 else 0.1
         attack = SurrogateClient(learning_rate=0.01, falling=falling, **SMALL)
-        view = View(attack.threat, grants(found, INPUTS, first(network(7))), (), "vanilla")
+        view = View(attack.threat, grants(found, INPUTS, first(network(7))), (), layout_of("vanilla"))
         tap = Adversary(attack, view, Stream(5), _guarded)
         tap.begin()
         rates[falling] = []
@@ -235,6 +239,6 @@ def test_a_server_that_computes_no_loss_has_nothing_to_add_to() -> None:
 
 def test_without_training_there_is_nothing_to_poison() -> None:
     attack = SurrogateClient()
-    attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), "vanilla"))
+    attack.begin(View(attack.threat, dict.fromkeys(attack.threat.knows, lambda: None), (), layout_of("vanilla")))
     with pytest.raises(NotOfferedError, match="there was no training step"):
         attack.infer()

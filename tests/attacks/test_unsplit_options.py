@@ -9,6 +9,7 @@ from cutlayer import registry
 from cutlayer.attacks.unsplit import UnSplit
 from cutlayer.message import Kind
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
+from tests.parties import layout_of
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_the_threat_is_a_curious_server_that_knows_the_layers():
 
 def test_in_label_only_there_is_nothing_to_invert():
     with pytest.raises(NotOfferedError, match="label_only"):
-        UnSplit().begin(View(UnSplit().threat, {Knows.PEER_ARCHITECTURE: lambda: None}, [], "label_only"))
+        UnSplit().begin(View(UnSplit().threat, {Knows.PEER_ARCHITECTURE: lambda: None}, [], layout_of("label_only")))
 
 
 @pytest.mark.parametrize(

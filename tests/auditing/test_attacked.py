@@ -10,14 +10,18 @@ import pytest
 import torch
 
 from cutlayer.auditing import attacked, audit
-from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, train_under_attack
+from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, seated, train_under_attack
 from cutlayer.auditing.audit import leaves, outline, run_cell, shared
+from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import ExperimentError, make
+from cutlayer.isolated.grpc_process import GrpcProcess
+from cutlayer.isolated.process import IsolatedError
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
+from cutlayer.shortfall import shortfalls
 from cutlayer.sweeping import estimate
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
@@ -49,6 +53,23 @@ def test_a_later_attack_meets_what_an_earlier_cell_has_left(tmp_path: Path) -> N
         assert torch.equal(tensor, left.model.state_dict()[name]), name
     honest = train(scene_of("fgsm"), tmp_path, quiet)
     assert not torch.equal(honest.model.state_dict()["conv1.weight"], own.model.state_dict()["conv1.weight"])
+
+
+def test_a_process_that_does_not_start_leaves_no_keys_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Noted(GrpcProcess):
+        def __init__(self) -> None:
+            super().__init__()
+            self.process.kill()
+            started.append(self)
+
+    monkeypatch.setattr(attacked, "GrpcProcess", Noted)
+    scene = scene_of("sladv", isolate=True, carrier="grpc")
+    with pytest.raises(IsolatedError, match="ended with"), seated(scene, Outside(), quiet):
+        pass
+    (process,) = started
+    assert not Path(process._papers.name).exists()
 
 
 def always(scene: Scene, label: int) -> Victim:
@@ -100,8 +121,8 @@ def test_malicious_clients_take_part_in_what_is_attacked_afterwards(tmp_path: Pa
     assert deployed_key(later) == attacked_key(scene_of("client_backdoor"))
     assert outline(later).isolated is False, "clients hold the truth"
     assert deployed_key(scene_of("fgsm", under="client_backdoor", malicious=2)) != deployed_key(later)
-    assert not scene_of("fgsm", under="client_backdoor", malicious=2).shortfalls
-    assert scene_of("fgsm", under="sladv", malicious=2).shortfalls
+    assert not shortfalls(scene_of("fgsm", under="client_backdoor", malicious=2))
+    assert shortfalls(scene_of("fgsm", under="sladv", malicious=2))
 
 
 def test_who_tampered_is_kept_from_the_truth_as_the_attack_behind_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import torch
 
 from cutlayer.auditing.grants import Outside
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
 from tests.scenes import made, scene_of
 
@@ -38,8 +37,8 @@ def test_clients_are_not_asked_before_there_are_any(what: Knows) -> None:
 def test_queries_pass_the_clients_defenses(sigma: float) -> None:
     noise = {"defense": "gaussian_noise", "options": {"gaussian_noise": {"sigma": sigma}}}
     scene = scene_of(protocol="vanilla", cut="1", **noise)
-    outside, keeper = Outside(), Keeper("trusted_party")
-    session = outside.session = assemble(scene, honest_host(scene), keeper)
+    outside = Outside()
+    session = outside.session = assemble(scene, honest_host(scene))
     inputs = torch.rand(4, *scene.dataset.input_shape)
     clean = session.clients[0].forward(inputs, training=False)
     first, again, other = (outside(Knows.PEER_QUERIES, {"0": asked})["value"] for asked in (inputs, inputs, -inputs))

@@ -10,7 +10,6 @@ import torch
 from cutlayer.auditing import target
 from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Keeper
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -25,8 +24,7 @@ def test_one_message_holds_a_bounded_number_of_targets(
 ) -> None:
     monkeypatch.setattr(target, "CHUNK", 5)
     scene = scene_of(**{"protocol": "vanilla", "cut": "1", "targets": 11, **asked})
-    keeper = Keeper("trusted_party")
-    sent = send_targets(scene, assemble(scene, honest_host(scene, keeper), keeper))
+    sent = send_targets(scene, assemble(scene, honest_host(scene)))
     assert at_once(scene) == largest
     assert max(row.row for row in sent) == largest - 1
     assert sorted(sent.values()) == scene.target_rows.sort().values.tolist()
@@ -38,8 +36,7 @@ def test_the_order_of_the_targets_tells_no_label(targets: int | None) -> None:
     orders = set()
     for seed in range(4):
         scene = scene_of(protocol="vanilla", cut="1", targets=targets, seed=seed)
-        keeper = Keeper("trusted_party")
-        sent = send_targets(scene, assemble(scene, honest_host(scene, keeper), keeper))
+        sent = send_targets(scene, assemble(scene, honest_host(scene)))
         assert sorted(sent.values()) == scene.target_rows.sort().values.tolist()
         orders.add(tuple(scene.samples.labels(torch.tensor(list(sent.values()))).tolist()))
     assert len(orders) > 1

@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 
 from cutlayer.auditing.victim import key, steps_to_train, train
 from cutlayer.deployment import assemble, brief, honest_host, whole_parts
-from cutlayer.handover import Keeper
 from cutlayer.protocols import vanilla
 from cutlayer.scene import Scene
 from cutlayer.threat import Knows, Seat
@@ -188,7 +187,7 @@ def test_the_whole_model_is_the_trained_parts_in_order(tmp_path: Path, protocol:
     with torch.no_grad():
         hits = victim.model.eval()(scene.samples.inputs(rows)).argmax(1) == scene.samples.labels(rows)
     assert victim.accuracy == hits.double().mean().item()
-    session = assemble(scene, honest_host(scene), Keeper("trusted_party"), victim.model)
+    session = assemble(scene, honest_host(scene), victim.model)
     values = [tensor for part in whole_parts(scene, session) for tensor in part.state_dict().values()]
     kept = load_file(tmp_path / "victims" / key(scene) / "model.safetensors")
     assert all(torch.equal(a, kept[n]) for a, n in zip(values, victim.model.state_dict(), strict=True))

@@ -14,6 +14,7 @@ from cutlayer.defending import make_defenses
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.experiment import make
 from cutlayer.message import Kind, Message
+from cutlayer.shortfall import shortfalls
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 from tests.parties import batches, pair
@@ -158,7 +159,7 @@ def test_reaches_what_the_client_sends_at_the_cut(name, cuts, noisy):
 def test_it_says_which_of_the_tensors_asked_for_are_never_sent(values, tensors, said):
     options = {"gaussian_noise": {"tensors": tensors}} if tensors else {}
     scene = scene_of(**{"protocol": "vanilla", "cut": "1", "defense": "gaussian_noise", "options": options, **values})
-    assert [line[: len(f"gaussian_noise.{told}")] for line, told in zip(scene.shortfalls, said, strict=True)] == [
+    assert [line[: len(f"gaussian_noise.{told}")] for line, told in zip(shortfalls(scene), said, strict=True)] == [
         f"gaussian_noise.{told}" for told in said
     ]
 
@@ -169,5 +170,5 @@ def test_it_says_what_an_attack_is_granted_past_the_defenses():
     told = "label_inference is granted peer_gradients, which no defense touches"
     for observes, defense in (("weights", "gaussian_noise"), ("activations", "gaussian_noise"), ("weights", "none")):
         options = {"label_inference": {"observes": observes}}
-        shortfalls = scene_of(**values, defense=defense, options=options).shortfalls
-        assert (told in shortfalls) == ((observes, defense) == ("weights", "gaussian_noise"))
+        found = shortfalls(scene_of(**values, defense=defense, options=options))
+        assert (told in found) == ((observes, defense) == ("weights", "gaussian_noise"))

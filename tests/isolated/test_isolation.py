@@ -15,7 +15,6 @@ from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result
 from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.handover import Keeper
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import Ahead, IsolatedError
@@ -36,8 +35,7 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 def ended(host: ProcessHost | None, scene: Scene) -> Session:
-    keeper = Keeper("trusted_party")
-    session = assemble(scene, host or honest_host(scene, keeper), keeper)
+    session = assemble(scene, host or honest_host(scene))
     session.train_epoch(1)
     return session
 

@@ -15,6 +15,7 @@ from cutlayer.attacks.vmi_fgsm import VMIFGSM
 from cutlayer.budget import Budget
 from cutlayer.threat import Architecture, Knows, View
 from tests.evasions import SHAPE, natural, parts, view_of
+from tests.parties import layout_of
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_parts_stand_in_the_protocol_s_order(protocol: str, order: list[str]) ->
     known = dict.fromkeys(attack.threat.knows, lambda: None)
     peers = [nn.Identity() for _ in range(number)]
     known[Knows.PEER_ARCHITECTURE] = lambda: Architecture(lambda n: peers[n], (SHAPE,) * number, 2)  # type: ignore[assignment,return-value]
-    attack.begin(View(attack.threat, known, (), protocol))
+    attack.begin(View(attack.threat, known, (), layout_of(protocol)))
     own = nn.Identity()
     found = attack._parts(own)
     assert ["own" if part is own else "peer" for part in found] == order
