@@ -50,6 +50,8 @@ def experiments(
     given = axes(dict(override(text) for text in overrides))
     if "name" in given:
         raise ExperimentError(f"name = {given['name'][0]!r}: a reproduction sets it")
+    # One that only reads what others measure has no cell that could have anything.
+    exhibits = [exhibit for exhibit in exhibits if exhibit.cells(scale)] or exhibits
     cells = [
         Cell({**cell.values, "seed": seed}, cell.how)
         for seed in range(1, seeds + 1)

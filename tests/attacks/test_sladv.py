@@ -145,7 +145,7 @@ def test_batches_are_as_large_as_the_client_s_and_use_all_images_before_any_agai
 
 
 def test_the_shadow_comes_to_give_what_the_client_gives() -> None:
-    found = adversary(attacked({"alpha": 1.0, "learning_rate": 0.1}))
+    found = adversary(attacked({"alpha": 1.0, "learning_rate": 0.1, "clip": 10.0}))
     found.infer()
     curve = found.view.notes["similarity_loss"]
     assert isinstance(curve, list)

@@ -61,7 +61,7 @@ def test_an_exhibit_drawn_from_the_records_of_others_is_chosen_beside_them() -> 
     ],
 )
 def test_a_value_that_no_cell_has_is_refused_beside_one_that_some_have(overrides: list[str], says: str) -> None:
-    with pytest.raises(ExperimentError, match=f"^no cell of table 1, .* has {re.escape(says)}$"):
+    with pytest.raises(ExperimentError, match=f"^no cell of table 1, .*, readings has {re.escape(says)}$"):
         experiments("sladv", sladv.PAPER.exhibits, "smoke", 2, overrides)
 
 
