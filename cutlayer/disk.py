@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
 """The mode of a file that only its owner can read."""
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def write_through(file: Path, content: bytes, mode: int = 0o666) -> None:
@@ -47,8 +49,11 @@ def write_whole(file: Path, content: str | bytes, mode: int = 0o666) -> None:
 
     ``mode`` as above. An ``OSError`` names the file.
     """
-    with draft_of(file) as draft:
-        write_through(draft, content.encode() if isinstance(content, str) else content, mode)
+    try:
+        with draft_of(file) as draft:
+            write_through(draft, content.encode() if isinstance(content, str) else content, mode)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -58,6 +63,13 @@ def write_whole(file: Path, content: str | bytes, mode: int = 0o666) -> None:
             raise OSError(error.errno, error.strerror, str(file)) from None
     finally:
         os.close(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the drafts that a kill has left in ``folder``, where nobody else writes now."""
+    for path in folder.glob(".*"):
+        if _DRAFT.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def append(opened: int, file: Path, *parts: bytes) -> None:

@@ -52,8 +52,7 @@ def _idle_options(scene: Scene) -> Iterator[str]:
         attack, name = one.attack, one.experiment.attack
         given = one.experiment.options.get(name, {})
         for option, why in attack.idle().items():
-            value = getattr(attack, option)
-            if option in given and value != _default(attack, option):
+            if option in given and (value := getattr(attack, option)) != _default(attack, option):
                 yield f"{name}.{option} = {value!r} changes nothing: {why}"
 
 

@@ -127,7 +127,7 @@ class Layout:
     """Who holds what in the protocol that is run: public, like everything both parties agreed on."""
 
     protocol: str
-    """Its name, for sentences alone: one that is told by its name is another one under any other."""
+    """Its name, for sentences alone: nothing is to be decided by it, as others may do the same under other names."""
     owners: tuple[Seat, ...]
     """Who holds each part of the model, from the inputs on."""
     labels_at: Seat

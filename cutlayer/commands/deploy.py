@@ -33,6 +33,7 @@ from cutlayer.deploying.settings import (
 )
 from cutlayer.deploying.terms import Plan, differences
 from cutlayer.deploying.trustee import Trustee
+from cutlayer.disk import sweep
 from cutlayer.duplex import Duplex, RefusedError, plain
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
@@ -51,6 +52,7 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     identity = identity_of(settings, settings.listen)
     _sealable(plan, identity)
     with locked(settings.folder, settings.folder / "lock", "another `folder`"):
+        sweep(settings.folder)
         return _serve(plan, settings, identity, console)
 
 
@@ -99,6 +101,7 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
     _sealable(plan, identity)
     name = identity.name if identity else settings.name
     with locked(settings.folder, settings.folder / "lock", "another `folder`"):
+        sweep(settings.folder)
         if identity and name == plan.terms.trusted_party:
             _keep(plan, settings, identity, console)
             return None

@@ -60,7 +60,11 @@ def record_all(
         with Display(console, of_trainings(cells), seconds) as display:
             for number, (scene, old) in enumerate(zip(cells, there, strict=True)):
                 display.begin(number)
-                found.append(old or record(scene, run, room, training, partial(display.progress, number)))
+                try:
+                    found.append(old or record(scene, run, room, training, partial(display.progress, number)))
+                except RecordingError as error:
+                    # Another process has finished it meanwhile, without what is asked for here.
+                    raise ExperimentError(str(error)) from None
                 display.end(number)
                 for line in _told(found[-1], old is not None):
                     console.print(line, highlight=False, soft_wrap=True)

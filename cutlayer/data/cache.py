@@ -79,7 +79,7 @@ def _write(path: Path, dataset: Dataset) -> None:
         tensors[f"{name}.inputs"] = split.inputs.contiguous()
         tensors[f"{name}.labels"] = split.labels.contiguous()
     about = {key: getattr(dataset, key) for key in ("name", "classes", "pixels", "features", "source", "ranges")}
-    # Not through to the disk: what a power cut damages is made again.
+    # Not through to the disk: a file that a power cut has left cut short is made again.
     with draft_of(path) as draft:
         draft.touch(PRIVATE)
         save_file(tensors, draft, {"dataset": json.dumps(about)})

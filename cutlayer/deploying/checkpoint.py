@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cutlayer.disk import PRIVATE, append, write_whole
+from cutlayer.disk import PRIVATE, append, sweep, write_whole
 from cutlayer.experiment import ExperimentError
 
 FORM = "3"
@@ -51,9 +51,7 @@ class Shelf:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        for draft in folder.glob(".at-*"):
-            # A kill came between; nobody else works here.
-            draft.unlink()
+        sweep(folder)
         self._journal: tuple[int, Path] | None = None
         self.journaled = 0
         """Bytes in the open journal."""

@@ -16,7 +16,7 @@ from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
-from cutlayer.disk import PRIVATE, write_whole
+from cutlayer.disk import PRIVATE, sweep, write_whole
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
 from cutlayer.message import Kind
 
@@ -42,6 +42,8 @@ class Trustee:
 
     def run(self) -> None:
         """Keep and give until the training is over; then nothing is left here."""
+        # A kill while it was written leaves weights that nobody would look for.
+        sweep(self._held.parent)
         while True:
             link = self.dial()
             try:

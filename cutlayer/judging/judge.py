@@ -253,7 +253,7 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
 def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
     if truth.evasion is None:
         raise GuessError("there is no deployment to try adversarial inputs on")
-    # Whom the attack met first it has probed, and these are others than the first of the truth.
+    # A probe is about the first rows of the guess, which need not be those of the truth.
     likeness = compare_layers(guess, truth.evasion, truth.evasion.natural[_places(truth.rows, guess.rows)])
     found = evade(guess, claimed, truth.evasion)
     name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest

@@ -40,8 +40,8 @@ Nine epochs over ten clients are 2,880 of the paper's 3,000 iterations; at the s
 iterations, and the accuracy of the victims is below the paper's. There VR, SSA, FGSM and PGD perturb the first 512 test
 images, the first two with 5 instead of 20 places or spectra a step, and SLADV all of them (`targets=2000` is faster).
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
-There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra, on
-proxies that take at least 600 steps. Values printed beside it are those of the whole network.
+There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. On
+either network proxies take at least 600 steps. Values printed beside it are those of the whole network.
 At alpha = 0 the shadow watches the whole training, so that each column has a victim of its own, all equal to the last
 bit.
 

@@ -53,6 +53,8 @@ class _Claim:
     """From the points, and what two gains on as many targets differ by through chance; None: too few are there."""
     least: int = 1
     """Places below which nothing can be said."""
+    alike: bool = True
+    """Whether all places are of one setting, as those of one attack are."""
 
 
 def _grows(points: Sequence[_Point], chance: float) -> bool | None:
@@ -126,20 +128,27 @@ _CLAIMS = (
         DROP,
         _grows,
         least=2,
+        alike=False,
     ),
     _Claim("at alpha 1 the clients lose no more than 5 points of accuracy", table_3, _one(), CLEAN, _cheap),
     _Claim(
         "aligning at the server's output is worse than at the cut",
         readings,
         lambda model: {
-            "output": {"protocol": "u_shaped", "sladv.align": "server_output"},
-            "cut": {"protocol": "u_shaped", "sladv.align": "cut", "sladv.alpha": 1.0},
+            "output": {**_OWN, "protocol": "u_shaped", "sladv.align": "server_output"},
+            "cut": {**_OWN, "protocol": "u_shaped", "sladv.align": "cut", "sladv.alpha": 1.0},
         },
         DROP,
         _grows,
         least=2,
     ),
-    _Claim("it carries over to vanilla", readings, lambda model: {"": {"protocol": "vanilla"}}, DROP, _beats_blind),
+    _Claim(
+        "it carries over to vanilla",
+        readings,
+        lambda model: {"": {**_OWN, "protocol": "vanilla"}},
+        DROP,
+        _beats_blind,
+    ),
     _Claim(
         "the lower the similarity, the higher the loss, more than by random signs",
         theory,
@@ -165,14 +174,18 @@ _CLAIMS = (
 
 
 def _points(found: Found, claim: _Claim, model: str) -> tuple[str, list[_Point]]:
-    """In the setting that has most of the places; of several that nearest to what was published."""
+    """In the setting that has most of the places; of several, and where they are not alike, that nearest to what was
+    published."""
     settings = defaultdict[str, list[_Point]](list)
     for place, wanted in claim.places(model).items():
-        for group in found.groups(claim.exhibit(model).cells, wanted):
+        groups = found.groups(claim.exhibit(model).cells, wanted)
+        for group in groups if claim.alike else groups[-1:]:
             ours, blind = claim.number.measured(group.records)
             if ours:
-                settings[group.told].append(_Point(place, ours.mean, blind.mean if blind else 0.0, group))
-    return max(settings.items(), key=lambda item: (len(item[1]), -len(item[0])), default=("", []))
+                point = _Point(place, ours.mean, blind.mean if blind else 0.0, group)
+                settings[group.told if claim.alike else ""].append(point)
+    points = max(settings.values(), key=lambda all_: (len(all_), -len(all_[-1].group.differences)), default=[])
+    return "; ".join(dict.fromkeys(point.group.told for point in points)), points
 
 
 def _blocks(found: Found) -> list[Block]:
@@ -182,7 +195,7 @@ def _blocks(found: Found) -> list[Block]:
             setting, points = _points(found, claim, model)
             if not points:
                 continue
-            targets = min(record.experiment["targets"] or math.inf for p in points for record in p.group.records)
+            targets = min(record.experiment["targets"] or 1 for p in points for record in p.group.records)
             # Two gains are of four shares, each with a variance of no more than a quarter.
             holds = claim.holds(points, 2 / math.sqrt(targets)) if len(points) >= claim.least else None
             outcome = {True: "holds", False: "does not hold", None: "too few cells"}[holds]
@@ -199,7 +212,7 @@ CONCLUSIONS = Exhibit(
     text="""From the records of the tables, each in the setting with most of its cells. Of a drop only what is beyond
 blind is compared, and counts where it is more than chance makes of as many images: 4.5 points of 2,000 images, 8.8 of
 512. That is the error of drawing images; what another seed of the training does can be more, and is unknown where there
-is one seed.""",
+is one seed. Correlations, distances and cosines are compared as they are.""",
     cells=lambda scale: (),
     blocks=_blocks,
 )

@@ -117,7 +117,9 @@ def _theory(model: str, cells: Cells, found: Found) -> list[Block]:
             # On an axis of powers of ten there is no place for 0.
             at = alpha or min(other for other in ALPHAS if other) / 10
             if ours:
-                panels.setdefault(_THEORY[name], {}).setdefault(column, []).append((at, ours))
+                other = [difference for difference in group.differences if difference.startswith("distance=")]
+                series = ", ".join([column, *other])
+                panels.setdefault(_THEORY[name], {}).setdefault(series, []).append((at, ours))
         courses = [_course(record.attack.curves.get("similarity_loss", [])) for record in group.records]
         told += [_spelled(found) for found in zip(*courses, strict=True)]
         rows.append([f"{alpha:g}", column, group.told, str(len(group.runs)), *told])
@@ -191,7 +193,9 @@ def _readings(model: str, cells: Cells, found: Found) -> list[Block]:
         for scale in ("paper", "smoke"):
             values = sladv(scale, model=model, **reading).values
             keys = ("dataset", "protocol", "sladv.align", "sladv.distance", "sladv.alpha")
-            rows.add({key: values[key] for key in keys if key in values}, (told, values["dataset"]), None)
+            wanted = {key: values[key] for key in keys if key in values}
+            # What does not ask for another distance is a reading of the usual one.
+            rows.add(wanted, (told, values["dataset"]), None, but="" if "distance" in reading else "distance=")
     return rows.blocks()
 
 
@@ -202,11 +206,11 @@ def readings(model: str) -> Exhibit:
         "Aligned elsewhere, measured otherwise, and in vanilla",
         """Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
 over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: ours is
-that over the whole batch. Its gradient has length 1 however near the two layers are, many times the task's; the mean of
-each image's norm pulls by the root of the batch's size less, the mean square with a small part of the task's gradient.
-Under either norm the shadow can diverge at the printed rate, so that its own gradient is clipped; how its loss went
-stands under *theory*. The clean accuracy tells readings apart: the paper's falls slowly with alpha, to 75 % at 100
-(table 4), which only the mean square comes near.""",
+that over the whole batch. At the cut its gradient has length 1 however near the two layers are, several times the
+task's; the mean of each image's norm pulls by the root of the batch's size less, the mean square with a small part of
+the task's gradient. Under either norm the shadow can diverge at the printed rate, so that its own gradient is clipped;
+how its loss went stands under *theory*. The clean accuracy tells readings apart: the paper's falls slowly with alpha,
+to 75 % at 100 (table 4).""",
         model,
         _readings_cells,
         _readings,

@@ -43,10 +43,14 @@ class Rows:
         self._narrow = model == NARROW
         self._lines: list[Line] = []
 
-    def add(self, wanted: dict[str, Any], place: Sequence[str], said: float | None) -> None:
-        """A row for each setting in which the wanted cells were run; the paper prints ``said``."""
+    def add(self, wanted: dict[str, Any], place: Sequence[str], said: float | None, but: str = "") -> None:
+        """A row for each setting in which the wanted cells were run; the paper prints ``said``.
+
+        ``but``: what a difference from the published setting begins with that stands elsewhere.
+        """
         for group in self._found.groups(self._cells, wanted):
-            self._lines.append(self._line(place, group, said))
+            if not (but and any(difference.startswith(but) for difference in group.differences)):
+                self._lines.append(self._line(place, group, said))
 
     def _line(self, place: Sequence[str], group: Group, said: float | None) -> Line:
         behind = tuple(number.spelled(number.measured(group.records)[0]) for number in _BEHIND)

@@ -100,7 +100,9 @@ def sladv(
 def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WHOLE, **options: Any) -> Cell:
     """A transfer attack on the honest victim, or on the one that SLADV has weakened (``attacked``)."""
     values = deployment(scale, model) | own_images("cifar10", count, scale) | {"attack": attack}
-    under = {"under": "sladv", "sladv.alpha": 1.0} if victim == "attacked" else {"under": ""}
+    # Told in full: of an attack that another one is under a record keeps what was given.
+    tampering = {"sladv.alpha": 1.0, "sladv.distance": "batch", "sladv.clip": 1.0}
+    under = {"under": "sladv", **tampering} if victim == "attacked" else {"under": ""}
     values |= {**under, **{f"{attack}.{name}": value for name, value in options.items()}}
     white = options.get("network") == "victim"
     if scale == "quick" and not white:

@@ -78,9 +78,8 @@ def table_3(model: str) -> Exhibit:
         "Alpha, the weight of the similarity",
         """At alpha = 0 the server tampers with nothing: what drops then is due to its own part of the network alone.
 What random signs take from an attacked deployment beyond what they take from the honest one (alpha = 0) is due to the
-first stage, what the drop has beyond random signs to the second. What the first does is no steady function of alpha
-here: the accuracy swings from epoch to epoch (under *gradients*), and every victim is met where its training happened
-to end.""",
+first stage, what the drop has beyond random signs to the second. Under attack the accuracy can swing from epoch to
+epoch (under *gradients*), and every victim is met where its training happened to end.""",
         model,
         alpha_cells,
         _alphas,
