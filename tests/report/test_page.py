@@ -1,6 +1,7 @@
 """The report: what it must show, and what must never get into the page."""
 
 import base64
+import errno
 import io
 import json
 from html.parser import HTMLParser
@@ -254,10 +255,10 @@ def test_a_write_that_fails_leaves_the_last_report(tmp_path: Path, monkeypatch: 
     before = path.read_bytes()
 
     def full(self: Path, target: object) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left", str(self), None, str(target))
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match=f"no space left: '{path}'$"):
         write_report(tmp_path)
     assert path.read_bytes() == before
 
