@@ -37,7 +37,7 @@ class SLADV(TamperingAttack):
       sent has length 1 however near the two are, several times the task's. ``"image"`` is the mean of each image's
       norm, the root of the batch's size weaker; the mean square of all elements (``"mean"``) pulls weaker still.
     * At the printed rate the shadow can diverge under either norm, under the first one to what is no number: the
-      gradient of its weights is clipped (``clip``).
+      gradient of its weights is clipped (``clip``), at a length chosen by the shadow's own loss alone.
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
       whatever image was drawn beside it. Over such pairs a shadow that always gives the mean of what is sent has the
       least loss, and alpha pulls the client's layers there as well: the records' ``layer_distance`` (its blind value is
