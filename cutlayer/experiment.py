@@ -78,7 +78,7 @@ class Experiment(BaseModel):
         description="an adversary's own data: test, train, share (no client holds it), or a dataset; auto: test, and "
         "share for those that train on it what the test split judges",
     )
-    aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows")
+    aux_rows: int | None = Field(None, ge=1, description="give an adversary only so many rows, drawn from the seed")
     share: float | None = Field(
         None,
         gt=0,

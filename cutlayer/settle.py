@@ -196,7 +196,7 @@ def _auxiliary(scene: Scene, judged: Tensor | None) -> Auxiliary | None:
     # Rows of the test split never are among those of the training split.
     taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
     taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
-    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, other, experiment.aux_adapt)
+    return auxiliary(scene.dataset, source, taken, experiment.aux_rows, experiment.seed, other, experiment.aux_adapt)
 
 
 def _cuts(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cutlayer.data.content import digest, split_digest
 from cutlayer.dataset import Dataset, DatasetError, Split
+from cutlayer.stream import generator
 
 SHARE = "share"
 OWN_SPLITS = ("test", "train", SHARE)
@@ -54,7 +55,13 @@ class Auxiliary:
 
 
 def auxiliary(
-    victim: Dataset, source: str, taken: Tensor, count: int | None, other: Dataset | None = None, adapt: bool = False
+    victim: Dataset,
+    source: str,
+    taken: Tensor,
+    count: int | None,
+    seed: int,
+    other: Dataset | None = None,
+    adapt: bool = False,
 ) -> Auxiliary:
     """The adversary's rows.
 
@@ -62,8 +69,9 @@ def auxiliary(
     which no client holds; otherwise the training split of the ``other`` dataset. ``taken`` are the rows
     that are not given: targets in the test split, clients' rows in a training split.
 
-    ``count`` rows of them, spread evenly. ``adapt``: images may have another number of channels. Data that are not of
-    the victim's form, or too few, are a ``DatasetError``.
+    ``count`` rows of them, drawn from the ``seed``: an interval over seeds then holds which images the adversary
+    happened to have. ``adapt``: images may have another number of channels. Data that are not of the victim's form, or
+    too few, are a ``DatasetError``.
     """
     split = victim.test if source == "test" else (other or victim).train
     kept = torch.ones(len(split), dtype=torch.bool)
@@ -80,7 +88,8 @@ def auxiliary(
     if count is not None and count > len(rows):
         raise DatasetError(f"aux_rows = {count}: aux = {source!r} has only {len(rows)} rows")
     if count is not None:
-        rows = rows[torch.arange(count) * len(rows) // count]
+        drawn = torch.randperm(len(rows), generator=generator(seed, "aux_rows"))[:count]
+        rows = rows[drawn.sort().values]
     labeled = other is None or other.classes == victim.classes
     return Auxiliary(split, rows, victim.input_shape, labeled)
 

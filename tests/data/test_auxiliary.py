@@ -39,14 +39,14 @@ def brightness(found: Auxiliary) -> list[int]:
 
 
 def test_rows_of_the_test_split_are_given_without_the_targets() -> None:
-    found = auxiliary(made("own"), "test", torch.tensor([0, 3]), None, None)
+    found = auxiliary(made("own"), "test", torch.tensor([0, 3]), None, 1)
     assert brightness(found) == [100 + row for row in range(40) if row not in {0, 3}]
     assert found.labels().tolist() == [row % 2 for row in range(40) if row not in {0, 3}]
     assert found.labeled
 
 
 def test_the_victims_own_training_rows_can_be_given() -> None:
-    assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), None, None)) == list(range(40))
+    assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), None, 1)) == list(range(40))
 
 
 def test_a_share_is_what_no_client_holds() -> None:
@@ -84,12 +84,21 @@ def test_a_victim_is_another_one_where_a_share_is_withheld() -> None:
     assert len(keys) == 2
 
 
-def test_fewer_rows_are_spread_evenly() -> None:
-    assert brightness(auxiliary(made("own"), "train", torch.tensor([0]), 4, None)) == [0, 10, 20, 30]
+def test_fewer_rows_are_drawn_from_the_seed() -> None:
+    def drawn(seed: int, source: str = "train", other: Dataset | None = None) -> list[int]:
+        return brightness(auxiliary(made("own"), source, torch.tensor([0]), 8, seed, other))
+
+    rows = drawn(1)
+    assert len(set(rows)) == 8
+    assert rows == sorted(rows) == drawn(1)
+    assert rows != drawn(2)
+    # Those of another dataset, too: no seed of the victim's data chooses among them.
+    assert drawn(1, "other", made("other")) == rows
+    assert set(drawn(3, "test")) <= {100 + row for row in range(1, 40)}
 
 
 def test_another_dataset_is_resized_and_its_labels_mean_something_else() -> None:
-    found = auxiliary(made("own"), "other", torch.tensor([0]), None, made("other", (1, 8, 9), classes="xyz"))
+    found = auxiliary(made("own"), "other", torch.tensor([0]), None, 1, made("other", (1, 8, 9), classes="xyz"))
     assert found.inputs().shape == (40, 1, 16, 16)
     assert brightness(found) == list(range(40))
     assert not found.labeled
@@ -105,12 +114,12 @@ def test_another_dataset_is_resized_and_its_labels_mean_something_else() -> None
 )
 def test_data_that_do_not_fit_are_refused(source: str, count: int | None, other: Dataset | None, said: str) -> None:
     with pytest.raises(DatasetError, match=said):
-        auxiliary(made("own"), source, torch.tensor([0, 3]), count, other)
+        auxiliary(made("own"), source, torch.tensor([0, 3]), count, 1, other)
 
 
 def test_where_all_rows_are_targets_nothing_is_left() -> None:
     with pytest.raises(DatasetError, match="every row is a target, none is left for the adversary; fewer targets"):
-        auxiliary(made("own"), "test", torch.arange(40), None, None)
+        auxiliary(made("own"), "test", torch.arange(40), None, 1)
 
 
 def settled(**values: object) -> list[scene.Scene]:
@@ -132,7 +141,7 @@ def test_an_attack_that_asks_for_none_gets_none() -> None:
 def test_an_attack_that_asks_gets_the_experiments_choice() -> None:
     found = settled(aux="train", aux_rows=2)[0].auxiliary
     assert found is not None
-    assert brightness(found) == [0, 20]
+    assert len(found) == 2
 
 
 def test_a_wrong_choice_is_one_error_before_anything_is_trained() -> None:
@@ -196,11 +205,11 @@ def test_the_plugins_of_the_tests_are_where_they_are_looked_for() -> None:
 def test_another_number_of_channels_is_adapted_only_where_that_is_asked_for() -> None:
     gray, color = made("own"), made("other", (3, 8, 8))
     with pytest.raises(DatasetError, match=r"its inputs are \[3, 8, 8\], .* in channels only with aux_adapt=true"):
-        auxiliary(gray, "other", torch.tensor([0]), None, color)
+        auxiliary(gray, "other", torch.tensor([0]), None, 1, color)
     with pytest.raises(ExperimentError, match="in channels only with aux_adapt=true"):
         settled(aux="color")
     for victim, other in ((gray, color), (color, gray)):
-        found = auxiliary(victim, "other", torch.tensor([0]), None, other, adapt=True)
+        found = auxiliary(victim, "other", torch.tensor([0]), None, 1, other, adapt=True)
         assert found.inputs().shape == (40, *victim.input_shape)
         # Each image is as bright as it was, in every channel.
         assert brightness(found) == list(range(40))
@@ -208,5 +217,5 @@ def test_another_number_of_channels_is_adapted_only_where_that_is_asked_for() ->
     table = Split(torch.rand(4, 3), torch.tensor([0, 1, 0, 1]))
     rows = Dataset("rows", table, table, ("a", "b"), features=("x", "y", "z"))
     with pytest.raises(DatasetError, match="tables not at all"):
-        auxiliary(gray, "rows", torch.tensor([0]), None, rows, adapt=True)
+        auxiliary(gray, "rows", torch.tensor([0]), None, 1, rows, adapt=True)
     assert settled(aux="color", aux_adapt=True)[0].auxiliary is not None
