@@ -110,8 +110,13 @@ def outline(scene: Scene) -> Record:
 
 
 def fingerprint(scene: Scene) -> str:
-    """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code."""
-    return scene.experiment.fingerprint(*scene.content, str(scene.options), code()["version"], known(scene.files))
+    """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code.
+
+    Data are known by their values: the same ones are the same cell under whatever ``data_dir`` they lie.
+    """
+    version, files = code()["version"], known(scene.files)
+    drop = ("name", "out", "link", "data_dir")
+    return scene.experiment.fingerprint(*scene.content, str(scene.options), version, files, drop=drop)
 
 
 def _attacked(

@@ -30,7 +30,7 @@ from cutlayer.stream import drawing
 
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (
-    *("dataset", "data_dir", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
+    *("dataset", "train_rows", "test_rows", "classes", "validation_rows", "validation_from", "patience"),
     *("model", "input_mean", "input_std", "weights", "seed", "clients", "skew", "turn"),
     *("handover", "optimizer_state", "epochs", "batch_size", "optimizer", "learning_rate", "amsgrad", "epsilon"),
     *("momentum", "weight_decay", "milestones", "decay", "pipelined", "defense"),

@@ -28,6 +28,7 @@ OTHER_KEYS = {
     "who attends the training, and leaves a victim with a key of its own": ("attack", "under", "steps", "malicious"),
     "which way its messages go: they arrive as they are": ("carrier", "isolate"),
     "what the key is told in another form: how many rows nobody trains on": ("aux", "share"),
+    "the same: the data's values": ("data_dir",),
     "the same: the code, and the options of what the training uses": ("plugins", "options"),
     "the same: where a cut changes a bit": ("protocol", "cut"),
 }
@@ -75,6 +76,12 @@ def test_data_that_change_behind_their_name_are_other_data(changed: str, others:
     assert before == same
     after = keys({**files, name: edited(files[name], split)}, **asked)
     assert [one != other for one, other in zip(before, after, strict=True)] == others
+
+
+def test_the_same_data_are_the_same_wherever_they_lie() -> None:
+    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    assert keys(files, **asked, data_dir="data") == keys(files, **asked, data_dir="../elsewhere/data")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
