@@ -30,7 +30,7 @@ from cutlayer.host import Carrier, LocalHost
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
 from cutlayer.seating import make_party, make_protocol
-from cutlayer.session import Plan, Session
+from cutlayer.session import Session, TrainingPlan
 from cutlayer.stream import generator
 from cutlayer.threat import Seat
 
@@ -133,7 +133,7 @@ class Parted:
             shards=list(torch.arange(len(data)).tensor_split(case.clients)),
             host=LocalHost(protocol, server, agreement, carrier),
             samples=Samples(Dataset("made", data, data, tuple(map(str, range(CLASSES))))),
-            plan=Plan(SEED, case.batch),
+            plan=TrainingPlan(SEED, case.batch),
             carrier=carrier,
         )
         self.parts = [*clients[-1].parts, *server.parts]

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 
 from cutlayer.channel import Loopback
-from cutlayer.compression import Compression, Line
+from cutlayer.compression import Compression, PackedWire
 from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.link import NAMED
@@ -53,9 +53,9 @@ class Step:
         reply = self._request.reply("server", grad=torch.rand(shape, generator=draw) * 1e-4, loss=torch.ones(()))
         agreed = dict.fromkeys(("smashed", "grad", "features", "features_grad"), Spec(shape[1:]))
         agreement = {**agreed, "labels": Spec((), torch.int64, below=10), "loss": Spec((), batched=False)}
-        line = Line(codec, WIRE, agreement) if codec else None
-        self.channel = Loopback(wrap(lambda request: reply, line.answering) if line else lambda request: reply)
-        self._asking = wrap(self.channel, line.asking) if line else self.channel
+        packed = PackedWire(codec, WIRE, agreement) if codec else None
+        self.channel = Loopback(wrap(lambda request: reply, packed.answering) if packed else lambda request: reply)
+        self._asking = wrap(self.channel, packed.asking) if packed else self.channel
 
     def seconds(self) -> float:
         """Of processor time for one exchange."""

@@ -56,7 +56,7 @@ def compression_of(defenses: Iterable[Defense]) -> Compression | None:
 
 
 @final
-class Line:
+class PackedWire:
     """The two ends of a wire on which a compression is agreed on: a tap for each."""
 
     def __init__(self, compression: Compression, wire: Mapping[Kind, Frame], agreement: Agreement) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.channel import Direct, Loopback
-from cutlayer.compression import Line, compression_of
+from cutlayer.compression import PackedWire, compression_of
 from cutlayer.defending import codec_name, make_defenses
 from cutlayer.handover import Route
 from cutlayer.host import Carrier, Host, LocalHost
@@ -17,7 +17,7 @@ from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
 from cutlayer.scene import Scene, scaling
 from cutlayer.seating import Brief, make_party, seat_server
-from cutlayer.session import CHUNK, Change, Plan, Session
+from cutlayer.session import CHUNK, Change, Session, TrainingPlan
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 
@@ -81,7 +81,7 @@ def assemble(scene: Scene, host: Host, weights: nn.Sequential | None = None) -> 
         clients.append(client)
     defenses = {number: make_defenses(experiment, number) for number in range(len(clients))}
     codec = compression_of(defenses[0])
-    plan = Plan(
+    plan = TrainingPlan(
         seed=experiment.seed,
         batch_size=experiment.batch_size,
         turn=experiment.turn,
@@ -98,7 +98,7 @@ def assemble(scene: Scene, host: Host, weights: nn.Sequential | None = None) -> 
         samples=samples,
         plan=plan,
         defenses=defenses,
-        line=Line(codec, scene.protocol.wire, scene.agreement) if codec else None,
+        packed=PackedWire(codec, scene.protocol.wire, scene.agreement) if codec else None,
         carrier=CARRIERS[experiment.carrier],
     )
 

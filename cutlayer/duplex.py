@@ -111,6 +111,6 @@ def control(frame: bytes) -> dict[str, Any] | None:
     return said
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """Another party's words for a terminal or a log: what is no printable character stands there as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,7 +12,7 @@ from torch import Tensor
 from cutlayer.attack import Adversary, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
-from cutlayer.compression import Line
+from cutlayer.compression import PackedWire
 from cutlayer.handover import Keeper
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
@@ -140,14 +140,14 @@ class LocalHost(Host):
         agreement: Agreement,
         carrier: Carrier = Direct,
         adversary: Adversary | None = None,
-        line: Line | None = None,
+        packed: PackedWire | None = None,
         beside: Tap | None = None,
     ) -> None:
         """``beside``: another tap, between the adversary and the party: a recorder, or what stands in for the party."""
         super().__init__()
         self.party = party
         self._occupant = Occupant(adversary)
-        self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, line)
+        self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, packed)
         # An attack's honest party is what stands beside: nearer to the party, or, where that drives, to its peer.
         self._taps: list[Tap] = [tap for tap in (adversary, beside) if tap]
         served = guarded(serving(protocol, party, agreement), self._taps[::-1], drives=False)

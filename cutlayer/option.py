@@ -34,18 +34,18 @@ def fits(hint: Any) -> bool:
     return kind in (*_WORDS, Path, Any, object)
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """``value`` without paths and members of enums, as texts; a ``TypeError`` where it is nothing that JSON has."""
     match value:
         case Path():
             return str(value)
         case enum.Enum():
-            return plain(value.value)
+            return as_json(value.value)
         case tuple() | list():
             # A tuple with names for its parts is one by position here.
-            return (tuple if isinstance(value, tuple) else list)(plain(part) for part in value)
+            return (tuple if isinstance(value, tuple) else list)(as_json(part) for part in value)
         case Mapping() if all(isinstance(key, str) for key in value):
-            return {key: plain(part) for key, part in value.items()}
+            return {key: as_json(part) for key, part in value.items()}
         case None | bool() | int() | float() | str():
             return value
     raise TypeError(f"{value!r} has no form in JSON")

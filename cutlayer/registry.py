@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from cutlayer.home import all_at_home
 from cutlayer.mistake import nearest, reason
 from cutlayer.neighbor import States, importable, states, with_neighbors
-from cutlayer.option import TYPES, fits, plain, words
+from cutlayer.option import TYPES, as_json, fits, words
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -211,7 +211,7 @@ def options_of(made: object) -> dict[str, Any]:
     found = {}
     for name in option_names(type(made)):
         try:
-            found[name] = plain(getattr(made, name))
+            found[name] = as_json(getattr(made, name))
         except TypeError as error:
             place = _place(type(made))
             raise PluginError(f"{place}: the option {name} is {error}; options are of type {TYPES}") from None

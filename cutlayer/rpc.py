@@ -16,7 +16,7 @@ import grpc
 from cutlayer.certificate import Identity
 from cutlayer.channel import Channel, Meter
 from cutlayer.codec import MAX_FRAME, FrameError
-from cutlayer.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError, plain
+from cutlayer.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError, printable
 
 logger = logging.getLogger("cutlayer")
 
@@ -146,7 +146,9 @@ def serve(
         name = _peer(context) if identity else ""
         if identity and name not in names:
             logger.warning(
-                "refused %s at %s: no such client in the plan", plain(name) or "a client without a name", context.peer()
+                "refused %s at %s: no such client in the plan",
+                printable(name) or "a client without a name",
+                context.peer(),
             )
             known = ", ".join(sorted(names))
             context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a party of this plan: {known}")

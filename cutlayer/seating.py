@@ -15,7 +15,7 @@ from cutlayer import network, registry
 from cutlayer.attack import Adversary, Attack, TamperingAttack
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
-from cutlayer.compression import Compression, Line
+from cutlayer.compression import Compression, PackedWire
 from cutlayer.computing import Computing
 from cutlayer.defense import Defense
 from cutlayer.host import Carrier, LocalHost, Occupant
@@ -134,7 +134,7 @@ def seat_server(
     party = make_party(Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.computing)
     agreement = protocol.agree(model, brief.cuts, brief.input_shape)
     codec = make_codec(brief)
-    line = Line(codec, protocol.wire, agreement) if codec else None
+    packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     adversary = None
     if brief.attack:
         attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
@@ -145,7 +145,7 @@ def seat_server(
         view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
         adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
-    return LocalHost(protocol, party, agreement, carrier, adversary, line, beside)
+    return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
 
 
 def seat_clients(

@@ -13,7 +13,7 @@ from torch import Tensor
 from cutlayer.attack import Adversary
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
-from cutlayer.compression import Compression, Line
+from cutlayer.compression import Compression, PackedWire
 from cutlayer.data.samples import Samples, batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
@@ -41,7 +41,7 @@ class DivergedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What all parties agreed on about the course of the training."""
 
     seed: int
@@ -65,14 +65,14 @@ class Session:
     """The rows of each client."""
     host: Host
     samples: Samples
-    plan: Plan
+    plan: TrainingPlan
     defenses: Mapping[int, Sequence[Defense]] = field(default_factory=dict)
     """By the client's number, in the order they act."""
     keeper: Keeper = field(default_factory=lambda: Keeper("trusted_party"))
     """Holds the client part between turns where the plan's route goes through a third party."""
     adversaries: Mapping[int, Adversary] = field(default_factory=dict)
     """Who sits beside a malicious client, by the client's number: in training steps, not in predictions."""
-    line: Line | None = None
+    packed: PackedWire | None = None
     """The wire with its codec, where one is agreed on."""
     carrier: Carrier = Direct
     last: int | None = None
@@ -265,7 +265,7 @@ class Session:
 
     @property
     def _agreed(self) -> Way:
-        return Way(self.protocol, self.agreement, self.line)
+        return Way(self.protocol, self.agreement, self.packed)
 
     def _beside(self, number: int) -> list[Tap]:
         """The adversary beside a client that answers."""

@@ -142,7 +142,7 @@ def _evaluation(scene: Scene, session: Session) -> Counted:
 
 
 def _empty(session: Session, names: tuple[str, ...], samples: int) -> dict[str, Tensor]:
-    crossing = session.line.crossing(names) if session.line else {n: session.agreement[n] for n in names}
+    crossing = session.packed.crossing(names) if session.packed else {n: session.agreement[n] for n in names}
     return {
         name: torch.empty(((samples,) if spec.batched else ()) + spec.shape, dtype=spec.dtype, device="meta")
         for name, spec in crossing.items()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cutlayer.channel import Handler
-from cutlayer.compression import Line
+from cutlayer.compression import PackedWire
 from cutlayer.protocol import Protocol
 from cutlayer.tap import Tap, wrap
 from cutlayer.wire import Agreement
@@ -18,16 +18,16 @@ class Way:
 
     protocol: Protocol
     agreement: Agreement
-    line: Line | None = None
+    packed: PackedWire | None = None
     """The wire with its codec, where one is agreed on."""
 
     def asking(self, carried: Handler) -> Handler:
         """What the party that drives calls: ``carried`` brings a packed request there and a packed reply back."""
-        return self.protocol.checked(wrap(carried, self.line.asking) if self.line else carried, self.agreement)
+        return self.protocol.checked(wrap(carried, self.packed.asking) if self.packed else carried, self.agreement)
 
     def answering(self, handler: Handler) -> Handler:
         """What a carrier brings requests to: ``handler`` behind the codec. It checks what it is asked itself."""
-        return wrap(handler, self.line.answering) if self.line else handler
+        return wrap(handler, self.packed.answering) if self.packed else handler
 
 
 def guarded(handler: Handler, taps: Sequence[Tap], drives: bool) -> Handler:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cutlayer.batch import Batch
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.compression import Compression, Line
+from cutlayer.compression import Compression, PackedWire
 from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.deploying.checkpoint import Mark, Shelf
@@ -116,7 +116,7 @@ class Ground:
 
     def _add(self, name: str, codec: Compression | None) -> None:
         victim = self._pair(name)
-        line = Line(codec, victim.protocol.wire, victim.agreement) if codec else None
+        packed = PackedWire(codec, victim.protocol.wire, victim.agreement) if codec else None
         handler = victim.protocol.handler(victim.answerer, victim.agreement)
         talk = self._pair(name)
         honest = talk.protocol.handler(talk.answerer, talk.agreement)
@@ -125,13 +125,13 @@ class Ground:
         def noted(request: Message) -> Message:
             if request.kind is Kind.FORWARD:
                 forward.append(request.copy())
-            self.seeds.append(encode(line._packed(request) if line else request))
+            self.seeds.append(encode(packed._packed(request) if packed else request))
             return honest(request.copy()).copy()
 
         peer = talk.protocol.checked(noted, talk.agreement)
         talk.protocol.step(talk.driver, peer, _batch())
         talk.protocol.predict(talk.driver, peer, _batch())
-        self._targets.append((victim.answerer, wrap(handler, line.answering) if line else handler))
+        self._targets.append((victim.answerer, wrap(handler, packed.answering) if packed else handler))
         if forward:
             # A backward message is taken only where a forward pass waits for it.
             self._waiting[id(victim.answerer)] = lambda: handler(forward[0].copy())

@@ -15,7 +15,7 @@ import torch
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.channel import Loopback
-from cutlayer.compression import Line
+from cutlayer.compression import PackedWire
 from cutlayer.defending import make_defenses
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.defenses.half_precision import HalfPrecision
@@ -62,8 +62,8 @@ def same(one: Session, other: Session) -> bool:
     return all(torch.equal(*pair) for pair in pairs)
 
 
-def line(codec: HalfPrecision | Int8Quantization) -> Line:
-    return Line(codec, {Kind.TRAIN: FRAME}, AGREED)
+def packed_wire(codec: HalfPrecision | Int8Quantization) -> PackedWire:
+    return PackedWire(codec, {Kind.TRAIN: FRAME}, AGREED)
 
 
 def pairs(*more: str, quick: Collection[tuple[str, str]] = QUICK) -> pytest.MarkDecorator:
@@ -227,11 +227,11 @@ def test_what_is_not_in_the_agreed_form_is_refused(tensors: dict[str, torch.Tens
 
     message = Message(Kind.TRAIN, "client", 0, {**tensors, "labels": REQUEST["labels"]})
     with pytest.raises(WireError, match=re.escape(why)):
-        line(Int8Quantization()).answering(message, never)
+        packed_wire(Int8Quantization()).answering(message, never)
 
 
 def test_a_reply_is_checked_against_its_request() -> None:
-    codec = line(HalfPrecision())
+    codec = packed_wire(HalfPrecision())
     good = codec.answering(codec._packed(REQUEST), lambda r: r.reply("server", grad=r["smashed"], loss=torch.ones(())))
     assert codec.asking(REQUEST, lambda request: good)["grad"].dtype is torch.float32
     fewer = codec._packed(REQUEST.reply("server", grad=torch.ones(4, 3, 4, 4), loss=torch.ones(())))
@@ -244,12 +244,12 @@ def test_values_that_diverged_are_refused_not_rounded() -> None:
         for bad in (torch.nan, torch.inf, -torch.inf):
             smashed = REQUEST["smashed"].clone()
             smashed[2, 1, 0, 0] = bad
-            packed = line(codec)._packed(REQUEST.replace(smashed=smashed))
+            packed = packed_wire(codec)._packed(REQUEST.replace(smashed=smashed))
             with pytest.raises(WireError, match="NaN or infinite values"):
-                line(codec).answering(packed, lambda request: request)
+                packed_wire(codec).answering(packed, lambda request: request)
 
 
 def test_a_hand_over_crosses_as_it_is() -> None:
     weights = Message(Kind.WEIGHTS, "client", 0, {"smashed": torch.randn(3)})
-    codec = line(Int8Quantization())
+    codec = packed_wire(Int8Quantization())
     assert codec.asking(weights, lambda request: codec.answering(request, lambda r: r)) is weights

@@ -18,7 +18,7 @@ from cutlayer.attack import Attack
 from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
-from cutlayer.option import fits, plain
+from cutlayer.option import as_json, fits
 from cutlayer.registry import PluginError
 from cutlayer.seating import make_attack
 from cutlayer.settle import settle
@@ -69,11 +69,11 @@ def test_json_has_no_form_for_these(hint: Any) -> None:
 
 def test_values_are_told_as_json_has_them() -> None:
     given = {"a": (Path("x"), [Word.LOUD]), "b": {"c": Older.A}, "d": None, "e": 0.5, "f": True}
-    assert plain(given) == {"a": ("x", ["loud"]), "b": {"c": "a"}, "d": None, "e": 0.5, "f": True}
-    assert type(plain(Word.LOUD)) is str
+    assert as_json(given) == {"a": ("x", ["loud"]), "b": {"c": "a"}, "d": None, "e": 0.5, "f": True}
+    assert type(as_json(Word.LOUD)) is str
     for other in (torch.float32, frozenset(), {1: 2}, [b""]):
         with pytest.raises(TypeError, match="has no form in JSON"):
-            plain(other)
+            as_json(other)
 
 
 def own(tmp_path: Path, fields: str) -> Path:

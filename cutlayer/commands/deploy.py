@@ -34,7 +34,7 @@ from cutlayer.deploying.settings import (
 from cutlayer.deploying.terms import Plan, differences
 from cutlayer.deploying.trustee import Trustee
 from cutlayer.disk import sweep
-from cutlayer.duplex import Duplex, RefusedError, plain
+from cutlayer.duplex import Duplex, RefusedError, printable
 from cutlayer.experiment import ExperimentError
 from cutlayer.handover import Route
 from cutlayer.lock import locked
@@ -169,13 +169,13 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (RefusedError, WireError, FrameError, SealError) as error:
-        raise ExperimentError(f"the training stopped: {plain(str(error))}") from None
+        raise ExperimentError(f"the training stopped: {printable(str(error))}") from None
 
 
 def _tell_data(place: Place, say: _Say) -> None:
     """Who is refused because a number means something else to others can see here what it means."""
     if place.samples:
-        say(plain(f"numbers in its own data: {in_words(place.samples.dataset)}"))
+        say(printable(f"numbers in its own data: {in_words(place.samples.dataset)}"))
 
 
 def _stand(place: Place) -> None:

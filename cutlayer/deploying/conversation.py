@@ -16,7 +16,7 @@ from cutlayer.data.samples import Samples
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.roll import Present
-from cutlayer.duplex import DisconnectedError, RefusedError, control, plain
+from cutlayer.duplex import DisconnectedError, RefusedError, control, printable
 from cutlayer.message import Kind
 from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.protocol import TRAINING
@@ -118,7 +118,7 @@ class Conversation:
 
     def refuse(self, present: Present, why: str) -> NoReturn:
         """End the connection, and tell the client why."""
-        why = plain(why)
+        why = printable(why)
         logger.warning("refused %s: %s", present.name, why)
         present.link.close(RefusedError(why))
         raise DisconnectedError(f"refused: {why}")

@@ -16,7 +16,7 @@ import torch
 from cutlayer.batch import Batch
 from cutlayer.channel import Channel, Handler, Meter
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.compression import Line
+from cutlayer.compression import PackedWire
 from cutlayer.deploying.checkpoint import Mark, Shelf
 from cutlayer.deploying.turn import Turn
 from cutlayer.message import Kind, Message
@@ -34,7 +34,7 @@ MAX_JOURNAL = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class Answered:
     """A request and the reply to it, as bytes."""
 
     step: int
@@ -55,7 +55,7 @@ class Durable:
     """The batch of a training step, at the party that drives; what it computes depends on its arguments alone."""
     taps: Sequence[Tap] = ()
     """The party's defenses, and who records, in the order in which what it sends passes them."""
-    line: Line | None = None
+    packed: PackedWire | None = None
     """The wire with its codec, where the plan has one."""
     every: int = 100
     """Training steps between two checkpoints."""
@@ -71,12 +71,12 @@ class Durable:
     """Of the gradients that a client was sent back in the present turn."""
     keeps_also: int = 0
     """The number of a turn whose first checkpoint is not forgotten."""
-    _kept: dict[Kind, Exchange] = field(default_factory=dict)
+    _kept: dict[Kind, Answered] = field(default_factory=dict)
     """Requests and replies of the latest step, at the party that answers."""
     _broken: bool = False
 
     def __post_init__(self) -> None:
-        self._way = Way(self.protocol, self.agreement, self.line)
+        self._way = Way(self.protocol, self.agreement, self.packed)
         self._ahead = Lookahead(self.protocol, self.party)
         answer = guarded(self.protocol.handler(self.party, self.agreement), self.taps, drives=False)
         self._handler = self._way.answering(answer)
@@ -220,7 +220,7 @@ class Durable:
         if request.kind in TRAINING:
             if any(kept.step != request.step for kept in self._kept.values()):
                 self._kept.clear()
-            self._kept[request.kind] = Exchange(request.step, frame, reply)
+            self._kept[request.kind] = Answered(request.step, frame, reply)
         return reply
 
     def _take_up(self, turn: Turn) -> None:
@@ -256,7 +256,7 @@ class Durable:
         for kind in TRAINING & self.protocol.wire.keys():
             if f"kept.{kind}.request" in tensors:
                 request, reply = (as_bytes(tensors[f"kept.{kind}.{end}"]) for end in ("request", "reply"))
-                self._kept[kind] = Exchange(decode(request).step, request, reply)
+                self._kept[kind] = Answered(decode(request).step, request, reply)
         frames = self.shelf.frames(mark)
         if until is not None:
             frames = [frame for frame in frames if decode(frame).step < until]
@@ -270,7 +270,7 @@ class Durable:
 
     def _work_through(self, frames: list[bytes]) -> None:
         if self.drives:
-            tape = _Tape(frames, self.meter)
+            tape = _Replies(frames, self.meter)
             while tape.left:
                 self._step(self.asked(tape))
             return
@@ -278,7 +278,7 @@ class Durable:
             self._answer(decode(frame), frame)
 
 
-class _Tape(Channel):
+class _Replies(Channel):
     """Replies that have come before."""
 
     def __init__(self, frames: list[bytes], meter: Meter) -> None:

@@ -23,7 +23,7 @@ from cutlayer.deploying.place import Place
 from cutlayer.deploying.seal import Offer, Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE
 from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
@@ -73,7 +73,7 @@ class Member:
                 if once:
                     self._durable.shelf.clear()
                     return
-                self.watch(f"no connection ({plain(str(error))}); trying again", 0, 0)
+                self.watch(f"no connection ({printable(str(error))}); trying again", 0, 0)
                 # A server that is not there yet has interrupted nothing.
                 self.outcome.interruptions += self._heard
                 pause = _FIRST_PAUSE if self._durable.party.step > before else min(pause * 2, _LONGEST_PAUSE)
@@ -138,7 +138,7 @@ class Member:
     def _obey(self, link: Duplex, channel: Grpc, said: dict[str, Any]) -> None:
         verb, durable = said["verb"], self._durable
         if verb == "wait":
-            self.watch(plain(str(said.get("why", "waiting"))[:200]), 0, 0)
+            self.watch(printable(str(said.get("why", "waiting"))[:200]), 0, 0)
         elif verb == "begin":
             self._begin(self._ordered(said))
             link.tell("ready", step=durable.party.step)

@@ -19,7 +19,7 @@ from torch import Tensor
 from cutlayer.data.samples import Samples
 from cutlayer.deploying.meaning import unlike
 from cutlayer.deploying.terms import LANGUAGE, Plan, differences
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
 
@@ -111,7 +111,7 @@ class Roll:
         link.name = hello.name
         if hello.language != LANGUAGE:
             raise RefusedError(
-                f"language {hello.language} is spoken by version {plain(hello.version)}, {LANGUAGE} here"
+                f"language {hello.language} is spoken by version {printable(hello.version)}, {LANGUAGE} here"
             )
         difference = differences(self._agreed, hello.plan, hello.name)
         if difference:

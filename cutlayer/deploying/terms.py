@@ -14,11 +14,11 @@ from torch import nn
 
 from cutlayer import network, registry
 from cutlayer.certificate import NAME
-from cutlayer.compression import Compression, Line
+from cutlayer.compression import Compression, PackedWire
 from cutlayer.data.samples import batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.deploying.turn import Turn
-from cutlayer.duplex import plain
+from cutlayer.duplex import printable
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
 from cutlayer.handover import Route
 from cutlayer.mistake import mistake, nearest
@@ -106,7 +106,7 @@ class Plan:
     architecture: str
     """A digest of the network's layers and of the shapes of its weights."""
     plugins: Path | None = None
-    line: Line | None = None
+    packed: PackedWire | None = None
     """The wire with its codec, where there is one."""
 
     def agreed(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) ->
     """What two plans differ in, in one sentence; empty where they agree."""
     keys = [key for key in (*here, *(key for key in there if key not in here)) if here.get(key) != there.get(key)]
     said = [
-        f"{plain(key[:40])} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}"
+        f"{printable(key[:40])} is {_shown(here, key)} at the server, {_shown(there, key)} at {them}"
         for key in keys[:_SHOWN]
     ]
     return "; ".join(said) + (f"; and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
@@ -186,10 +186,10 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
         agreement = protocol.agree(model, cuts, terms.inputs)
     except (CutError, network.NetworkError, registry.PluginError) as error:
         raise ExperimentError(" ".join(str(error).split())) from None
-    line = Line(_codec(terms, plugins), protocol.wire, agreement) if terms.codec else None
+    packed = PackedWire(_codec(terms, plugins), protocol.wire, agreement) if terms.codec else None
     shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
     architecture = hashlib.sha256(f"{model}{shapes}".encode()).hexdigest()[:16]
-    return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins, line)
+    return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins, packed)
 
 
 def _codec(terms: Terms, plugins: Path | None) -> Compression:

@@ -17,7 +17,7 @@ from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
 from cutlayer.disk import PRIVATE, sweep, write_whole
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, plain
+from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.message import Kind
 
 _PAUSE = 1.0
@@ -51,7 +51,7 @@ class Trustee:
                 self._held.unlink(missing_ok=True)
                 return
             except DisconnectedError as error:
-                self.watch(f"no connection ({plain(str(error))}); trying again", 0, 0)
+                self.watch(f"no connection ({printable(str(error))}); trying again", 0, 0)
                 time.sleep(_PAUSE)
             finally:
                 link.close()

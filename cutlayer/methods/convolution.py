@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from cutlayer.methods.layer import Room, UnsupportedError, Weighted
+from cutlayer.methods.layer import Extent, UnsupportedError, Weighted
 
 LARGEST_KERNEL = 1 << 13
 """With more weights than this a convolution's arithmetic outweighs its overhead: torch's own kernels are better."""
@@ -24,16 +24,16 @@ class Patches:
 
     def __init__(
         self, shape: tuple[int, ...], sides: tuple[int, int], kernel: tuple[int, ...], padding: int, biased: bool,
-        room: Room, tile: int = 1, phased: bool = False,
+        extent: Extent, tile: int = 1, phased: bool = False,
     ) -> None:  # fmt: skip
         channels, height, width = shape
-        n, batch = room.networks, room.batch
+        n, batch = extent.networks, extent.batch
         reach = -(-(tile - 1 + kernel[-1]) // tile)
         self.side = reach * tile
         tiles = (sides[0] // tile, sides[1] // tile)
         grid = (tiles[0] - 1 + reach, tiles[1] - 1 + reach)
         self._tile = tile
-        self._make_frame((channels, height, width), padding, grid, room)
+        self._make_frame((channels, height, width), padding, grid, extent)
         row, plane = grid[1] * batch, grid[0] * grid[1] * batch
         positions = (2, 2, tiles[0] // 2, tiles[1] // 2) if phased else tiles
         self._window = (
@@ -44,43 +44,45 @@ class Patches:
             ),
         )  # fmt: skip
         patch = channels * self.side**2
-        self.columns = room.zeros(patch + biased, tiles[0] * tiles[1] * batch).fill_(1)
+        self.columns = extent.zeros(patch + biased, tiles[0] * tiles[1] * batch).fill_(1)
         self._cells = self.columns[:, :patch].view(self._window[0])
 
         # Products, with zeros around them so that shifted slices add up to the gradient at the planes.
         rows = kernel[0] * tile**2
-        guarded = room.zeros(rows, tiles[0], grid[1], batch)
+        guarded = extent.zeros(rows, tiles[0], grid[1], batch)
         self._guarded = guarded.view(n, rows, -1)
         self._slots = guarded[..., : tiles[1], :]
         margin = (reach - 1) * batch
         guard = (reach - 1) * row + margin
-        product = room.zeros(patch, guard + plane)
+        product = extent.zeros(patch, guard + plane)
         self._product = product[..., guard : guard + tiles[0] * row]
         squares = product.view(n, channels, reach, tile, reach, tile, -1)
         starts = [guard - margin - shift * row for shift in range(reach)]
         self._row_terms = [squares[:, :, a, ..., start : start + margin + plane] for a, start in enumerate(starts)]
-        self._row_sum = room.zeros(channels, tile, reach, tile, margin + plane)
+        self._row_sum = extent.zeros(channels, tile, reach, tile, margin + plane)
         starts = [margin - shift * batch for shift in range(reach)]
         self._column_terms = [self._row_sum[..., b, :, start : start + plane] for b, start in enumerate(starts)]
 
-    def _make_frame(self, shape: tuple[int, int, int], padding: int, grid: tuple[int, int], room: Room) -> None:
+    def _make_frame(self, shape: tuple[int, int, int], padding: int, grid: tuple[int, int], extent: Extent) -> None:
         """Images padded to whole squares, their planes, and the gradients at both."""
         channels, height, width = shape
         tile = self._tile
         self._frame, self._frame_grad = (
-            room.zeros(channels, grid[0] * tile, grid[1] * tile, room.batch) for _ in range(2)
+            extent.zeros(channels, grid[0] * tile, grid[1] * tile, extent.batch) for _ in range(2)
         )
         self._whole = self._frame.shape[2:4] == (height, width)
         inside = (..., slice(padding, padding + height), slice(padding, padding + width), slice(None))
         self._inside, self._inside_grad = self._frame[inside], self._frame_grad[inside]
-        self._grad = self._frame_grad if self._whole else room.zeros(*shape, room.batch)
-        self._squares = (room.networks, channels, grid[0], tile, grid[1], tile, room.batch)
+        self._grad = self._frame_grad if self._whole else extent.zeros(*shape, extent.batch)
+        self._squares = (extent.networks, channels, grid[0], tile, grid[1], tile, extent.batch)
         self._planes, self._planes_grad = self._frame, self._frame_grad
         if tile > 1:
-            self._planes, self._planes_grad = (room.zeros(channels, tile, tile, *grid, room.batch) for _ in range(2))
+            self._planes, self._planes_grad = (
+                extent.zeros(channels, tile, tile, *grid, extent.batch) for _ in range(2)
+            )
             self._frame_squares = self._frame_grad.view(self._squares)
             self._square_planes = self._planes_grad.permute(0, 1, 4, 2, 5, 3, 6)
-        self._planes_sum = self._planes_grad.view(room.networks, channels, tile, tile, -1)
+        self._planes_sum = self._planes_grad.view(extent.networks, channels, tile, tile, -1)
 
     def gather(self, images: Tensor) -> Tensor:
         """The patches of ``images`` [networks, channels, height, width, batch]; for the bias, a row of ones below."""
@@ -115,7 +117,7 @@ class Convolution(Weighted):
     batch], (row, column) modulo 2, as 2x2 poolings want them. The weights' gradient needs ``spread`` unset.
     """
 
-    def __init__(self, name: str, module: nn.Conv2d, shape: tuple[int, ...], room: Room, spreads: bool) -> None:
+    def __init__(self, name: str, module: nn.Conv2d, shape: tuple[int, ...], extent: Extent, spreads: bool) -> None:
         super().__init__(name, module.weight, module.bias)
         size, padding = module.kernel_size[0], module.padding[0]
         plain = (module.groups, module.dilation, module.stride, module.padding_mode) == (1, (1, 1), (1, 1), "zeros")
@@ -126,28 +128,28 @@ class Convolution(Weighted):
         sides = (shape[1] + 2 * int(padding) - size + 1, shape[2] + 2 * int(padding) - size + 1)
         self.output_shape = (self.kernel[0], *sides)
         self.phased = spreads and not (sides[0] % 2 or sides[1] % 2)
-        made_for = (shape, sides, self.kernel, int(padding), self.biased, room)
+        made_for = (shape, sides, self.kernel, int(padding), self.biased, extent)
         self._single = Patches(*made_for, phased=self.phased)
-        self._flat = room.zeros(self.kernel[0], sides[0] * sides[1] * room.batch)
+        self._flat = extent.zeros(self.kernel[0], sides[0] * sides[1] * extent.batch)
         self._outputs = self._flat.view(
-            room.networks, self.kernel[0], *((4, -1) if self.phased else (*sides, room.batch))
+            extent.networks, self.kernel[0], *((4, -1) if self.phased else (*sides, extent.batch))
         )
         self._held: Tensor | None = None
         self.spread = self.phased
         if self.phased:
             self._tiles = Patches(*made_for, tile=2)
-            self._make_spread_weights(self._tiles.columns.shape[1], self._tiles.side, room)
+            self._make_spread_weights(self._tiles.columns.shape[1], self._tiles.side, extent)
 
-    def _make_spread_weights(self, width: int, side: int, room: Room) -> None:
+    def _make_spread_weights(self, width: int, side: int, extent: Extent) -> None:
         """A row for each output and phase: the kernel at shifted places of a patch that is zero elsewhere."""
-        self._wide = room.zeros(self.kernel[0] * 4, width)
+        self._wide = extent.zeros(self.kernel[0] * 4, width)
         self._shifted = self._wide.as_strided(
-            (room.networks, self.kernel[0], 2, 2, *self.kernel[1:]),
+            (extent.networks, self.kernel[0], 2, 2, *self.kernel[1:]),
             (self._wide.stride(0), 4 * width, 2 * width + side, width + 1, side * side, side, 1),
         )
-        self._wide_bias = self._wide.view(room.networks, self.kernel[0], 4, width)[..., -1]
+        self._wide_bias = self._wide.view(extent.networks, self.kernel[0], 4, width)[..., -1]
         self._wide_across = self._wide[..., : width - self.biased].transpose(1, 2)
-        self._wide_outputs = self._flat.view(room.networks, self.kernel[0] * 4, -1)
+        self._wide_outputs = self._flat.view(extent.networks, self.kernel[0] * 4, -1)
 
     def hold(self, images: Tensor) -> None:
         """Until ``refresh``, be about these images whatever is given."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from cutlayer.methods.convolution import Convolution
-from cutlayer.methods.layer import Flattening, Room, UnsupportedError, Weighted
+from cutlayer.methods.layer import Extent, Flattening, UnsupportedError, Weighted
 from cutlayer.methods.lowering import lower
 
 
@@ -92,14 +92,14 @@ class Lowered(Ensemble):
         parameters = list(networks[0].parameters())
         if not parameters or any(p.dtype != torch.float32 for p in parameters):
             raise UnsupportedError("nothing to learn, or not in float32")
-        room = Room(len(networks), batch, parameters[0].device)
-        self._layers, self._shape, self._phased = lower(networks[0], shape, room)
+        extent = Extent(len(networks), batch, parameters[0].device)
+        self._layers, self._shape, self._phased = lower(networks[0], shape, extent)
         self._weighted = [layer for layer in self._layers if isinstance(layer, Weighted)]
         self._names = list(networks[0].state_dict())
         if len(self._names) != len(parameters):
             raise UnsupportedError("weights that are used more than once")
         sizes = [layer.size for layer in self._weighted]
-        self.weights = room.zeros(sum(sizes))
+        self.weights = extent.zeros(sum(sizes))
         self.gradients = torch.zeros_like(self.weights)
         bound = (torch.split(tensor, sizes, 1) for tensor in (self.weights, self.gradients))
         for layer, weights, gradients in zip(self._weighted, *bound, strict=True):
@@ -107,7 +107,7 @@ class Lowered(Ensemble):
             for number, network in enumerate(networks):
                 layer.load(number, network.state_dict())
         self.scale = 2 / self._shape.numel()
-        self._room = room
+        self._extent = extent
         self.refresh()
 
     def aim(self, targets: Tensor) -> None:
@@ -120,7 +120,7 @@ class Lowered(Ensemble):
 
     def errors(self, inputs: Tensor) -> Tensor:
         """One forward pass."""
-        squares = self._compare(inputs).square().view(self._room.networks, -1, self._room.batch)
+        squares = self._compare(inputs).square().view(self._extent.networks, -1, self._extent.batch)
         return squares.mean(1)
 
     def toward_inputs(self, inputs: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class UnsupportedError(Exception):
     """A network that is not written in these layers."""
 
 
-class Room(NamedTuple):
+class Extent(NamedTuple):
     """What all buffers are made for."""
 
     networks: int
@@ -86,12 +86,12 @@ class Weighted(Layer):
 class Linear(Weighted):
     """A linear layer; a constant input of one stands for the bias."""
 
-    def __init__(self, name: str, module: nn.Linear, room: Room) -> None:
+    def __init__(self, name: str, module: nn.Linear, extent: Extent) -> None:
         super().__init__(name, module.weight, module.bias)
-        self._inputs = room.zeros(self.fan_in + self.biased, room.batch).fill_(1)
+        self._inputs = extent.zeros(self.fan_in + self.biased, extent.batch).fill_(1)
         self._own, self._inputs_across = self._inputs[:, : self.fan_in], self._inputs.transpose(1, 2)
-        self._outputs = room.zeros(self.kernel[0], room.batch)
-        self._grad = room.zeros(self.fan_in, room.batch)
+        self._outputs = extent.zeros(self.kernel[0], extent.batch)
+        self._grad = extent.zeros(self.fan_in, extent.batch)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[networks, outputs, batch]."""
@@ -139,9 +139,9 @@ class Elementwise(Layer):
 class Flattening(Layer):
     """One dimension between network and batch."""
 
-    def __init__(self, shape: tuple[int, ...], room: Room) -> None:
-        self._images = (room.networks, *shape, room.batch)
-        self._rows = (room.networks, -1, room.batch)
+    def __init__(self, shape: tuple[int, ...], extent: Extent) -> None:
+        self._images = (extent.networks, *shape, extent.batch)
+        self._rows = (extent.networks, -1, extent.batch)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[networks, numbers, batch]."""
@@ -156,13 +156,13 @@ class Flattening(Layer):
 class Pooling(Layer):
     """The maximum over the four phases of a convolution; of equal ones the first gets the gradient, as in torch."""
 
-    def __init__(self, shape: tuple[int, ...], room: Room) -> None:
-        n, channels, count = room.networks, shape[0], shape[1] * shape[2] * room.batch
-        self._outputs, self._first = (room.zeros(channels, count) for _ in range(2))
-        self._images = self._outputs.view(n, *shape, room.batch)
+    def __init__(self, shape: tuple[int, ...], extent: Extent) -> None:
+        n, channels, count = extent.networks, shape[0], shape[1] * shape[2] * extent.batch
+        self._outputs, self._first = (extent.zeros(channels, count) for _ in range(2))
+        self._images = self._outputs.view(n, *shape, extent.batch)
         self._squares = (n, channels, 2, 2, count)
-        self._pairs, self._firsts, self._shares = (room.zeros(channels, 2, count) for _ in range(3))
-        self._grad = room.zeros(channels, 4, count)
+        self._pairs, self._firsts, self._shares = (extent.zeros(channels, 2, count) for _ in range(3))
+        self._grad = extent.zeros(channels, 4, count)
         self._rivals, self._pair_shares = self._pairs.unbind(2), self._shares.unbind(2)
         self._square_shares = self._grad.view(self._squares).unbind(3)
 
@@ -184,12 +184,12 @@ class Pooling(Layer):
 class Phases(Layer):
     """From images with even sides to four phases, (row, column) modulo 2; or, ``back``, from phases to images."""
 
-    def __init__(self, shape: tuple[int, ...], room: Room, back: bool = False) -> None:
+    def __init__(self, shape: tuple[int, ...], extent: Extent, back: bool = False) -> None:
         channels, height, width = shape
         self._back = back
-        self._image = room.zeros(channels, height, width, room.batch)
-        self._phases = room.zeros(channels, 4, height * width // 4 * room.batch)
-        halves = (room.networks, channels, height // 2, 2, width // 2, 2, room.batch)
+        self._image = extent.zeros(channels, height, width, extent.batch)
+        self._phases = extent.zeros(channels, 4, height * width // 4 * extent.batch)
+        halves = (extent.networks, channels, height // 2, 2, width // 2, 2, extent.batch)
         self._squares = self._image.view(halves).permute(0, 1, 3, 5, 2, 4, 6)
         self._positions = self._phases.view(self._squares.shape)
 

@@ -10,18 +10,18 @@ from torch import nn
 from cutlayer.methods.convolution import Convolution
 from cutlayer.methods.layer import (
     Elementwise,
+    Extent,
     Flattening,
     Layer,
     Linear,
     Phases,
     Pooling,
-    Room,
     UnsupportedError,
     Weighted,
 )
 
 
-def lower(network: nn.Module, shape: tuple[int, ...], room: Room) -> tuple[list[Layer], torch.Size, Phases | None]:
+def lower(network: nn.Module, shape: tuple[int, ...], extent: Extent) -> tuple[list[Layer], torch.Size, Phases | None]:
     """The layers for inputs of ``shape``, the shape of their output, and, where it comes in phases, its image.
 
     ``UnsupportedError`` for anything but a Sequential of convolutions, linear layers, 2x2 poolings, ReLU, Sigmoid and
@@ -42,22 +42,22 @@ def lower(network: nn.Module, shape: tuple[int, ...], room: Room) -> tuple[list[
         if kind is nn.MaxPool2d:
             if len(shape) != 3 or shape[1] % 2 or shape[2] % 2 or not _is_two_by_two(module):
                 raise UnsupportedError(f"{name}: {module}")
-            layers += [] if phased else [Phases(shape, room)]
+            layers += [] if phased else [Phases(shape, extent)]
             shape = (shape[0], shape[1] // 2, shape[2] // 2)
-            layers.append(Pooling(shape, room))
+            layers.append(Pooling(shape, extent))
             phased = None
             continue
         layers += [phased] if phased else []
         phased = None
         if isinstance(module, nn.Conv2d) and kind is nn.Conv2d and len(shape) == 3:
-            layers.append(convolution := Convolution(name, module, shape, room, spreads=not layers))
+            layers.append(convolution := Convolution(name, module, shape, extent, spreads=not layers))
             shape = convolution.output_shape
-            phased = Phases(shape, room, back=True) if convolution.phased else None
+            phased = Phases(shape, extent, back=True) if convolution.phased else None
         elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
-            layers.append(Flattening(shape, room))
+            layers.append(Flattening(shape, extent))
             shape = (torch.Size(shape).numel(),)
         elif isinstance(module, nn.Linear) and kind is nn.Linear and len(shape) == 1:
-            layers.append(Linear(name, module, room))
+            layers.append(Linear(name, module, extent))
             shape = (module.out_features,)
         else:
             raise UnsupportedError(f"{name}: {module}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from cutlayer.reproduction.block import Block
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.comparison import Number, TableLine, comparison
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit, Headline, Paper
 
@@ -126,7 +126,7 @@ def _exhibit(
                     said = printed[dataset][number] if dataset in printed else (None, None)
                     place = (dataset, setting, _NAMES[cut])
                     groups = found.groups(exhibit.cells, {"dataset": dataset, "cut": cut, **reading})
-                    lines += [Line(place, group, said) for group in groups]
+                    lines += [TableLine(place, group, said) for group in groups]
         heads = ("dataset", "adversary", "cut")
         return list(comparison(heads, (_PSNR, _SSIM), lines)) if lines else []
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, spread, tampered, untrained
+from cutlayer.report.finding import Finding, ScoreRow, Spread, spread, tampered, untrained
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Defended:
         here = (finding for finding in self.findings if finding.cut == cut)
         return {f.first.cell.attack for f in here if any(row.goal == goal for row in f.deciding)}
 
-    def worst(self, goal: str, cut: str) -> tuple[Finding, Row] | None:
+    def worst(self, goal: str, cut: str) -> tuple[Finding, ScoreRow] | None:
         """The attack that gets furthest in ``goal`` at ``cut``, and the row that says so."""
         found = [
             (row.advantage.mean, finding, row)

@@ -36,7 +36,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """One series: its place in the order of colors and markers, its name, its dots."""
 
     style: int
@@ -72,7 +72,7 @@ class Chart:
     bottom: float
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
-    lines: tuple[Line, ...] = ()
+    lines: tuple[ChartLine, ...] = ()
     bands: tuple[Band, ...] = ()
     bars: tuple[tuple[float, float, float, float, int, str], ...] = ()
     joined: bool = True
@@ -88,7 +88,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Spot:
     """One place in a plane: its name, and a spread in either direction."""
 
     name: str
@@ -96,7 +96,7 @@ class Mark:
     y: Spread
 
 
-class _Frame:
+class _Axes:
     def __init__(self, size: tuple[float, float], x: tuple[float, float], y: tuple[float, float], log: bool = False):
         self.size, self.x, self.log = size, x, log
         self.y = (math.log10(y[0]), math.log10(y[1])) if log else y
@@ -121,35 +121,35 @@ class _Frame:
 def by_cut(title: str, series: Sequence[Points], cuts: Sequence[str], leak: float, partial: float) -> Chart:
     """Advantage against cut, over bands that show what each advantage is worth; values below -0.25 are clipped."""
     low = -0.25 if any(spread.mean < -0.02 for line in series for _, spread in line.at) else 0.0
-    frame = _Frame((_WIDTH, 260.0), (-0.5, len(cuts) - 0.5), (low, 1.0))
+    frame = _Axes((_WIDTH, 260.0), (-0.5, len(cuts) - 0.5), (low, 1.0))
     drawn = []
     for style, line in enumerate(series):
         shift = 7.0 * (style - (len(series) - 1) / 2)
         dots = tuple(_dot(frame, x, s, shift, f"{line.label}, cut {cuts[int(x)]}") for x, s in line.at)
-        drawn.append(Line(style, line.label, dots))
+        drawn.append(ChartLine(style, line.label, dots))
     chart = frame.chart(title, "cut", _thinned(cuts), _advantages(low))
     return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial))
 
 
-def against(title: str, series: Mapping[str, Sequence[Mark]], leak: float, partial: float) -> Chart:
+def against(title: str, series: Mapping[str, Sequence[Spot]], leak: float, partial: float) -> Chart:
     """Advantage against test accuracy in percent, over the bands of ``by_cut``; a style for each series."""
     marks = [mark for line in series.values() for mark in line]
     ticks = _round_ticks(100 * min(mark.x.mean for mark in marks), 100 * max(mark.x.mean for mark in marks))
     low = -0.25 if any(mark.y.mean < -0.02 for mark in marks) else 0.0
-    frame = _Frame((_WIDTH, 260.0), (ticks[0], ticks[-1]), (low, 1.0))
+    frame = _Axes((_WIDTH, 260.0), (ticks[0], ticks[-1]), (low, 1.0))
     drawn = []
     for style, (label, line) in enumerate(series.items()):
         told = [f"{label}, cut {mark.name}, accuracy {mark.x.mean:.1%}, advantage" for mark in line]
         dots = (_dot(frame, 100 * mark.x.mean, mark.y, 0, name) for mark, name in zip(line, told, strict=True))
         named = (replace(dot, name=mark.name) for dot, mark in zip(dots, line, strict=True))
-        drawn.append(Line(style, label, tuple(named)))
+        drawn.append(ChartLine(style, label, tuple(named)))
     chart = frame.chart(title, "test accuracy, %", [(x, f"{x:g}") for x in ticks], _advantages(low))
     return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial), joined=False)
 
 
 def shares(title: str, series: Sequence[Points], cuts: Sequence[str]) -> Chart:
     """The client's shares in percent as bars, a group to each cut."""
-    frame = _Frame((_WIDTH, 260.0), (-0.5, len(cuts) - 0.5), (0, 100))
+    frame = _Axes((_WIDTH, 260.0), (-0.5, len(cuts) - 0.5), (0, 100))
     wide = min(26.0, 0.7 * (frame.right - frame.left) / max(len(cuts), 1) / max(len(series), 1))
     bars = []
     for style, line in enumerate(series):
@@ -171,16 +171,16 @@ def curves(title: str, axis: str, series: Sequence[Points]) -> Chart | None:
     log = low > _TINY and high / low > 100
     ticks = _decades(low, high) if log else _round_ticks(low, high)
     bounds = (min(low, ticks[0]), max(high, ticks[-1]))
-    frame = _Frame((_WIDTH, 210.0), (min(places), max(places)), bounds, log)
+    frame = _Axes((_WIDTH, 210.0), (min(places), max(places)), bounds, log)
     drawn = []
     for style, line in enumerate(series):
         dots = (_dot(frame, x, s, 0, f"{line.label}, {x:g}") for x, s in line.at if _drawable(s.mean))
-        drawn.append(Line(style, line.label, tuple(dots)))
+        drawn.append(ChartLine(style, line.label, tuple(dots)))
     across = [x for x in _round_ticks(min(places), max(places), 6) if min(places) <= x <= max(places) and x == int(x)]
     return replace(frame.chart(title, axis, [(x, f"{x:g}") for x in across], ticks), lines=tuple(drawn))
 
 
-def _bands(frame: _Frame, low: float, leak: float, partial: float) -> tuple[Band, ...]:
+def _bands(frame: _Axes, low: float, leak: float, partial: float) -> tuple[Band, ...]:
     edges = ((LEAK, leak, 1.0), (PARTIAL, partial, leak), (NONE, low, partial))
     return tuple(Band(frame.up(high), round(frame.up(floor) - frame.up(high), 1), name) for name, floor, high in edges)
 
@@ -193,7 +193,7 @@ def _drawable(value: float) -> bool:
     return math.isfinite(value) and abs(value) < _HUGE
 
 
-def _dot(frame: _Frame, x: float, spread: Spread, shift: float, name: str) -> Dot:
+def _dot(frame: _Axes, x: float, spread: Spread, shift: float, name: str) -> Dot:
     low = 10 ** frame.y[0] if frame.log else frame.y[0]
     across, text = round(frame.across(x) + shift, 1), f"{name}: {spread.mean:.3g}"
     if spread.count > 1:

@@ -38,7 +38,7 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One metric of one finding over its seeds."""
 
     goal: str
@@ -55,7 +55,7 @@ class Row:
     """Seeds where it decides nothing, though in others it does: they are left out of all values here."""
 
 
-def _gain(row: Row) -> float:
+def _gain(row: ScoreRow) -> float:
     return row.advantage.mean if row.advantage else -math.inf
 
 
@@ -65,7 +65,7 @@ class Finding:
 
     cells: tuple[Evidence, ...]
     variant: str
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
 
     @property
     def first(self) -> Record:
@@ -88,7 +88,7 @@ class Finding:
         """The defenses with the options that were asked for, as a reader knows them."""
         asked = self.first.experiment.get("options") or {}
         told = [
-            " ".join([name, *(f"{key}={plain(value)}" for key, value in asked.get(name, {}).items())])
+            " ".join([name, *(f"{key}={as_written(value)}" for key, value in asked.get(name, {}).items())])
             for name in self.first.cell.defenses
         ]
         return " + ".join(told) or NO_DEFENSE
@@ -98,9 +98,9 @@ class Finding:
         return self.defense != NO_DEFENSE, _counted(self.defense), _counted(self.variant)
 
     @property
-    def deciding(self) -> tuple[Row, ...]:
+    def deciding(self) -> tuple[ScoreRow, ...]:
         """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that fares best."""
-        best: dict[tuple[str, str], Row] = {}
+        best: dict[tuple[str, str], ScoreRow] = {}
         for row in self.rows:
             held = best.get((row.goal, row.guess))
             if row.decides and (held is None or _gain(row) > _gain(held)):
@@ -112,7 +112,7 @@ class Finding:
         """The worst verdict among the deciding rows; None where nothing decides."""
         return worst(row.verdict for row in self.deciding)
 
-    def row(self, metric: str) -> Row | None:
+    def row(self, metric: str) -> ScoreRow | None:
         """The row of ``metric`` of the first guess; None where it has none."""
         return next((row for row in self.rows if row.metric == metric), None)
 
@@ -178,13 +178,13 @@ def _told(record: Record) -> str:
 
 def _coordinates(record: Record) -> dict[str, str]:
     """All that makes two cells of one attack and cut different measurements, the seed left out."""
-    told = {name: plain(getattr(record.cell, name)) for name in _AXES}
-    told |= {name: plain(value) for name, value in sorted(record.attack.options.items())}
+    told = {name: as_written(getattr(record.cell, name)) for name in _AXES}
+    told |= {name: as_written(value) for name, value in sorted(record.attack.options.items())}
     asked = record.experiment
-    told |= {name: plain(asked[name]) for name in sorted(asked) if name not in _TOLD | ASIDE}
+    told |= {name: as_written(asked[name]) for name in sorted(asked) if name not in _TOLD | ASIDE}
     for plugin, options in (asked.get("options") or {}).items():
         if plugin != record.cell.attack:
-            told |= {f"{plugin}.{name}": plain(value) for name, value in options.items()}
+            told |= {f"{plugin}.{name}": as_written(value) for name, value in options.items()}
     return told
 
 
@@ -203,14 +203,14 @@ def _varied(records: Sequence[Record]) -> dict[str, set[str]]:
     return varied
 
 
-def plain(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A value of an option as people write it."""
     if isinstance(value, Mapping):
         name = value.get("name") or value.get("kind") or ""
-        rest = " ".join(f"{key}={plain(item)}" for key, item in value.items() if key not in ("name", "kind"))
+        rest = " ".join(f"{key}={as_written(item)}" for key, item in value.items() if key not in ("name", "kind"))
         return f"{name} {rest}".strip()
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(plain, value))
+        return ", ".join(map(as_written, value))
     return str(value)
 
 
@@ -222,7 +222,7 @@ def _axis(name: str, value: str) -> str:
     return f"{name}={value}"
 
 
-def _rows(cells: Sequence[Evidence]) -> tuple[Row, ...]:
+def _rows(cells: Sequence[Evidence]) -> tuple[ScoreRow, ...]:
     together: dict[tuple[str, str, str], list[Score]] = defaultdict(list)
     for item in cells:
         for score in item.record.scores:
@@ -247,7 +247,7 @@ def told_apart(score: Score) -> str:
     return score.guess or ("random signs" if score.decides and score.metric == "random_signs_drop" else "")
 
 
-def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
+def _row(scores: Sequence[Score], thresholds: Thresholds) -> ScoreRow:
     decides = any(score.decides for score in scores)
     # The mean over seeds of which some are told apart from a blind guess and others cannot be is that of no attack.
     told = [score for score in scores if score.decides] if decides else scores
@@ -255,7 +255,7 @@ def _row(scores: Sequence[Score], thresholds: Thresholds) -> Row:
     one, advantage = scores[0], spread(score.advantage for score in scores)
     value, blind = spread(s.value for s in scores), spread(s.blind for s in scores)
     said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
-    return Row(
+    return ScoreRow(
         one.goal, one.metric, told_apart(one), decides, value, blind, advantage,
         _verdict(said, advantage, thresholds) if decides else None, said,
         _beats(value, blind, advantage, one), undecided,

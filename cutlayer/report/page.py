@@ -12,7 +12,7 @@ from cutlayer.disk import write_whole
 from cutlayer.record import DONE, LEAK, PARTIAL
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
-from cutlayer.report.finding import findings, plain, worst
+from cutlayer.report.finding import as_written, findings, worst
 from cutlayer.report.threats import adversaries
 from cutlayer.report.toll import tolls
 from cutlayer.report.tradeoff import tradeoff
@@ -38,7 +38,7 @@ def render(name: str, evidence: Sequence[Evidence]) -> str:
     # The page shows names that came from files and hubs: everything is escaped, and there is no way around it.
     page = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page.globals.update(say=wording, summary=summary, exhibit=exhibit)
-    page.globals.update(story=panel.story, plain=plain, tolls=tolls, zip=zip)
+    page.globals.update(story=panel.story, as_written=as_written, tolls=tolls, zip=zip)
     return page.get_template("page.html.j2").render(_context(name, evidence))
 
 

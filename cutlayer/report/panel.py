@@ -13,7 +13,7 @@ from cutlayer.report import wording
 from cutlayer.report.defended import Defended, by_defense
 from cutlayer.report.evidence import Evidence
 from cutlayer.report.figure import Chart, Points, by_cut, curves, shares
-from cutlayer.report.finding import Finding, Row, Spread, cut_order, spread, told_apart
+from cutlayer.report.finding import Finding, ScoreRow, Spread, cut_order, spread, told_apart
 
 _MOST_POINTS = 200
 _OF_EPOCHS = {"loss": "Loss", "accuracy": "Test accuracy"}
@@ -25,12 +25,12 @@ _PLANTED = ("attack_success", "clean_accuracy")
 
 
 @dataclass(frozen=True)
-class Square:
+class Tile:
     """One cut of one series: its finding and deciding row, or the status of the cell that has none."""
 
     cut: str
     finding: Finding | None
-    row: Row | None
+    row: ScoreRow | None
     status: str
 
 
@@ -42,7 +42,7 @@ class Series:
     variant: str
     goal: str
     guess: str
-    squares: tuple[Square, ...]
+    tiles: tuple[Tile, ...]
 
     @property
     def label(self) -> str:
@@ -53,7 +53,7 @@ class Series:
     @property
     def findings(self) -> list[Finding]:
         """The findings that there are, in order of the cut."""
-        return [square.finding for square in self.squares if square.finding]
+        return [tile.finding for tile in self.tiles if tile.finding]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Panel:
         points = [
             Points(
                 s.label,
-                tuple((float(x), q.row.advantage) for x, q in enumerate(s.squares) if q.row and q.row.advantage),
+                tuple((float(x), q.row.advantage) for x, q in enumerate(s.tiles) if q.row and q.row.advantage),
             )
             for s in self.series
         ]
@@ -185,7 +185,7 @@ class Panel:
 
 
 def panels(found: Sequence[Finding], evidence: Iterable[Evidence]) -> list[Panel]:
-    """The findings by dataset, model and protocol; cells without a finding mark their square with their status."""
+    """The findings by dataset, model and protocol; cells without a finding mark their tile with their status."""
     cells, made = list(evidence), []
     for key in dict.fromkeys(finding.panel for finding in found):
         own = [finding for finding in found if finding.panel == key]
@@ -200,15 +200,15 @@ def panels(found: Sequence[Finding], evidence: Iterable[Evidence]) -> list[Panel
 def _series(own: Sequence[Finding], cuts: Sequence[str], missing: dict[tuple[str, str], str]) -> Iterable[Series]:
     names = dict.fromkeys((f.first.cell.attack, f.variant, r.goal, r.guess) for f in own for r in f.deciding)
     for attack, variant, goal, guess in names:
-        squares = []
+        tiles = []
         for cut in cuts:
             mine = (f for f in own if (f.first.cell.attack, f.variant, f.cut) == (attack, variant, cut))
             finding = next(mine, None)
             rows = finding.deciding if finding else ()
             row = next((row for row in rows if (row.goal, row.guess) == (goal, guess)), None)
             without = missing.get((attack, cut), "no verdict" if finding else "not run")
-            squares.append(Square(cut, finding, row, "" if row else without))
-        yield Series(attack, variant, goal, guess, tuple(squares))
+            tiles.append(Tile(cut, finding, row, "" if row else without))
+        yield Series(attack, variant, goal, guess, tuple(tiles))
 
 
 def _at_server(finding: Finding) -> bool:
@@ -224,13 +224,13 @@ def _over_epochs(finding: Finding, field: str, whose: str) -> tuple[tuple[float,
     return tuple((epoch, value) for epoch, value in line if value)
 
 
-def _drawn(row: Row) -> tuple[tuple[str, str], tuple[str, str]]:
+def _drawn(row: ScoreRow) -> tuple[tuple[str, str], tuple[str, str]]:
     """The two curves of a row, by name, and the field of a score that each is of."""
     metric, beside = wording.metric(row.metric), wording.beside(row)
     return (metric, "value"), (f"{metric}, {beside}" if beside else "blind", "blind")
 
 
-def _over_course(finding: Finding, row: Row, field: str, by_epoch: bool) -> tuple[tuple[float, Spread], ...]:
+def _over_course(finding: Finding, row: ScoreRow, field: str, by_epoch: bool) -> tuple[tuple[float, Spread], ...]:
     at: dict[float, list[float | None]] = {}
     for record in (cell.record for cell in finding.cells if cell.record.course):
         first, last = record.course[0], record.training[-1].epoch
@@ -253,14 +253,14 @@ def _over_rounds(runs: Sequence[Sequence[float | None]]) -> tuple[tuple[float, S
 def story(series: Series) -> list[str]:
     """A sentence per cut: the verdict and the numbers it rests on."""
     said = []
-    for square in series.squares:
-        if square.row:
-            split = dict.fromkeys(square.row.seed_verdicts)
-            seeds = f"; by seed: {', '.join(square.row.seed_verdicts)}" if len(split) > 1 else ""
-            said.append(f"Cut {square.cut}: {square.row.verdict or 'not judged'}. {_clause(square.row)}{seeds}.")
+    for tile in series.tiles:
+        if tile.row:
+            split = dict.fromkeys(tile.row.seed_verdicts)
+            seeds = f"; by seed: {', '.join(tile.row.seed_verdicts)}" if len(split) > 1 else ""
+            said.append(f"Cut {tile.cut}: {tile.row.verdict or 'not judged'}. {_clause(tile.row)}{seeds}.")
     return said
 
 
-def _clause(row: Row) -> str:
+def _clause(row: ScoreRow) -> str:
     text = wording.compared(row)
     return text[0].upper() + text[1:]

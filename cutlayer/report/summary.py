@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row, Spread, cut_order, plain, spread, tampered, untrained, worst
+from cutlayer.report.finding import Finding, ScoreRow, Spread, as_written, cut_order, spread, tampered, untrained, worst
 from cutlayer.report.toll import left
 
 # What leaks takes a verb of its own; what is done to a model is a sentence of its own.
@@ -78,7 +78,7 @@ def _places(found: Sequence[Finding], goal: str) -> dict[tuple[tuple[str, str, s
     return places
 
 
-def _reached(finding: Finding, row: Row) -> str:
+def _reached(finding: Finding, row: ScoreRow) -> str:
     """The row's goal; of a backdoor ``obedience`` where the trigger that was planted hardly matters."""
     noise = next((r for r in finding.rows if (r.metric, r.guess) == ("unplanted_success", row.guess)), None)
     if row.goal != "backdoor" or not (row.value and noise and noise.value):
@@ -92,7 +92,7 @@ def seeds(records: Iterable[Record]) -> list[int]:
 
 
 def _named(records: Sequence[Record], field: str) -> list[str]:
-    return list(dict.fromkeys(plain(getattr(record.cell, field)) for record in records))
+    return list(dict.fromkeys(as_written(getattr(record.cell, field)) for record in records))
 
 
 def _cuts(records: Iterable[Record]) -> str:
@@ -163,13 +163,13 @@ class Highlight:
     """Where one goal is reached furthest: ``facts`` are (question, answer) pairs."""
 
     finding: Finding
-    row: Row
+    row: ScoreRow
     facts: tuple[tuple[str, str], ...]
 
 
 def highlights(found: Sequence[Finding]) -> list[Highlight]:
     """For each goal the setting where its advantage, the mean over the seeds, is largest."""
-    best: dict[str, tuple[tuple[float, int], Finding, Row]] = {}
+    best: dict[str, tuple[tuple[float, int], Finding, ScoreRow]] = {}
     for finding in found:
         for row in finding.deciding:
             if row.advantage:
@@ -269,7 +269,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Cuts", _cuts(finished), ""),
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
         ("Test accuracy", accuracy[0], "; ".join(filter(None, (bare, *accuracy[1:])))),
-        ("Attack steps", plain(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
+        ("Attack steps", as_written(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
         ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
     ]
 

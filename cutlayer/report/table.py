@@ -11,7 +11,7 @@ from rich.text import Text
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
-from cutlayer.report.finding import Finding, Row, findings
+from cutlayer.report.finding import Finding, ScoreRow, findings
 from cutlayer.report.toll import rows_of
 
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
@@ -54,7 +54,7 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
     return table
 
 
-def _shown(finding: Finding) -> Sequence[Row]:
+def _shown(finding: Finding) -> Sequence[ScoreRow]:
     # A success as high without the planted trigger is another finding than a backdoor.
     decided = {row.guess for row in finding.deciding}
     noise = [row for row in finding.rows if row.metric == "unplanted_success" and row.guess in decided]
@@ -63,7 +63,7 @@ def _shown(finding: Finding) -> Sequence[Row]:
     return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows
 
 
-def _line(finding: Finding, row: Row) -> list[Text]:
+def _line(finding: Finding, row: ScoreRow) -> list[Text]:
     # Text, not markup: a name such as "[red]" is shown as it is.
     told = " ".join(filter(None, (finding.first.cell.attack, finding.variant, row.guess)))
     value = Text(wording.mean(row.value, row.metric))

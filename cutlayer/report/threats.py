@@ -8,11 +8,11 @@ from typing import Any
 
 from cutlayer.record import Record
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, plain, untrained
+from cutlayer.report.finding import Finding, as_written, untrained
 
 
 @dataclass(frozen=True)
-class Adversary:
+class AttackFindings:
     """One attack in one protocol, and all its findings."""
 
     members: tuple[Finding, ...]
@@ -35,7 +35,7 @@ class Adversary:
         made: dict[str, dict[str, None]] = {}
         for member in self.members:
             for name, value in member.first.attack.options.items():
-                made.setdefault(name, {})[plain(value)] = None
+                made.setdefault(name, {})[as_written(value)] = None
         return {name: " or ".join(values) for name, values in made.items()}
 
     @property
@@ -55,13 +55,13 @@ class Adversary:
         }
 
 
-def adversaries(found: Sequence[Finding]) -> list[Adversary]:
+def adversaries(found: Sequence[Finding]) -> list[AttackFindings]:
     """One for each attack in each protocol, in order of appearance."""
     groups: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in found:
         cell, threat = finding.first.cell, finding.first.threat.model_dump_json(exclude={"used"})
         groups.setdefault((cell.attack, cell.protocol, threat), []).append(finding)
-    return [Adversary(tuple(members)) for members in groups.values()]
+    return [AttackFindings(tuple(members)) for members in groups.values()]
 
 
 def _of_one_line(notes: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cutlayer.report import wording
-from cutlayer.report.finding import Finding, Row
+from cutlayer.report.finding import Finding, ScoreRow
 
 # The accuracy that is left, which stands beside that of the same training without the attack.
 _LEFT = {("backdoor", "clean_accuracy"): "clean inputs", ("evasion", "natural_accuracy"): "natural targets"}
@@ -13,7 +13,7 @@ _NOTED = 0.05
 """The fall of the accuracy from which on it belongs into the first lines of a report."""
 
 
-def rows_of(finding: Finding) -> list[Row]:
+def rows_of(finding: Finding) -> list[ScoreRow]:
     """The accuracy that is left, once for each kind of inputs; none where nothing has tampered with the training."""
     rows = {(row.goal, row.metric): row for row in reversed(finding.rows) if (row.goal, row.metric) in _LEFT}
     return list(rows.values()) if finding.first.threat.tampers else []
@@ -29,7 +29,7 @@ def left(finding: Finding) -> tuple[tuple[str, str], ...]:
 
 def tolls(found: Iterable[Finding]) -> list[str]:
     """A sentence for each attack that has cost the deployment 5 percentage points or more, at the worst setting."""
-    harmed: dict[tuple[str, str], list[tuple[float, Finding, Row]]] = {}
+    harmed: dict[tuple[str, str], list[tuple[float, Finding, ScoreRow]]] = {}
     for finding in found:
         for row in rows_of(finding):
             if row.value and row.blind:
@@ -52,5 +52,5 @@ def tolls(found: Iterable[Finding]) -> list[str]:
     return lines
 
 
-def _told(row: Row) -> tuple[str, str]:
+def _told(row: ScoreRow) -> tuple[str, str]:
     return wording.mean(row.value, row.metric), wording.mean(row.blind, row.metric)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended
-from cutlayer.report.figure import Chart, Mark, against
-from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, Row, Spread
+from cutlayer.report.figure import Chart, Spot, against
+from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, ScoreRow, Spread
 from cutlayer.report.panel import Panel
 from cutlayer.report.summary import cuts_told, ranked
 
@@ -24,7 +24,7 @@ class Tradeoff:
     defended: tuple[Defended, ...]
     goals: tuple[str, ...]
 
-    def worst(self, under: Defended, goal: str) -> list[tuple[Finding, Row] | None]:
+    def worst(self, under: Defended, goal: str) -> list[tuple[Finding, ScoreRow] | None]:
         """At each cut of the panel the attack that gets furthest."""
         return [under.worst(goal, cut) for cut in self.panel.cuts]
 
@@ -56,12 +56,12 @@ class Tradeoff:
             if names
         ]
 
-    def _marks(self, under: Defended, goal: str) -> list[Mark]:
+    def _marks(self, under: Defended, goal: str) -> list[Spot]:
         marks = []
         for cut, found in zip(self.panel.cuts, self.worst(under, goal), strict=True):
             accuracy = under.utility(cut)
             if accuracy and found and found[1].advantage:
-                marks.append(Mark(cut, accuracy, found[1].advantage))
+                marks.append(Spot(cut, accuracy, found[1].advantage))
         return marks
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Thresholds
-from cutlayer.report.finding import Row, Spread
+from cutlayer.report.finding import ScoreRow, Spread
 
 DASH = "\u2013"
 GOALS = {
@@ -87,7 +87,7 @@ def metric(name: str) -> str:
     return " ".join(filter(None, (_METRICS.get(head, head), rest.replace("_", " "))))
 
 
-def beside(row: Row) -> str:
+def beside(row: ScoreRow) -> str:
     """What stands beside the value of a row, where it is no blind guess; else empty."""
     return _BESIDE.get(row.goal, {}).get(row.metric, "")
 
@@ -208,7 +208,7 @@ def _data_of(record: Record) -> dict[str, str]:
     return {} if other in OWN_SPLITS else {"aux_inputs": f"inputs of {other}"}
 
 
-def compared(row: Row) -> str:
+def compared(row: ScoreRow) -> str:
     """One result beside its blind value, in a clause."""
     what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
     seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
@@ -230,7 +230,7 @@ def compared(row: Row) -> str:
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
 
 
-def opened(noise: Row | None, natural: Row | None) -> str:
+def opened(noise: ScoreRow | None, natural: ScoreRow | None) -> str:
     """What tampering alone has made of a deployment, in a sentence; empty where nothing has tampered with it."""
     if not noise or not natural or all(row.value == row.blind for row in (noise, natural)):
         return ""

@@ -100,7 +100,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A line of a table: where it stands, the runs, and what the paper prints there for each number."""
 
     place: Sequence[str]
@@ -111,7 +111,7 @@ class Line:
 
 
 def comparison(
-    heads: Sequence[str], numbers: Sequence[Number], lines: Sequence[Line], behind: Sequence[str] = ()
+    heads: Sequence[str], numbers: Sequence[Number], lines: Sequence[TableLine], behind: Sequence[str] = ()
 ) -> list[Table | Text]:
     """A table with, for each number, ours, blind, printed and the difference; then what must be said about it.
 
@@ -161,7 +161,7 @@ class _Said:
         self._places: dict[str, list[str]] = {}
 
     def look(
-        self, line: Line, number: Number, ours: Interval | None, blind: Interval | None, printed: float | None
+        self, line: TableLine, number: Number, ours: Interval | None, blind: Interval | None, printed: float | None
     ) -> None:
         """At one number of one line."""
         if left := number.undecided(line.group.records):
@@ -174,7 +174,7 @@ class _Said:
         if number.beside == "blind" and idle:
             self._at(line, f"{number.head}: the printed value is no better than a guess that never looks at the wire")
 
-    def _outside(self, line: Line, number: Number, ours: Interval, blind: Interval | None, printed: float) -> None:
+    def _outside(self, line: TableLine, number: Number, ours: Interval, blind: Interval | None, printed: float) -> None:
         off, by = ours.beyond(printed), ""
         where = "the printed value lies outside the interval"
         if ours.half is None:
@@ -193,7 +193,7 @@ class _Said:
             line, f"{number.head} ({line.group.told}): ours is {better} for the attacker than printed, and {where}", by
         )
 
-    def _at(self, line: Line, what: str, by: str = "") -> None:
+    def _at(self, line: TableLine, what: str, by: str = "") -> None:
         places = self._places.setdefault(what, [])
         place = " / ".join(line.place) + by
         if place not in places:

@@ -108,7 +108,7 @@ class Dismissed(BaseException):
         self.code = code
 
 
-class Line:
+class WorkerEnd:
     """A worker's end: takes tasks, tells news."""
 
     def __init__(self, arguments: Sequence[str]) -> None:

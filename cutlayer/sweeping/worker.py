@@ -15,7 +15,7 @@ from cutlayer.experiment import ExperimentError, make
 from cutlayer.isolated.process import Ahead
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
-from cutlayer.sweeping.pool import Dismissed, Line
+from cutlayer.sweeping.pool import Dismissed, WorkerEnd
 from cutlayer.sweeping.sweep import attempt
 
 _SILENCE = 0.1  # seconds between two reports
@@ -23,7 +23,7 @@ _SILENCE = 0.1  # seconds between two reports
 
 def main(arguments: Sequence[str]) -> None:
     """Serve the caller at the other end of the pipe ``arguments[1]`` until it is gone."""
-    line = Line(arguments)
+    line = WorkerEnd(arguments)
     ahead = Ahead()
     try:
         # The cell's own process is closed on the way out.
@@ -53,7 +53,7 @@ def _settled(task: Mapping[str, Any]) -> Scene:
 class Occasionally:
     """Progress, told ten times a second at most, but for the first and the last step of anything."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: WorkerEnd) -> None:
         self._line, self._what, self._last = line, "", 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:

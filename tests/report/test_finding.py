@@ -96,10 +96,8 @@ def test_an_option_that_follows_the_cut_keeps_one_series(tmp_path: Path) -> None
         save(tmp_path, record)
     made = findings(read_run(tmp_path))
     assert {finding.variant for finding in made} == {""}
-    assert all(square.finding for s in panels(made, read_run(tmp_path))[0].series for square in s.squares)
-    assert [[square.cut for square in s.squares] for s in panels(made, read_run(tmp_path))[0].series] == [
-        ["1", "3"]
-    ] * 2
+    assert all(tile.finding for s in panels(made, read_run(tmp_path))[0].series for tile in s.tiles)
+    assert [[tile.cut for tile in s.tiles] for s in panels(made, read_run(tmp_path))[0].series] == [["1", "3"]] * 2
 
 
 def test_of_several_deciding_metrics_the_one_that_fares_best_speaks(tmp_path: Path) -> None:

@@ -91,4 +91,4 @@ def test_a_cell_that_ran_without_a_verdict_is_not_said_to_be_missing(tmp_path: P
     undecided = [score("backdoor", "attack_success", 0.1, 0.1, None, False)]
     save(tmp_path, ruined | {"scores": undecided})
     (panel,) = panels(findings(read_run(tmp_path)), read_run(tmp_path))
-    assert {square.status for series in panel.series for square in series.squares} == {"", "no verdict"}
+    assert {tile.status for series in panel.series for tile in series.tiles} == {"", "no verdict"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cutlayer.record import Record, Score
 from cutlayer.reproduction.block import Table, Text
-from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.comparison import Number, TableLine, comparison
 from cutlayer.reproduction.found import Group, Run, find
 from tests.reproduction.test_reproduction import MSE, TABLE_2, leave
 
@@ -27,12 +27,12 @@ def group_of(*successes: float, noise: tuple[float | None, ...] = ()) -> Group:
 
 
 def texts_of(number: Number, group: Group, printed: float) -> list[str]:
-    found = comparison(("depth",), (number,), [Line(("1",), group, (printed,))])
+    found = comparison(("depth",), (number,), [TableLine(("1",), group, (printed,))])
     return [block.text for block in found if isinstance(block, Text)]
 
 
 def test_a_number_that_only_some_seeds_have_says_which_and_what_it_is_read_against_there() -> None:
-    line = Line(("1",), group_of(0.521, 0.086, noise=(None, 0.051)), (None, None))
+    line = TableLine(("1",), group_of(0.521, 0.086, noise=(None, 0.051)), (None, None))
     (table,) = comparison(("depth",), (SUCCESS, NOISE), [line])
     assert isinstance(table, Table)
     row = dict(zip(table.heads, table.rows[0], strict=True))
@@ -70,7 +70,7 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
     (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
 
     def said(*printed: float) -> list[str]:
-        lines = [Line((str(depth),), group, (value,)) for depth, value in enumerate(printed, start=1)]
+        lines = [TableLine((str(depth),), group, (value,)) for depth, value in enumerate(printed, start=1)]
         found = comparison(("depth",), (MSE,), lines)
         return [block.text for block in found if isinstance(block, Text)]
 
@@ -94,7 +94,7 @@ def test_of_an_accuracy_that_is_short_without_the_attack_as_well_that_is_said(tm
     assert score is not None
 
     def texts(printed: float, number: Number) -> list[str]:
-        found = comparison(("depth",), (number,), [Line(("1",), group, (printed,))])
+        found = comparison(("depth",), (number,), [TableLine(("1",), group, (printed,))])
         return [block.text for block in found if isinstance(block, Text)]
 
     assert 0.05 < score < 0.2
@@ -111,7 +111,7 @@ def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Pa
     for seed, value, decides in ((1, 0.2, True), (2, 0.9, False), (3, 0.4, True)):
         leave(tmp_path, seed, value, decides=decides)
     (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
-    table, *texts = comparison(("depth",), (MSE,), [Line(("1",), group, (None,))])
+    table, *texts = comparison(("depth",), (MSE,), [TableLine(("1",), group, (None,))])
     assert isinstance(table, Table)
     assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (seeds: 0.200; 0.400)"
     assert [t.text for t in texts if isinstance(t, Text)] == [

@@ -15,7 +15,7 @@ from cutlayer.reproduction.found import find
 from cutlayer.sweeping import worker
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import cell_folder, finished
-from cutlayer.sweeping.pool import Dismissed, Line
+from cutlayer.sweeping.pool import Dismissed, WorkerEnd
 from cutlayer.sweeping.sweep import attempt
 from tests.cells import GREY, STOCHASTIC, attacks, quiet, sweep
 from tests.scenes import made, scene_of
@@ -81,7 +81,7 @@ def test_a_worker_that_is_dismissed_ends_with_the_code_it_is_given(monkeypatch: 
         worker.main(["", line])
     ours.close()
     with pytest.raises(Dismissed, match="1"):
-        Line(["", str(os.dup(theirs.fileno()))]).tell("done")
+        WorkerEnd(["", str(os.dup(theirs.fileno()))]).tell("done")
     theirs.close()
 
 

@@ -18,7 +18,7 @@ from cutlayer.papers.backdoor.setup import (
 )
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import Line
+from cutlayer.reproduction.comparison import TableLine
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
@@ -60,7 +60,7 @@ def _figure_9(found: Found) -> list[Block]:
             for count in CLIENTS:
                 wanted = {**variant, "clients": count, "surrogate_client.alpha": alpha}
                 groups = found.groups(FIGURE_9.cells, wanted)
-                lines += [Line((name, f"{alpha:g}", str(count)), group, (None, None)) for group in groups]
+                lines += [TableLine((name, f"{alpha:g}", str(count)), group, (None, None)) for group in groups]
                 add_last(panels.setdefault(f"{name}, alpha {alpha:g}", {}), count, groups)
     if not lines:
         return []
@@ -148,7 +148,7 @@ def _small_cells(scale: Scale) -> list[Cell]:
 
 def _small(found: Found) -> list[Block]:
     lines = [
-        Line((model, f"{alpha:g}"), group, (printed.SMALL_TRIGGER, None))
+        TableLine((model, f"{alpha:g}"), group, (printed.SMALL_TRIGGER, None))
         for model in BLOCKS
         for alpha in ALPHAS
         for group in found.groups(SMALL.cells, {"model": model, "surrogate_client.alpha": alpha})
@@ -179,7 +179,7 @@ def _client_cells(scale: Scale) -> list[Cell]:
 
 def _clients(found: Found) -> list[Block]:
     lines = [
-        Line((dataset, trigger), group, (None, None))
+        TableLine((dataset, trigger), group, (None, None))
         for dataset in ("digits", "mnist", "fashion_mnist")
         for trigger in _TRIGGERS
         for group in found.groups(MALICIOUS_CLIENT.cells, {"dataset": dataset, "client_backdoor.trigger": trigger})

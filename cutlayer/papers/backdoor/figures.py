@@ -19,7 +19,7 @@ from cutlayer.papers.backdoor.setup import (
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import Line, Number, comparison
+from cutlayer.reproduction.comparison import Number, TableLine, comparison
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval
@@ -71,7 +71,7 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
                             groups = found.groups(own.cells, {**wanted, "cut": str(places[ONE_CUT[model, cut] - 1])})
                         said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
                         place = (data, model, f"{alpha:g}", str(cut), str(count))
-                        lines += [Line(place, group, said) for group in groups]
+                        lines += [TableLine(place, group, said) for group in groups]
                         panel = panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {})
                         add_last(panel, count, groups)
     if not lines:
@@ -86,7 +86,7 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
     return [*blocks, *compared(("dataset", "model", "alpha", "cut", "clients"), lines)]
 
 
-def compared(heads: Sequence[str], lines: Sequence[Line], behind: Sequence[str] = ()) -> list[Table | Text]:
+def compared(heads: Sequence[str], lines: Sequence[TableLine], behind: Sequence[str] = ()) -> list[Table | Text]:
     """Success and accuracy beside the printed, and what any noise in the trigger's place does, which no paper prints.
 
     Records that were made before the judge measured the last have none. ``behind``: heads of further columns.

@@ -10,7 +10,7 @@ from cutlayer.papers.backdoor.figures import CLEAN, FIGURES, SUCCESS, add_last, 
 from cutlayer.papers.backdoor.setup import BLOCKS, CLIENTS, deployment, noise_range, pair_falls, server_cell
 from cutlayer.reproduction.block import Block, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import DASH, Line, spelled
+from cutlayer.reproduction.comparison import DASH, TableLine, spelled
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
@@ -61,7 +61,7 @@ def _blocks(found: Found) -> list[Block]:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
                         groups = found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share})
                         place = (dataset, model, f"{share:g}", str(cut), str(count))
-                        lines += [Line(place, group, (None, None), _course(group)) for group in groups]
+                        lines += [TableLine(place, group, (None, None), _course(group)) for group in groups]
                         panel = panels.setdefault(f"{dataset}, {model}, cut {cut}, share {share:g}", {})
                         add_last(panel, count, groups)
     if not lines:
@@ -87,7 +87,7 @@ def _spelling(how: str) -> Callable[[float | None], str]:
     return lambda value: DASH if value is None else format(value, how)
 
 
-def _overall(lines: Sequence[Line]) -> list[Table | Text]:
+def _overall(lines: Sequence[TableLine]) -> list[Table | Text]:
     """The highest success and the range of the accuracy of each dataset and model, which is what was printed."""
     found = dict[tuple[str, str], list[Group]]()
     for line in lines:

@@ -10,7 +10,7 @@ from typing import Any
 from cutlayer.papers.sladv.setup import EIGHT, NARROW, SIXTEEN, own_images
 from cutlayer.reproduction.block import Block, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
+from cutlayer.reproduction.comparison import DASH, Number, TableLine, comparison
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 
@@ -41,7 +41,7 @@ class Rows:
     def __init__(self, found: Found, cells: Cells, model: str, heads: Sequence[str]) -> None:
         self._found, self._cells, self._heads = found, cells, heads
         self._narrow = model == NARROW
-        self._lines: list[Line] = []
+        self._lines: list[TableLine] = []
 
     def add(self, wanted: dict[str, Any], place: Sequence[str], said: float | None, but: str = "") -> None:
         """A row for each setting in which the wanted cells were run; the paper prints ``said``.
@@ -52,12 +52,12 @@ class Rows:
             if not (but and any(difference.startswith(but) for difference in group.differences)):
                 self._lines.append(self._line(place, group, said))
 
-    def _line(self, place: Sequence[str], group: Group, said: float | None) -> Line:
+    def _line(self, place: Sequence[str], group: Group, said: float | None) -> TableLine:
         behind = tuple(number.spelled(number.measured(group.records)[0]) for number in _BEHIND)
         if self._narrow:
             # No difference is taken: the printed values are those of another network.
-            return Line(place, group, (None, None, None), (*behind, DROP.spell(said)))
-        return Line(place, group, (said, None, None), behind)
+            return TableLine(place, group, (None, None, None), (*behind, DROP.spell(said)))
+        return TableLine(place, group, (said, None, None), behind)
 
     def blocks(self) -> list[Block]:
         """The table; nothing where it has no row."""

@@ -12,7 +12,7 @@ from cutlayer.papers.unsplit.speed import seconds_an_image, shown
 from cutlayer.record import Record
 from cutlayer.reproduction.block import Block, Table, Text
 from cutlayer.reproduction.cell import Cell, Scale
-from cutlayer.reproduction.comparison import DASH, Line, Number, comparison
+from cutlayer.reproduction.comparison import DASH, Number, TableLine, comparison
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import interval
@@ -71,13 +71,13 @@ def _table_2(found: Found) -> list[Block]:
     absent: list[Block] = []
     shorter = shown(found)
     for dataset, when in ((dataset, when) for dataset in DEPTHS for when in ("after", "before")):
-        lines: list[Line] = []
-        others: list[Line] = []
+        lines: list[TableLine] = []
+        others: list[TableLine] = []
         for depth in DEPTHS[dataset]:
             row = printed.TABLE_2[dataset][depth] if dataset in printed.TABLE_2 else None
             said = (None, None) if row is None else (row.after, row.clone) if when == "after" else (row.before, None)
             here = [
-                Line((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
+                TableLine((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
                 for group in found.groups(TABLE_2.cells, {"dataset": dataset, "when": when, "cut": str(depth)})
                 if not shorter.issuperset(run.folder for run in group.runs)
             ]
@@ -95,7 +95,7 @@ def _table_2(found: Found) -> list[Block]:
     return [*blocks, *absent] if blocks else []
 
 
-def _victims(dataset: str, lines: Sequence[Line]) -> str:
+def _victims(dataset: str, lines: Sequence[TableLine]) -> str:
     accuracy = interval(record.utility for line in lines for record in line.group.records)
     said = f", printed {printed.REFERENCE[dataset]:.0%}" if dataset in printed.REFERENCE else ""
     return f"Test accuracy of the victims {accuracy.mean:.1%}{said}." if accuracy else ""
@@ -146,7 +146,7 @@ def _table_3(found: Found) -> list[Block]:
                 for group in found.groups(TABLE_3.cells, {"dataset": dataset, "cut": f"1:{before}", **reading}):
                     said = printed.TABLE_3.get(dataset, {}).get(depth) if match == "first" else None
                     place = (dataset, str(depth), observes, match)
-                    lines.append(Line(place, group, (said, *(None,) * (len(_LABELS) - 1))))
+                    lines.append(TableLine(place, group, (said, *(None,) * (len(_LABELS) - 1))))
     heads = ("dataset", "client depth", "observes", "match")
     return list(comparison(heads, _LABELS, lines)) if lines else []
 
