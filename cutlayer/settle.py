@@ -13,7 +13,7 @@ from cutlayer.blocks.normalization import deviations
 from cutlayer.budget import Budget
 from cutlayer.computing import suited
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
-from cutlayer.data.samples import DealError, withheld
+from cutlayer.data.samples import DealError, hold_out
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.defending import make_defenses
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
@@ -94,7 +94,7 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
     options = {**preset, **experiment.options.get(experiment.attack, {})}
     attack = make_attack(experiment.attack, options, experiment.plugins)
     make_defenses(experiment)
-    samples = withheld(
+    samples = hold_out(
         load_dataset(experiment), experiment.validation_rows, experiment.validation_from, experiment.seed
     )
     dataset = samples.dataset

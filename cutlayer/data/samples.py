@@ -71,7 +71,7 @@ class DealError(ValueError):
     """Samples that cannot be dealt as asked."""
 
 
-def withheld(dataset: Dataset, count: int, source: str, seed: int) -> Samples:
+def hold_out(dataset: Dataset, count: int, source: str, seed: int) -> Samples:
     """All of ``dataset`` but ``count`` random rows of the split ``source`` for training and test."""
     offset, size = (0, len(dataset.train)) if source == "train" else (len(dataset.train), len(dataset.test))
     if count >= size:
