@@ -17,11 +17,12 @@ from cutlayer.budget import Budget
 from cutlayer.computing import Computing, computing
 from cutlayer.data.auxiliary import SHARE, Auxiliary
 from cutlayer.data.content import content_of
-from cutlayer.data.samples import Samples, batch_sizes, deal_rows
+from cutlayer.data.samples import Samples, deal_rows
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.neighbor import States
 from cutlayer.optimization import Optimization
+from cutlayer.order import batch_sizes
 from cutlayer.protocol import Protocol
 from cutlayer.source import known, sources, used
 from cutlayer.stream import derive, generator

@@ -14,17 +14,17 @@ from cutlayer.attack import Adversary
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.compression import Compression, PackedWire
-from cutlayer.data.samples import Samples, batch_sizes
+from cutlayer.data.samples import Samples
 from cutlayer.defense import Defense
 from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
 from cutlayer.host import Act, Carrier, Host, perform
 from cutlayer.message import Kind
+from cutlayer.order import batch_sizes, shuffled, stretches
 from cutlayer.party import Party
 from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.scrutiny import Scrutiny
 from cutlayer.state import named, under
-from cutlayer.stream import generator
 from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Seat
 from cutlayer.way import Way, guarded
@@ -244,16 +244,10 @@ class Session:
                     weight.grad = own[name].to(weight)
 
     def _turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
-        waiting = []
-        for number, shard in enumerate(self.shards):
-            order = torch.randperm(len(shard), generator=generator(self.plan.seed, "shuffle", number, epoch))
-            waiting.append(list(torch.split(shard[order], batch_sizes(len(shard), self.plan.batch_size))))
-        while any(waiting):
-            for number, batches in enumerate(waiting):
-                length = self.plan.turn or len(batches)
-                if batches:
-                    yield number, batches[:length]
-                    waiting[number] = batches[length:]
+        plan = self.plan
+        own = [shuffled(shard, plan.batch_size, plan.seed, number, epoch) for number, shard in enumerate(self.shards)]
+        for client, first, count in stretches([len(batches) for batches in own], plan.turn):
+            yield client, own[client][first : first + count]
 
     def _way(self, giver: Party, carried: bool) -> Handler:
         if self.plan.route is Route.SERVER:

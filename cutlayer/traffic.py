@@ -13,12 +13,12 @@ from torch import Tensor
 
 from cutlayer.channel import Meter
 from cutlayer.codec import frame_size
-from cutlayer.data.samples import batch_sizes
 from cutlayer.deployment import assemble, honest_host
 from cutlayer.handover import Route
 from cutlayer.host import Act
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
+from cutlayer.order import batch_sizes
 from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.record import Epoch, Traffic
 from cutlayer.scene import Scene

@@ -21,8 +21,8 @@ FLOORS = {
         1: "codec wire state",
         2: "recording channel party optimization duplex",
         3: "tap rpc threat",
-        4: "attack defense protocol scrutiny pipeline handover compression registry network dataset trigger blocks "
-        "data methods",
+        4: "attack defense order protocol scrutiny pipeline handover compression registry network dataset trigger "
+        "blocks data methods",
         5: " ".join(PLUGINS),
         6: "record experiment lock grid host seating session defending source way",
         7: "scene shortfall settle deployment traffic judging isolated auditing sweeping recordings deploying "

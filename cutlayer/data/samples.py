@@ -80,17 +80,6 @@ def hold_out(dataset: Dataset, count: int, source: str, seed: int) -> Samples:
     return Samples(dataset, rows.sort().values)
 
 
-def batch_sizes(rows: int, batch_size: int) -> list[int]:
-    """The sizes of an epoch's batches. A last sample on its own goes with those before it: it cannot be normalized."""
-    sizes = [batch_size] * (rows // batch_size)
-    rest = rows % batch_size
-    if rest == 1 and sizes:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    return sizes
-
-
 def deal_rows(
     rows: Tensor, labels: Tensor, clients: int, skew: float | None, seed: int, withheld: int = 0
 ) -> list[Tensor]:

@@ -17,7 +17,6 @@ from cutlayer import __version__
 from cutlayer.batch import Batch
 from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.data.samples import batch_sizes
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import Place
 from cutlayer.deploying.seal import Offer, Taker, context_of, seal
@@ -26,6 +25,7 @@ from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
 from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.handover import OptimizerState, Route, give, take_over
 from cutlayer.message import Kind, Message
+from cutlayer.order import batch_sizes
 from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.rpc import Grpc
 from cutlayer.threat import Seat

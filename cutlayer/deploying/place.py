@@ -14,7 +14,7 @@ from torch import Tensor
 from cutlayer.batch import Batch
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
-from cutlayer.data.samples import Samples, batch_sizes, deal_rows
+from cutlayer.data.samples import Samples, deal_rows
 from cutlayer.defending import make_defenses
 from cutlayer.deploying.checkpoint import Shelf
 from cutlayer.deploying.durable import Durable
@@ -26,12 +26,13 @@ from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.handover import OptimizerState
+from cutlayer.order import shuffled
 from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
 from cutlayer.rpc import Limits
 from cutlayer.scene import load_dataset
 from cutlayer.seating import make_party
-from cutlayer.stream import derive, generator
+from cutlayer.stream import derive
 from cutlayer.tap import Tap
 from cutlayer.threat import Seat
 
@@ -152,9 +153,7 @@ class Batches:
         return Batch(rows, self._samples.inputs(rows), self._samples.labels(rows) if self._labels else None)
 
     def _drawn(self, client: int, epoch: int) -> list[Tensor]:
-        rows = self.rows[client]
-        order = torch.randperm(len(rows), generator=generator(self._root, "shuffle", client, epoch))
-        return list(torch.split(rows[order], batch_sizes(len(rows), self._plan.experiment.batch_size)))
+        return shuffled(self.rows[client], self._plan.experiment.batch_size, self._root, client, epoch)
 
 
 def limits(plan: Plan, settings: Settings) -> Limits:

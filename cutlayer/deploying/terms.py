@@ -15,7 +15,6 @@ from torch import nn
 from cutlayer import network, registry
 from cutlayer.certificate import NAME
 from cutlayer.compression import Compression, PackedWire
-from cutlayer.data.samples import batch_sizes
 from cutlayer.defense import Defense
 from cutlayer.deploying.turn import Turn
 from cutlayer.duplex import printable
@@ -23,6 +22,7 @@ from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
 from cutlayer.handover import Route
 from cutlayer.mistake import mistake, nearest
 from cutlayer.model import CutError
+from cutlayer.order import batch_sizes, stretches
 from cutlayer.protocol import Protocol
 from cutlayer.scene import scaling
 from cutlayer.seating import make_protocol
@@ -132,18 +132,10 @@ class Plan:
 
     def turns(self, rows: list[int]) -> list[Turn]:
         """Every turn of the training, in order, where client ``i`` has ``rows[i]`` training samples."""
-        length, found = self.experiment.turn, list[Turn]()
-        held = [len(batch_sizes(size, self.experiment.batch_size)) for size in rows]
-        whole = sum(held)
-        for epoch in range(1, self.experiment.epochs + 1):
-            left, first = [*held], [0] * len(rows)
-            while any(left):
-                for client, batches in enumerate(left):
-                    count = min(length or batches, batches)
-                    if count:
-                        found.append(Turn(len(found) + 1, epoch, client, first[client], count, epoch_steps=whole))
-                        first[client], left[client] = first[client] + count, batches - count
-        return found
+        experiment = self.experiment
+        held = [len(batch_sizes(size, experiment.batch_size)) for size in rows]
+        every = [(epoch, at) for epoch in range(1, experiment.epochs + 1) for at in stretches(held, experiment.turn)]
+        return [Turn(number, epoch, *at, epoch_steps=sum(held)) for number, (epoch, at) in enumerate(every, start=1)]
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any], them: str) -> str:

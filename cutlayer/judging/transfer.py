@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.computing import Computing
-from cutlayer.data.samples import batch_sizes
 from cutlayer.dataset import Dataset, Split
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.judging.backdoor import effect
 from cutlayer.network import Scaling, scaled
+from cutlayer.order import batch_sizes
 from cutlayer.protocol import task_loss
 from cutlayer.record import Transfer
 from cutlayer.scene import Scene

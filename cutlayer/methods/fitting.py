@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from cutlayer.data.samples import batch_sizes
+from cutlayer.order import batch_sizes
 from cutlayer.threat import View
 
 _NOTED = 200  # epochs of a longer curve

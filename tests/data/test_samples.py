@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cutlayer.data.samples import DealError, Samples, batch_sizes, deal_rows
+from cutlayer.data.samples import DealError, Samples, deal_rows
 from tests.scenes import made_dataset
 
 
@@ -103,13 +103,3 @@ def test_the_first_of_each_class_is_found_where_there_is_one() -> None:
     assert samples.first_of_each_class().tolist() == [44, 45, 46, 47]
     few = Samples(made_dataset(test=3))
     assert few.first_of_each_class().tolist() == [44, 45, 46]
-
-
-@given(st.integers(1, 500), st.integers(1, 80))
-def test_batches_hold_every_row_and_none_a_lone_one(rows: int, batch_size: int) -> None:
-    sizes = batch_sizes(rows, batch_size)
-    assert sum(sizes) == rows
-    assert set(sizes[:-1]) <= {batch_size}
-    assert 1 <= sizes[-1] <= batch_size + 1
-    if rows > 1 and batch_size > 1:
-        assert 1 not in sizes

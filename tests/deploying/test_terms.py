@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cutlayer.data.samples import batch_sizes
 from cutlayer.deploying.terms import PLAN_KEYS, Terms, differences, make_plan
 from cutlayer.experiment import Experiment, ExperimentError
+from cutlayer.order import batch_sizes
 from tests.deployments import plan_of
 
 GOOD = {"protocol": "vanilla", "model": "lenet", "cut": 2, "inputs": [1, 28, 28], "classes": 10, "clients": ["alice"]}
