@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from cutlayer.certificate import Identity, issue, make_authority, read_identity, write_new
@@ -31,12 +32,16 @@ class GrpcProcess(OtherProcess):
         own = Identity(*issue(authority, key, _AUDIT, [_HOST], 1), authority)
         lodger = Identity(*issue(authority, key, _LODGER, [], 1), authority)
         self._called: queue.SimpleQueue[tuple[Line, Duplex]] = queue.SimpleQueue()
-        self._server, port = serve(f"{_HOST}:0", own, [_LODGER], self._admit, Limits())
-        self._papers = tempfile.TemporaryDirectory(prefix="cutlayer-")
-        for name in _FILES:
-            write_new(Path(self._papers.name) / f"{name}.pem", getattr(lodger, name))
-        command = [sys.executable, "-P", "-m", "cutlayer.isolated.grpc_process", f"{_HOST}:{port}", self._papers.name]
-        super().__init__(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True))
+        with ExitStack() as made:
+            server, port = serve(f"{_HOST}:0", own, [_LODGER], self._admit, Limits())
+            made.callback(lambda: server.stop(0).wait())
+            papers = made.enter_context(tempfile.TemporaryDirectory(prefix="cutlayer-"))
+            for name in _FILES:
+                write_new(Path(papers) / f"{name}.pem", getattr(lodger, name))
+            command = [sys.executable, "-P", "-m", "cutlayer.isolated.grpc_process", f"{_HOST}:{port}", papers]
+            super().__init__(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True))
+            # A process that could not be started leaves neither a server nor keys behind.
+            self._made = made.pop_all()
 
     def open(self) -> Streams:
         """Wait for the process to call."""
@@ -54,8 +59,7 @@ class GrpcProcess(OtherProcess):
     def close(self) -> None:
         """End the process, the server and the certificates."""
         super().close()
-        self._server.stop(0).wait()
-        self._papers.cleanup()
+        self._made.close()
 
     def _admit(self, link: Duplex) -> None:
         said = control(link.receive(_HELLO_SECONDS)) or {}

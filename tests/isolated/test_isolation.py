@@ -134,6 +134,25 @@ def test_a_process_at_the_other_end_of_grpc_that_dies_is_named(start: str, reque
         host.close()
 
 
+def test_a_process_that_cannot_be_started_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    served: list[Mock] = []
+
+    def listened(*given: Any) -> tuple[Mock, int]:
+        served.append(Mock())
+        return served[-1], 1
+
+    monkeypatch.setattr("cutlayer.isolated.grpc_process.serve", listened)
+    refused = Mock(Popen=Mock(side_effect=OSError("no memory")))
+    monkeypatch.setattr("cutlayer.isolated.grpc_process.subprocess", refused)
+    with pytest.raises(OSError, match="no memory"):
+        GrpcProcess()
+    assert list(tmp_path.iterdir()) == [], "keys"
+    served[0].stop.assert_called_once_with(0)
+
+
 def test_what_the_attack_lacks_is_said_across_the_pipe() -> None:
     scene = scene_of(protocol="u_shaped", cut="1:4", attack="unsplit", offers=())
     host = ProcessHost(brief(scene, attack=True), Outside(), quiet)
