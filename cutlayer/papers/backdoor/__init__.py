@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cutlayer.papers.backdoor.appendix import FIGURE_9, MALICIOUS_CLIENT, SMALL, TABLE_3
 from cutlayer.papers.backdoor.baseline import FIGURE_7
+from cutlayer.papers.backdoor.conclusions import CONCLUSIONS
 from cutlayer.papers.backdoor.figures import FIGURES
 from cutlayer.papers.backdoor.headlines import HEADLINES
 from cutlayer.papers.backdoor.injector import FIGURE_6
@@ -29,6 +30,16 @@ normalized images, as published; of CIFAR-10's three ranges the green one stands
 for all runs; here every seed draws its own, with its division of the data, so that the interval over seeds holds
 these, too. In the published loop the optimizers of clients whose turn it is not step as well, on gradients of zero;
 here they rest.""",
-    exhibits=(*FIGURES.values(), FIGURE_6, FIGURE_7, FIGURE_9, TABLE_3, SMALL, RESIDENCE, MALICIOUS_CLIENT),
+    exhibits=(
+        CONCLUSIONS,
+        *FIGURES.values(),
+        FIGURE_6,
+        FIGURE_7,
+        FIGURE_9,
+        TABLE_3,
+        SMALL,
+        RESIDENCE,
+        MALICIOUS_CLIENT,
+    ),
     headlines=HEADLINES,
 )

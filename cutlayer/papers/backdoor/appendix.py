@@ -23,7 +23,7 @@ from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
-_VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "EMNIST, letters A to J": {
         "dataset": "emnist_letters",
         "emnist_letters.letters": "a-j",
@@ -47,7 +47,7 @@ def _figure_9_cells(scale: Scale) -> list[Cell]:
             alpha=alpha,
             **noise_range(variant["dataset"]),
         )
-        for variant in _VARIANTS.values()
+        for variant in VARIANTS.values()
         for count in clients
         for alpha in alphas
     ]
@@ -55,7 +55,7 @@ def _figure_9_cells(scale: Scale) -> list[Cell]:
 
 def _figure_9(found: Found) -> list[Block]:
     lines, panels = [], dict[str, dict[str, list[tuple[float, Interval]]]]()
-    for name, variant in _VARIANTS.items():
+    for name, variant in VARIANTS.items():
         for alpha in ALPHAS:
             for count in CLIENTS:
                 wanted = {**variant, "clients": count, "surrogate_client.alpha": alpha}

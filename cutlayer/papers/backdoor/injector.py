@@ -15,7 +15,7 @@ from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
-_SHARES = (0.5, 0.25)
+SHARES = (0.5, 0.25)
 
 
 def _cells(scale: Scale) -> list[Cell]:
@@ -43,11 +43,11 @@ def _trained(dataset: str, model: str, scale: Scale) -> dict[str, Any]:
 def _injected(dataset: str, model: str, scale: Scale) -> list[tuple[int, float]]:
     """Numbers of clients with shares of a batch."""
     if scale == "paper":
-        return [(count, share) for count in CLIENTS for share in _SHARES]
+        return [(count, share) for count in CLIENTS for share in SHARES]
     if scale == "smoke":
         return [(1, 0.5)] if (dataset, model) == ("mnist", "lenet") else []
     if model == "lenet" and dataset != "cifar10":
-        return [(1, share) for share in _SHARES]
+        return [(1, share) for share in SHARES]
     return [(1, 0.5)] if (dataset, model) == ("mnist", "stripnet") else []
 
 
@@ -57,7 +57,7 @@ def _blocks(found: Found) -> list[Block]:
         for model, places in BLOCKS.items():
             for count in CLIENTS:
                 for cut, block in enumerate(places, start=1):
-                    for share in _SHARES:
+                    for share in SHARES:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
                         groups = found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share})
                         place = (dataset, model, f"{share:g}", str(cut), str(count))

@@ -1,0 +1,97 @@
+"""What the backdoor paper concludes holds, does not hold or is undecided, by what the seeds say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from cutlayer.papers.backdoor import PAPER
+from cutlayer.papers.backdoor.conclusions import CONCLUSIONS
+from cutlayer.papers.backdoor.figures import FIGURES
+from cutlayer.papers.backdoor.injector import FIGURE_6
+from cutlayer.reproduction.block import Table
+from cutlayer.reproduction.found import find
+from tests.papers.test_backdoor import cell_of, leave
+
+GROWS = "success grows as alpha falls from .5 to .04 (cut 1)"
+FAILS = "at cut 3 the attack fails: no more than 10 points beyond blind"
+CLEAN = "clean accuracy stays within 5 points of that without the attack"
+CLOSE = "the injector's success is close to none: no more than 10 points beyond blind"
+
+
+def measured(folder: Path, successes: Mapping[float, Sequence[float]], cut: str = "1", clients: int = 1) -> None:
+    """Records of LeNet on MNIST by alpha, of the seeds from 1 on."""
+    for alpha, of_seeds in successes.items():
+        wanted = {"model": "lenet", "clients": clients, "cut": cut, "surrogate_client.alpha": alpha}
+        cell = cell_of(FIGURES["mnist"], "quick", **wanted)
+        for seed, success in enumerate(of_seeds, start=1):
+            leave(folder / f"{alpha}-{cut}-{clients}", cell, seed, success)
+
+
+def rows(folder: Path) -> dict[tuple[str, str, str], list[str]]:
+    tables = CONCLUSIONS.blocks(find([folder]))
+    assert all(isinstance(table, Table) for table in tables)
+    return {(r[0], r[1], r[2]): r[3:] for table in tables if isinstance(table, Table) for r in table.rows}
+
+
+@pytest.mark.parametrize(
+    # 4.303 standard errors of three.
+    ("strong", "weak", "outcome", "told"),
+    [
+        ((0.8, 0.85, 0.9), (0.1, 0.15, 0.11), "holds", "+73.0 pp ± 12.9 pp"),
+        ((0.1, 0.15, 0.11), (0.8, 0.85, 0.9), "does not hold", "-73.0 pp ± 12.9 pp"),
+        ((0.8, 0.1, 0.5), (0.1, 0.6, 0.5), "undecided", "+6.7 pp ± 149.7 pp"),
+        # Two seeds span no interval, however much alike they are.
+        ((0.8, 0.8), (0.1, 0.1), "too few seeds", "+70.0 pp (seeds: +70.0 pp; +70.0 pp)"),
+        # What all runs of a seed share is no reason to doubt a difference.
+        ((0.2, 0.5, 0.9), (0.1, 0.4, 0.8), "holds", "+10.0 pp ± 0.0 pp"),
+    ],
+)
+def test_two_alphas_are_compared_seed_by_seed(
+    strong: Sequence[float], weak: Sequence[float], outcome: str, told: str, tmp_path: Path
+) -> None:
+    measured(tmp_path, {0.04: strong, 0.5: weak})
+    found = rows(tmp_path)[GROWS, "lenet", "mnist"]
+    assert found[:3] == [outcome, told, "1"]
+    assert "epochs=12" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("success", "outcome", "told"),
+    # The blind success is 1 %.
+    [(0.03, "holds", "+2.0 pp ± 0.0 pp"), (0.5, "does not hold", "+49.0 pp ± 0.0 pp")],
+)
+def test_what_is_to_be_little_is_shown_as_what_it_is(success: float, outcome: str, told: str, tmp_path: Path) -> None:
+    measured(tmp_path, {0.09: [success] * 3}, cut="4")
+    found = rows(tmp_path)
+    assert found[FAILS, "lenet", "mnist"][:3] == [outcome, told, "1"]
+    assert found[CLEAN, "lenet", "mnist"][:2] == ["holds", "-1.0 pp ± 0.0 pp"], "98 of 99 %"
+
+
+def test_the_mean_is_over_cells_that_all_its_seeds_have(tmp_path: Path) -> None:
+    measured(tmp_path, {0.04: [0.8, 0.8, 0.8], 0.5: [0.1, 0.1, 0.1]})
+    measured(tmp_path, {0.04: [0.1], 0.5: [0.9]}, clients=3)
+    assert rows(tmp_path)[GROWS, "lenet", "mnist"][:3] == ["holds", "+70.0 pp ± 0.0 pp", "1"]
+    measured(tmp_path, {0.04: [0.1] * 3, 0.5: [0.9] * 3}, clients=3)
+    assert rows(tmp_path)[GROWS, "lenet", "mnist"][:3] == ["does not hold", "-5.0 pp ± 0.0 pp", "2"]
+
+
+def test_each_cut_and_share_of_the_injector_is_one_of_its_cells(tmp_path: Path) -> None:
+    cells = [
+        cell
+        for cell in FIGURE_6.cells("quick")
+        if (cell.values["dataset"], cell.values["model"]) == ("fashion_mnist", "lenet")
+    ]
+    for number, cell in enumerate(cells):
+        for seed in (1, 2, 3):
+            leave(tmp_path / str(number), cell, seed, 0.02)
+    found = rows(tmp_path)
+    assert found[CLOSE, "lenet", "fashion_mnist"][:3] == ["holds", "+1.0 pp ± 0.0 pp", "6"]
+    assert {key[1:] for key in found} == {("lenet", "fashion_mnist")}
+
+
+def test_nothing_is_concluded_from_nothing(tmp_path: Path) -> None:
+    assert CONCLUSIONS.blocks(find([tmp_path])) == []
+    assert CONCLUSIONS in PAPER.exhibits
