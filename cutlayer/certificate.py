@@ -105,6 +105,11 @@ def fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def last_day(certificate: bytes) -> dt.date:
+    """The day on which the first certificate in the PEM ``certificate`` ends, UTC."""
+    return _certificates(certificate, "certificate")[0].not_valid_after_utc.date()
+
+
 def hosts_of(certificate: bytes) -> list[str]:
     """The names and addresses that the first certificate in the PEM ``certificate`` is for; the name without any."""
     leaf = _certificates(certificate, "certificate")[0]
@@ -118,19 +123,24 @@ def hosts_of(certificate: bytes) -> list[str]:
 def make_authority(name: str, days: float) -> tuple[bytes, bytes]:
     """The certificate and the key of a new private authority, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, name, key.public_key(), key.public_key(), days)
+    builder = _builder(name, name, key.public_key(), key.public_key(), _end(days))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(signs_others=True), critical=True)
     return _pem(builder.sign(key, hashes.SHA256())), _key_pem(key)
 
 
 def issue(authority: bytes, authority_key: bytes, name: str, hosts: Sequence[str], days: float) -> tuple[bytes, bytes]:
-    """A certificate for ``name`` and its key, PEM; with ``hosts`` that of a server reachable under these."""
+    """A certificate for ``name`` and its key, PEM; with ``hosts`` that of a server reachable under these.
+
+    It ends with its authority, where that is earlier.
+    """
     if not NAME.fullmatch(name):
         raise CertificateError(f"{name!r} cannot be a party's name: letters, digits, dots, dashes, at most 63")
     parent, parent_key = _certificates(authority, "authority")[0], _key(authority_key, "the authority's key")
+    _valid_now(parent, "the authority")
+    end = min(_end(days), parent.not_valid_after_utc)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, common_name(parent), key.public_key(), parent_key.public_key(), days)
+    builder = _builder(name, common_name(parent), key.public_key(), parent_key.public_key(), end)
     # One certificate cannot play both parts: a client that stole the server's address would still be refused.
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
     names = x509.SubjectAlternativeName([_host(host) for host in hosts] or [x509.DNSName(name)])
@@ -159,17 +169,20 @@ def common_name(certificate: x509.Certificate) -> str:
     return str(names[0].value)
 
 
-def _builder(
-    name: str, issuer: str, key: ec.EllipticCurvePublicKey, issuer_key: object, days: float
-) -> x509.CertificateBuilder:
+def _end(days: float) -> dt.datetime:
     now = dt.datetime.now(dt.UTC)
     try:
-        end = now + dt.timedelta(days=days)
+        return now + dt.timedelta(days=days)
     except OverflowError:
         longest = (dt.datetime.max.replace(tzinfo=dt.UTC) - now).days
         raise CertificateError(
             f"days = {days}: a certificate ends before the year 10000, in at most {longest}"
         ) from None
+
+
+def _builder(
+    name: str, issuer: str, key: ec.EllipticCurvePublicKey, issuer_key: object, end: dt.datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -177,7 +190,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         # Clocks of two machines differ.
-        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_before(dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(
@@ -235,13 +248,15 @@ def _key(pem: bytes, what: str) -> PrivateKey:
 def _issued(chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], what: str) -> None:
     """Make sure that the first of ``chain`` leads to one of ``trusted``, through the others where needed."""
     leaf = chain[0]
-    for issuer in (*trusted, *chain[1:]):
+    # An authority that was renewed with its old key stands there twice.
+    latest = sorted(trusted, key=lambda authority: authority.not_valid_after_utc, reverse=True)
+    for issuer in (*latest, *chain[1:]):
         try:
             leaf.verify_directly_issued_by(issuer)
         except (ValueError, TypeError, InvalidSignature):
             continue
         if issuer in trusted:
-            return None
+            return _valid_now(issuer, f"the authority behind {what}")
         _valid_now(issuer, what)
         if _may_issue(issuer):
             rest = [other for other in chain[1:] if other != issuer]

@@ -104,6 +104,8 @@ class Dataset:
     """Where the data came from: "embedded", a hub id with its revision, a folder."""
     ranges: tuple[tuple[float, float], ...] = ()
     """For each feature of a table, the values that 0 and 1 stand for; empty: not told."""
+    drawn_by_label: bool = False
+    """Whether rows are in an order that their labels decide: where the test part was drawn from all of them."""
 
     def __post_init__(self) -> None:
         train, test = list(self.train.inputs.shape[1:]), list(self.test.inputs.shape[1:])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import datetime as dt
 import stat
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,6 +14,7 @@ from cutlayer.certificate import (
     Identity,
     fingerprint,
     issue,
+    last_day,
     make_authority,
     read_identity,
     write_new,
@@ -63,6 +66,33 @@ def test_what_cannot_be_used_is_refused_before_anybody_is_called(tmp_path, spoil
     papers = Papers()
     paths = written(tmp_path, spoil(papers, papers.identity("alice")))
     with pytest.raises(CertificateError, match=message):
+        read_identity(*paths)
+
+
+def test_what_is_issued_ends_with_its_authority() -> None:
+    authority, key = make_authority("test", 2)
+    ends = [last_day(issue(authority, key, "alice", [], days)[0]) for days in (1, 30)]
+    assert ends[0] < ends[1] == last_day(authority)
+    with pytest.raises(CertificateError, match="the authority has expired on"):
+        issue(*make_authority("test", -0.01), "alice", [], 1)
+
+
+def test_an_authority_that_has_ended_vouches_for_nobody(tmp_path, monkeypatch):
+    # One of other makers may have signed what outlasts it.
+    monkeypatch.setattr("cutlayer.certificate.min", lambda *ends: max(ends), raising=False)
+    papers = Papers()
+    paths = written(tmp_path, papers.identity("alice", days=30))
+    monkeypatch.undo()
+    read_identity(*paths)
+
+    class Later(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime.now(tz) + dt.timedelta(days=3)
+
+    later = SimpleNamespace(datetime=Later, timedelta=dt.timedelta, UTC=dt.UTC)
+    monkeypatch.setattr("cutlayer.certificate.dt", later)
+    with pytest.raises(CertificateError, match=r"the authority behind certificate = .* has expired on"):
         read_identity(*paths)
 
 

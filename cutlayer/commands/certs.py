@@ -8,7 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cutlayer.certificate import NAME, CertificateError, fingerprint, hosts_of, issue, make_authority, write_new
+from cutlayer.certificate import (
+    NAME,
+    CertificateError,
+    fingerprint,
+    hosts_of,
+    issue,
+    last_day,
+    make_authority,
+    write_new,
+)
 from cutlayer.deploying.settings import ServerSettings
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import read_toml
@@ -72,8 +81,9 @@ def make_certs(
     except OSError as error:
         raise ExperimentError(f"{error.filename} cannot be written: {error.strerror}") from None
     for name in clients:
-        shown = fingerprint(made[folder / name]["certificate.pem"])
-        console.print(f"{folder / name}: certificate of {name}, SHA-256 {shown}", highlight=False, soft_wrap=True)
+        own = made[folder / name]["certificate.pem"]
+        told = f"{folder / name}: certificate of {name} until {last_day(own)}, SHA-256 {fingerprint(own)}"
+        console.print(told, highlight=False, soft_wrap=True)
     steps = (
         f"next: bring each folder to its party over a way you trust, and keep {folder / AUTHORITY} to yourself;",
         "agree on plan.toml, which all of them hold, and see in client.toml that it names the party's own data;",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,8 +34,7 @@ def load(data_dir: Path | None = None, *, size: int | None = None, grey: bool = 
     options = [str(size), str(grey), str(split_seed), *parts]
     key = file_key([path for files in parts.values() for paths in files.values() for path in paths])
     dataset = cached_own("folder", [*options, *key], lambda: _decoded(root, parts, size, grey, split_seed))
-    source = f"{root}, {contained(dataset)}"
-    return Dataset(dataset.name, dataset.train, dataset.test, dataset.classes, dataset.pixels, source=source)
+    return replace(dataset, source=f"{root}, {contained(dataset)}", drawn_by_label="" in parts)
 
 
 def _parts(root: Path) -> dict[str, dict[str, list[Path]]]:

@@ -47,7 +47,7 @@ def load(
     options = [label, *left_out, str(split_seed), *files, columns]
     key = file_key([*files.values(), *([agreed] if agreed and agreed.is_file() else [])])
     dataset = cached_own("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
-    return replace(dataset, source=f"{place}, {contained(dataset)}")
+    return replace(dataset, source=f"{place}, {contained(dataset)}", drawn_by_label="" in files)
 
 
 def _agreed(path: Path | None) -> dict[str, list[Any]]:

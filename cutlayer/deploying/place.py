@@ -197,6 +197,11 @@ def _samples(plan: Plan, settings: Settings, experiment: Experiment, seat: Seat)
         return None
     # Row i must mean the same sample to who has the inputs and to who has the labels.
     dataset = load_dataset(experiment, mixed=False)
+    if dataset.drawn_by_label and plan.protocol.driver is Seat.SERVER and plan.protocol.labels_at is Seat.CLIENT:
+        raise ExperimentError(
+            f"dataset = {settings.dataset!r} draws its test part by the labels, which one side lacks, so that rows "
+            f"would not match: in {plan.experiment.protocol} training and test rows are files of their own"
+        )
     if dataset.input_shape != plan.terms.inputs or len(dataset.classes) != plan.terms.classes:
         raise ExperimentError(
             f"dataset = {settings.dataset!r} has inputs {list(dataset.input_shape)}, {len(dataset.classes)} classes; "

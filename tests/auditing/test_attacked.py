@@ -55,21 +55,22 @@ def test_a_later_attack_meets_what_an_earlier_cell_has_left(tmp_path: Path) -> N
     assert not torch.equal(honest.model.state_dict()["conv1.weight"], own.model.state_dict()["conv1.weight"])
 
 
-def test_a_process_that_does_not_start_leaves_no_keys_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
+def test_a_process_that_does_not_start_leaves_no_keys_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
 
-    class Noted(GrpcProcess):
+    class Killed(GrpcProcess):
         def __init__(self) -> None:
             super().__init__()
+            held.extend(tmp_path.glob("*/*.pem"))
             self.process.kill()
-            started.append(self)
 
-    monkeypatch.setattr(attacked, "GrpcProcess", Noted)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(attacked, "GrpcProcess", Killed)
     scene = scene_of("sladv", isolate=True, carrier="grpc")
     with pytest.raises(IsolatedError, match="ended with"), seated(scene, Outside(), quiet):
         pass
-    (process,) = started
-    assert not Path(process._papers.name).exists()
+    assert len(held) == 3, "there have been some"
+    assert list(tmp_path.iterdir()) == []
 
 
 def always(scene: Scene, label: int) -> Victim:

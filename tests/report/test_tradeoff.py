@@ -52,7 +52,7 @@ def test_each_defense_is_compared_with_none_in_order_of_its_strength(tmp_path: P
     page = page_of(tmp_path).text
     assert "without a defense the trained model is 94.5 % accurate" in page
     assert "test accuracy of the split model (gaussian_noise sigma=10)" in page
-    assert "None of them was adapted to a defense" in page
+    assert "None of them was made for a defense" in page
 
 
 def test_the_attack_that_gets_furthest_speaks_for_a_defense(tmp_path: Path) -> None:
