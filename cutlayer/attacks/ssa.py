@@ -23,7 +23,7 @@ class SSA(ProxyAttack):
 
     As in the published code the gradient at the changed image is taken for that at the image itself, instead of being
     led back through the transform, and changed images may leave [0, 1]. The label is the proxy's own prediction for the
-    natural input, not the true one.
+    natural input, unless ``labels`` says that it is the true one.
     """
 
     paper: ClassVar[str] = "Long et al.: Frequency Domain Model Augmentation for Adversarial Attack (ECCV 2022)"

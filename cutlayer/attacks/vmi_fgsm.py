@@ -22,7 +22,8 @@ class VMIFGSM(ProxyAttack):
     """The gradient, plus the variance found around the last place, over its mean absolute value, joins the momentum.
 
     Where the budget differs by channel, as one in normalized units does, gradients are taken with respect to values in
-    units of the budget. The label is the proxy's own prediction for the natural input, not the true one.
+    units of the budget. The label is the proxy's own prediction for the natural input, unless
+    ``labels`` says that it is the true one.
     """
 
     paper: ClassVar[str] = (

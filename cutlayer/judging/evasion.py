@@ -128,8 +128,9 @@ class Evaded:
     after: Tensor
     """The deployment's predictions for them, int64 [n]."""
     correlation: float
-    """Rank correlation of the cosine similarity of what enters the last part, with and without the change, and the
-    loss: negative where changing that is as good as raising the loss (section 4.3 of Fan et al., conclusion 1)."""
+    """Rank correlation of the cosine similarity of what enters the last of three parts (of two: of the logits), with
+    and without the change, and the loss: negative where changing that is as good as raising the loss (section 4.3 of
+    Fan et al., conclusion 1)."""
     noise_correlation: float
     """The same for random signs."""
 

@@ -273,13 +273,15 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
-    drop, best = own.natural - found.adversarial, own.natural
+    # Where blind takes away nearly all that is right, an advantage would be a quotient of little, or change its sign.
+    best, most = (own.natural if own.natural - b >= ROOM else None for b in (blind, unattacked))
+    tampered = truth.evasion.tampered
     scores = (
-        score(goal, "accuracy_drop", drop, blind, best, thresholds, name, decides),
+        score(goal, "accuracy_drop", own.natural - found.adversarial, blind, best, thresholds, name, decides),
         # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
         score(
             *(goal, "random_signs_drop", noise, unattacked),
-            *(best if truth.evasion.tampered else None, thresholds, name, opened and truth.evasion.tampered),
+            *(most if tampered else None, thresholds, name, opened and tampered),
         ),
         *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
     )

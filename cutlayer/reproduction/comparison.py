@@ -74,6 +74,9 @@ class Number:
         """
         having = [record for record in records if (score := self.of(record)) and score.value is not None]
         told = self.spelled(self.measured(having)[0])
+        if left := self.undecided(having):
+            # Those in which the attack has ruined what it is measured on, say: it is the better without them.
+            return f"{told} (of {len(having)} seeds {left} left out, where nothing can be decided)"
         if len(having) in {0, len(records)}:
             return told
         there = self.against.measured(having)[0] if self.against else None
@@ -108,6 +111,8 @@ class TableLine:
     printed: Sequence[float | None]
     behind: Sequence[str] = ()
     """What stands in further columns."""
+    blind_there: Sequence[float | None] = ()
+    """For each number what never looks at the wire has on what the paper measured, where that is not what ours did."""
 
 
 def comparison(
@@ -120,15 +125,16 @@ def comparison(
     kept = [n for n, number in enumerate(numbers) if any(number.measured(line.group.records)[0] for line in lines)]
     numbers = [numbers[n] for n in kept]
     lines = [replace(line, printed=[line.printed[n] for n in kept]) for line in lines]
+    there = [[line.blind_there[n] if line.blind_there else None for n in kept] for line in lines]
     shown = [any(line.printed[column] is not None for line in lines) for column in range(len(numbers))]
     columns = [*heads, "setting", "seeds"]
     for number, beside in zip(numbers, shown, strict=True):
         behind_it = [f"{number.head} printed", "difference"] if beside else []
         columns += [number.head, *behind_it, number.beside]
     rows, said = [], _Said(heads)
-    for line in lines:
+    for line, blind_there in zip(lines, there, strict=True):
         row = [*line.place, line.group.told, str(len(line.group.runs))]
-        for number, printed, beside in zip(numbers, line.printed, shown, strict=True):
+        for number, printed, beside, theirs in zip(numbers, line.printed, shown, blind_there, strict=True):
             ours, blind = number.measured(line.group.records)
             row.append(number.told(line.group.records))
             if beside:
@@ -136,6 +142,9 @@ def comparison(
                 row += [number.spell(printed), number.signed(difference)]
             row.append(number.spell(blind.mean if blind else None))
             said.look(line, number, ours, blind, printed)
+            known = theirs if theirs is not None else blind.mean if blind else None
+            if printed is not None and ours is not None and known is not None:
+                said.idle(line, number, known, printed)
         rows.append([*row, *line.behind])
     return [Table([*columns, *behind], rows), *said.texts()]
 
@@ -170,13 +179,15 @@ class _Said:
         if ours is None or printed is None:
             return
         self._outside(line, number, ours, blind, printed)
-        idle = blind and (printed >= blind.mean if number.lower_is_better else printed <= blind.mean)
-        if number.beside == "blind" and idle:
+
+    def idle(self, line: TableLine, number: Number, blind: float, printed: float) -> None:
+        """At one printed value and what no look at the wire would have given its authors."""
+        if number.beside == "blind" and (printed >= blind if number.lower_is_better else printed <= blind):
             self._at(line, f"{number.head}: the printed value is no better than a guess that never looks at the wire")
 
     def _outside(self, line: TableLine, number: Number, ours: Interval, blind: Interval | None, printed: float) -> None:
         off, by = ours.beyond(printed), ""
-        where = "the printed value lies outside the interval"
+        where = "the printed value lies outside what one more run would give"
         if ours.half is None:
             # A handful of values bounds nothing: only what lies far from all of them disagrees.
             if off <= self.FAR * (1 if number.percent else abs(printed)):

@@ -26,6 +26,11 @@ class Interval:
     """One for each seed, the lowest first."""
 
     @property
+    def few(self) -> bool:
+        """Whether fewer seeds are there than an interval takes."""
+        return len(self.values) < _SEEDS
+
+    @property
     def ends(self) -> tuple[float, float]:
         """From where to where it goes; without an interval the lowest and the highest value."""
         if self.half is None:
@@ -33,8 +38,15 @@ class Interval:
         return self.mean - self.half, self.mean + self.half
 
     def beyond(self, value: float) -> float:
-        """How far ``value`` lies outside the ends; 0 within."""
+        """How far a single run's ``value`` lies outside what one more run would give, 0 within.
+
+        That is the prediction interval, wider than that of the mean by the square root of all runs with this one.
+        Without an interval: outside the ends.
+        """
         low, high = self.ends
+        if self.half is not None:
+            reach = self.half * math.sqrt(len(self.values) + 1)
+            low, high = self.mean - reach, self.mean + reach
         return max(low - value, value - high, 0.0)
 
 

@@ -121,6 +121,23 @@ def test_a_training_that_opens_the_deployment_to_any_noise_is_judged_by_that(tam
     assert (weaker["natural_accuracy"].value, weaker["natural_accuracy"].blind) == (1, 0)
 
 
+def test_where_blind_takes_all_that_is_right_no_advantage_is_told() -> None:
+    """Half of what the attacked deployment says is right, whatever comes; any change fools the honest one."""
+
+    def brittle(inputs: Tensor) -> Tensor:
+        known = NETWORK(INPUTS)
+        return torch.where((inputs == INPUTS).flatten(1).all(1)[:, None], known, -known)
+
+    labels = torch.arange(COUNT) % 2
+    same = {"answers": lambda inputs: torch.tensor([1.0, 0.0]).expand(len(inputs), 2), "labels": labels}
+    honest = {"honest": lambda inputs: brittle(inputs) * (1 - 2 * (labels != LABELS).double()[:, None])}
+    found = scores_of(guess_of(INPUTS), truth_of(**same, **honest, tampered=True))
+    for metric in ("accuracy_drop", "random_signs_drop"):
+        score = found[metric]
+        assert (score.value, score.blind, score.best, score.advantage) == (0.0, 1.0, None, None), metric
+        assert not score.decides
+
+
 def test_natural_inputs_drop_nothing_and_a_deployment_at_zero_decides_nothing() -> None:
     assert scores_of(guess_of(INPUTS), truth_of())["accuracy_drop"].value == 0
     wrong = scores_of(guess_of(INPUTS), truth_of(labels=1 - LABELS))["accuracy_drop"]

@@ -74,7 +74,7 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         found = comparison(("depth",), (MSE,), lines)
         return [block.text for block in found if isinstance(block, Text)]
 
-    outside = "for the attacker than printed, and the printed value lies outside the interval, at depth"
+    outside = "for the attacker than printed, and the printed value lies outside what one more run would give, at depth"
     idle = "MSE: the printed value is no better than a guess that never looks at the wire, at depth"
     assert said(0.054) == [f"MSE (as published): ours is worse {outside} 1."]
     assert said(0.2) == [f"{idle} 1."]
@@ -83,6 +83,24 @@ def test_what_disagrees_is_said_and_what_is_within_is_not(tmp_path: Path) -> Non
         f"MSE (as published): ours is better {outside} 2.",
         f"{idle} 2, 4.",
     ]
+
+
+def test_a_printed_value_is_held_against_the_blind_one_of_its_own_images(tmp_path: Path) -> None:
+    leave(tmp_path, 1, 0.2)
+    (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
+    score = MSE.of(group.records[0])
+    assert score
+    assert score.blind
+    printed = score.blind + 0.01
+
+    def idle(*there: float | None) -> bool:
+        found = comparison(("depth",), (MSE,), [TableLine(("1",), group, (printed,), blind_there=there)])
+        return any("never looks at the wire" in block.text for block in found if isinstance(block, Text))
+
+    assert idle()
+    assert idle(None)
+    assert idle(printed)
+    assert not idle(printed + 0.01)
 
 
 def test_of_an_accuracy_that_is_short_without_the_attack_as_well_that_is_said(tmp_path: Path) -> None:
@@ -98,7 +116,7 @@ def test_of_an_accuracy_that_is_short_without_the_attack_as_well_that_is_said(tm
         return [block.text for block in found if isinstance(block, Text)]
 
     assert 0.05 < score < 0.2
-    outside = "for the attacker than printed, and the printed value lies outside the interval"
+    outside = "for the attacker than printed, and the printed value lies outside what one more run would give"
     as_well = "; without the attack (BA) it is lower than printed as well"
     assert texts(0.9, accuracy) == [f"MSE (as published): ours is worse {outside}{as_well}, at depth 1."]
     assert texts(0.9, replace(accuracy, beside="blind")) == [
@@ -113,7 +131,9 @@ def test_seeds_where_nothing_can_be_decided_are_in_no_mean_and_said(tmp_path: Pa
     (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
     table, *texts = comparison(("depth",), (MSE,), [TableLine(("1",), group, (None,))])
     assert isinstance(table, Table)
-    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == "0.300 (seeds: 0.200; 0.400)"
+    assert dict(zip(table.heads, table.rows[0], strict=True))["MSE"] == (
+        "0.300 (seeds: 0.200; 0.400) (of 3 seeds 1 left out, where nothing can be decided)"
+    )
     assert [t.text for t in texts if isinstance(t, Text)] == [
         "MSE: 1 seed, where nothing can be decided, left out, at depth 1."
     ]

@@ -67,7 +67,9 @@ def test_a_row_counts_the_verdicts_of_the_seeds_where_anything_can_be_decided(tm
     assert rows(tmp_path, one)[2].endswith("| ASR ↑ | not run | - | - | 99.6 % | - |")
     leave(tmp_path, one, [(0.5, 0.1, LEAK), (0.7, 0.1, LEAK), (0.1, 0.09, NONE), (0.9, 0.1, None)])
     row = rows(tmp_path, one)[2]
-    assert "| ASR ↑ | 43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) | 9.7 % | leak 2, no leak 1 | 99.6 % |" in row
+    left_out = "(of 4 seeds 1 left out, where nothing can be decided)"
+    told = f"43.3 % (seeds: 10.0 %; 50.0 %; 70.0 %) {left_out}"
+    assert f"| ASR ↑ | {told} | 9.7 % | leak 2, no leak 1 | 99.6 % |" in row
 
 
 def test_what_a_number_is_only_read_against_has_a_row_where_records_have_it(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def _row(found: Found, claim: _Claim, model: str, dataset: str) -> list[str] | N
     shown = over if claim.pairs(model, dataset)[0][0] else interval(-value for value in means)
     settings = "; ".join(sorted(frozenset.union(*(one.settings for one in kept))))
     return [
-        *(claim.what, model, dataset, outcome if over.half is not None else "too few seeds"),
+        *(claim.what, model, dataset, "too few seeds" if over.few else outcome),
         *(_told(shown, claim.number), str(len(kept)), settings),
     ]
 

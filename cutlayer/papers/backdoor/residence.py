@@ -50,8 +50,8 @@ def _told(lives: Sequence[Residence]) -> list[str]:
     told = []
     for pair in _PAIRS.values():
         stitched = [s for life in lives for s in life.stitched if (s.client, s.server) == pair]
-        # What answers at random, or always the same, obeys no trigger.
-        apt = [s for s in stitched if abs(s.accuracy - _CHANCE) > _NEAR]
+        # What answers at random, always the same, or worse, obeys no trigger.
+        apt = [s for s in stitched if s.accuracy - _CHANCE > _NEAR]
         some = f" ({len(apt)} of {len(stitched)} seeds)" if 0 < len(apt) < len(stitched) else ""
         told += [
             SUCCESS.spelled(SUCCESS.over(s.attack_success for s in apt)) + some,
@@ -71,8 +71,8 @@ RESIDENCE = Exhibit(
     name="section 6",
     title="Where the backdoor lives",
     text="""ASR and accuracy of networks put together from parts of the attacked deployment and of the same one trained
-without the attack, on 2,000 test images. Parts of two trainings need not fit each other: seeds whose accuracy is within
-5 points of chance, one class's share of the ten, are left out of the ASR, and a dash stands where none is left.
+without the attack, on 2,000 test images. Parts of two trainings need not fit each other: seeds whose accuracy is not
+5 points above chance, one class's share of the ten, are left out of the ASR, and a dash stands where none is left.
 *Energy* is how far the trigger moves what a client sends, relative to what it sends; *cosine* how alike a client's
 outputs on triggered images are to the surrogate's; both are means over the seeds. LeNet's cut 2 lies behind a pooling:
 the runs of cut 1 are its runs, but energy and cosine behind it were not measured.""",

@@ -76,8 +76,9 @@ def _table_2(found: Found) -> list[Block]:
         for depth in DEPTHS[dataset]:
             row = printed.TABLE_2[dataset][depth] if dataset in printed.TABLE_2 else None
             said = (None, None) if row is None else (row.after, row.clone) if when == "after" else (row.before, None)
+            told, blind = (said[0], None, None, said[1]), (printed.BLIND.get(dataset), None, None, None)
             here = [
-                TableLine((str(depth),), group, (said[0], None, None, said[1]), (_seconds(group.records),))
+                TableLine((str(depth),), group, told, (_seconds(group.records),), blind)
                 for group in found.groups(TABLE_2.cells, {"dataset": dataset, "when": when, "cut": str(depth)})
                 if not shorter.issuperset(run.folder for run in group.runs)
             ]
