@@ -57,10 +57,12 @@ def say(verb: str, **fields: Any) -> bytes:
     return json.dumps({"verb": verb, **fields}).encode()
 
 
-def own_part(deployed: Deployment, forger: Identity, giver: str, taker: str) -> Callable[[dict[str, Any]], bytes]:
+def own_part(
+    deployed: Deployment, forger: Identity, giver: str, taker: str, kind: Kind = Kind.WEIGHTS
+) -> Callable[[dict[str, Any]], bytes]:
     """What a server of its own weights would send in the name of ``giver``."""
     place = Deployment(deployed.plan, deployed.folder / "forged").place("c1")
-    part = give(place.durable.party, Message(Kind.WEIGHTS, giver, 0, {}), False)
+    part = give(place.durable.party, Message(kind, giver, 0, {}), False)
     forged = part.replace(**{name: torch.ones_like(tensor) for name, tensor in part.tensors.items()})
 
     def answer(fields: dict[str, Any]) -> bytes:
@@ -100,6 +102,19 @@ def test_a_trusted_party_keeps_no_part_but_a_clients(tmp_path, giver):
     )
     trustee = Trustee(deployed.plan, papers.identity("tess"), tmp_path, lambda: link, lambda *_: None, {})  # type: ignore[arg-type, return-value]
     with pytest.raises(SealError, match=f"from '{giver}' to 'tess'; this plan has them between clients and 'tess'"):
+        trustee._talk(link)  # type: ignore[arg-type]
+    assert not trustee._held.exists()
+
+
+def test_a_trusted_party_keeps_nothing_that_a_client_has_sealed_but_a_part(tmp_path):
+    deployed = Deployment(plan_of(2, **TRUSTED), tmp_path)
+    papers = deployed.papers
+    link = Server(
+        say("take", at=asdict(Turn(1, epoch=1)), giver="c0"),
+        answer=own_part(deployed, papers.identity("c0"), "c0", "tess", Kind.PREDICT),
+    )
+    trustee = Trustee(deployed.plan, papers.identity("tess"), tmp_path, lambda: link, lambda *_: None, {})  # type: ignore[arg-type, return-value]
+    with pytest.raises(FrameError, match="what was sealed is no client part"):
         trustee._talk(link)  # type: ignore[arg-type]
     assert not trustee._held.exists()
 
@@ -193,6 +208,19 @@ def test_a_turn_that_its_data_cannot_fill_is_refused_by_a_client_in_one_sentence
         FrameError, match=r"the server orders Turn\(.*\): this is client 0, with 6 batches in each of 2 ep"
     ):
         member.run(once=True)
+    same(place.durable.party.checkpoint(), before)
+    place.durable.shelf.close()
+
+
+def test_a_turn_that_starts_where_a_client_does_not_stand_is_refused_in_one_sentence(tmp_path):
+    """Its steps would be taken on other batches than the order has for them."""
+    place = Deployment(plan_of(), tmp_path).place("c0")
+    before = place.durable.party.checkpoint()
+    link = Server(say("begin", at={**ORDER, "start": 2}))
+    member = Member(place, None, lambda: link)  # type: ignore[arg-type, return-value]
+    with pytest.raises(WireError, match="turn 1 starts at step 2, 'c0' stands at step 0"):
+        member.run(once=True)
+    assert place.durable.turn.number == 0
     same(place.durable.party.checkpoint(), before)
     place.durable.shelf.close()
 
