@@ -19,6 +19,7 @@ from cutlayer.recordings.archive import open_recording
 from cutlayer.recordings.recorder import record
 from cutlayer.threat import Seat
 from tests.cells import quiet
+from tests.deploying.test_noise import OWN
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
 from tests.scenes import PLUGINS, made, scene_of
 
@@ -39,15 +40,17 @@ def same(one: Message, other: Message) -> bool:
 
 # In vanilla a client drives, as in u_shaped.
 @pytest.mark.parametrize("protocol", ["u_shaped", "label_only", pytest.param("vanilla", marks=pytest.mark.slow)])
-def test_a_deployment_keeps_what_a_session_would(tmp_path, protocol):
+@pytest.mark.parametrize("own", [{}, OWN], ids=["plain", "defended"])
+def test_a_deployment_keeps_what_a_session_would(tmp_path, protocol, own):
     """Server and client keep the same messages of one training, and a simulation of it the same once more."""
-    deployed = Deployment(plan_of(protocol=protocol), tmp_path, settings={"record": "10MB"})
+    deployed = Deployment(plan_of(protocol=protocol), tmp_path, settings={"record": "10MB"}, own=own)
     deployed.run()
-    assert_same_bits(deployed)
+    assert_same_bits(deployed, **own)
     kept = [open_recording(tmp_path / name / "recording") for name in ("server", "c0")]
     assert [recording.seat for recording in kept] == [Seat.SERVER, Seat.CLIENT]
     server, client = (training(recording.file("session")) for recording in kept)
-    simulated = record(scene_of(protocol=protocol, cut=CUTS[protocol], attack="spy"), tmp_path, 1 << 28, True, quiet)
+    scene = scene_of(protocol=protocol, cut=CUTS[protocol], attack="spy", **own)
+    simulated = record(scene, tmp_path, 1 << 28, True, quiet)
     for others in (client, training(simulated.file("training"))):
         assert len(server) == len(others) > 10
         for one, other in zip(server, others, strict=True):

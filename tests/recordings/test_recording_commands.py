@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file
 
 from cutlayer.commands.record import record_all, replay_all
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
 from cutlayer.recording import bytes_of
 from cutlayer.recordings.archive import TRAINING, Recording, open_recording
+from cutlayer.recordings.recorder import record
 from cutlayer.sweeping import audit
-from tests.scenes import PLUGINS
+from tests.cells import UNSPLIT, quiet
+from tests.scenes import PLUGINS, made, scene_of
+
+__all__ = ["made"]
 
 SMALL = ("train_rows=64", "test_rows=40", "epochs=1", "isolate=false", "cut=1", "protocol=vanilla")
 SHORT = ("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1")
@@ -161,6 +166,17 @@ def test_a_partys_recording_that_was_full_is_not_replayed_as_complete(tmp_path: 
     assert "session: the recording stopped at its limit, after 1 exchanges" in said.file.getvalue()
     with pytest.raises(ExperimentError, match="spy watches the training: its recording stopped at its limit"):
         replay_all(party, [*given, "attack=spy"], "typed", console())
+
+
+@pytest.mark.usefixtures("made")
+def test_a_recording_of_a_wire_with_a_codec_is_replayed_without_it(tmp_path: Path) -> None:
+    """It holds what the codec had unpacked already."""
+    scene = scene_of(**UNSPLIT, defense="int8_quantization", epochs=0, targets=3)
+    party = unjudged(record(scene, tmp_path / "mine", 1 << 24, False, quiet))
+    given = ["attack=unsplit", f"plugins={PLUGINS}", *SHORT]
+    _, guesses = replay_all(party, given, "typed", console())
+    (inputs,) = guesses.glob("*inputs.safetensors")
+    assert load_file(inputs)["inputs"].shape == (3, 1, 8, 8)
 
 
 @pytest.mark.parametrize(
