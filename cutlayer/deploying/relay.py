@@ -8,13 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cutlayer.codec import decode
+from cutlayer.computing import computing
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.duplex import DisconnectedError
-from cutlayer.handover import Route
+from cutlayer.handover import Route, take_over
+from cutlayer.message import Message
+from cutlayer.seating import make_party
+from cutlayer.threat import Seat
+from cutlayer.wire import WireError
 
 
 @dataclass
@@ -40,7 +46,10 @@ class Relay:
     def store(self, turn: Turn, giver: Present) -> None:
         """After a turn: bring the client part to whoever keeps it between turns."""
         if self.route is Route.SERVER:
-            write_whole(self.held, self.talk.fetch(giver, turn=turn.number, taker="server"), PRIVATE)
+            frame = self.talk.fetch(giver, turn=turn.number, taker="server")
+            with self.talk.safely(giver):
+                self._try(decode(frame))
+            write_whole(self.held, frame, PRIVATE)
         elif self.route is Route.TRUSTED_PARTY:
             trustee = self.roll.wait(self.plan.terms.trusted_party, 0.0, lambda: False)
             assert trustee
@@ -63,6 +72,16 @@ class Relay:
             raise DisconnectedError(f"{holder} has gone, who holds the client part")
         self._carry(at, giver, taker, holder or "server")
         self.say(f"{taker.name} has taken over from {last}")
+
+    def _try(self, part: Message) -> None:
+        """Refuse what the next client could not take over: it would stop, and not who gave it."""
+        experiment = self.plan.experiment
+        parts = self.plan.protocol.deal(self.plan.build(0), self.plan.cuts)[Seat.CLIENT]
+        computed = computing("cpu", "fp32", "contiguous")
+        taker = make_party("the next client", parts, experiment.optimization(0), 0, computed)
+        take_over(taker, part, experiment.optimizer_state)
+        if part.step != (step := self.talk.durable.party.step):
+            raise WireError(f"the part that {part.sender!r} hands over is of step {part.step}, not {step}")
 
     def _carry(self, at: Turn, giver: Present | None, taker: Present, name: str) -> None:
         self.talk.tell(taker, "take", at=asdict(at), giver=name)

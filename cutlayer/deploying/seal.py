@@ -6,7 +6,7 @@ the parties' certificates, and bound to the plan, the turn and the two names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from cryptography.exceptions import InvalidTag
@@ -83,9 +83,11 @@ class Taker:
         _known(self._identity, context.giver, parts["certificate"], signed, parts["signature"], pins)
         key = _key(self._private, parts["public"], context, parts["public"] + self.offer.public)
         try:
-            return decode(ChaCha20Poly1305(key).decrypt(_NONCE, parts["sealed"], context.bytes("sealed")))
+            part = decode(ChaCha20Poly1305(key).decrypt(_NONCE, parts["sealed"], context.bytes("sealed")))
         except InvalidTag:
             raise SealError(f"what {context.giver!r} has sealed for {context.taker!r} cannot be opened") from None
+        # Whoever signed it has sent it, whatever name stands inside.
+        return replace(part, sender=context.giver)
 
 
 def seal(message: Message, offer: Offer, identity: Identity, context: Context, pins: dict[str, str]) -> Message:

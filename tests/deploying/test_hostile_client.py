@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
 from cutlayer.duplex import Duplex, RefusedError
+from cutlayer.handover import give
 from cutlayer.message import Kind, Message
 from cutlayer.rpc import Grpc
 from tests.deploying.test_hostile import ends, first_words, greeting, stranger
@@ -63,6 +66,36 @@ def test_what_is_handed_over_and_is_no_client_part_reaches_nobody(
         patched.setattr(Member, "_given", lambda member, said: Message(Kind.PREDICT, "c0", 3, {}))
         threads = [deployed.serve(), deployed.join("c0"), deployed.join("c1")]
         with pytest.raises(RefusedError, match="c0 hands over something else than its part"):
+            deployed.wait(*threads)
+    deployed.errors.clear()
+    threads[1] = deployed.join("c0")
+    ends_well(deployed, *threads)
+
+
+def nothing(member: Member, said: dict[str, Any]) -> Message:
+    return Message(Kind.WEIGHTS, "c0", 6, {})
+
+
+def of_another_step(member: Member, said: dict[str, Any]) -> Message:
+    part = give(member.place.durable.party, Message(Kind.WEIGHTS, "server", 0, {}), False)
+    return dataclasses.replace(part, step=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (nothing, "hand-over from 'c0' to 'the next client': weight .* is missing"),
+        (of_another_step, "the part that 'c0' hands over is of step 1, not"),
+    ],
+)
+def test_a_part_that_the_next_client_could_not_take_over_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: Callable[..., Message], why: str
+) -> None:
+    deployed = Deployment(plan_of(2, epochs=1, handover="server"), tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Member, "_given", given)
+        threads = [deployed.serve(), deployed.join("c0"), deployed.join("c1")]
+        with pytest.raises(RefusedError, match=why):
             deployed.wait(*threads)
     deployed.errors.clear()
     threads[1] = deployed.join("c0")
