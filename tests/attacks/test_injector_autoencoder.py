@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
@@ -36,11 +37,11 @@ def network(seed: int = 0) -> nn.Sequential:
 
 
 def seated(found: Pair, options: dict[str, Any], protocol: str = "vanilla") -> Adversary:
-    attack = InjectorAutoencoder(**{**SMALL, **options})
+    attack, seeds = InjectorAutoencoder(**{**SMALL, **options}), itertools.count(7)
     grants: dict[Knows, Any] = {
         Knows.OWN_PARTY: lambda: found.parties[Seat.SERVER],
         Knows.LABELS: lambda: None,
-        Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda part: network(7)[:2], (SHAPE,), CLASSES),
+        Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda part: network(next(seeds))[:2], (SHAPE,), CLASSES),
         Knows.AUX_INPUTS: lambda: OWN,
         Knows.AUX_LABELS: lambda: torch.arange(24) % CLASSES,
     }

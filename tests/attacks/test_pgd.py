@@ -28,6 +28,18 @@ def test_from_any_start_it_reaches_the_optimum_of_a_linear_network() -> None:
     assert not torch.allclose(PGD(iterations=1).perturb(proxy, inputs, labels, BUDGET), wanted)
 
 
+def test_it_starts_anywhere_in_the_budget() -> None:
+    proxy, inputs = linear(), 0.25 + 0.5 * natural(20)
+    labels, starts = proxy(inputs).argmax(1), []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        changed = PGD(iterations=1, step=1e-6).perturb(proxy, inputs, labels, BUDGET)
+        starts.append((changed - inputs) / BUDGET.over(inputs))
+        assert starts[-1].min() < -0.95
+        assert starts[-1].max() > 0.95
+    assert (starts[0] != starts[1]).all()
+
+
 def test_on_the_victim_it_takes_the_deployment_s_own_weights() -> None:
     attack = PGD(network="victim")
     told = {Knows.NATURAL_INPUTS, Knows.NATURAL_LABELS}

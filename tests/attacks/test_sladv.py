@@ -38,7 +38,8 @@ def network(drop: bool = True) -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(3, 4, 3, padding=1), norm=nn.BatchNorm2d(4),
-            flat=nn.Flatten(), fc=nn.Sequential(nn.Linear(256, 10), nn.ReLU(), nn.Dropout(0.3 if drop else 0)),
+            flat=nn.Flatten(),
+            fc=nn.Sequential(nn.Linear(256, 10), nn.BatchNorm1d(10), nn.ReLU(), nn.Dropout(0.3 if drop else 0)),
             out=nn.Linear(10, CLASSES),
         )
     )  # fmt: skip

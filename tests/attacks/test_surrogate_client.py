@@ -107,11 +107,13 @@ def test_the_surrogate_is_computed_as_an_honest_client_is(type_: str) -> None:
     assert torch.equal(attack._own_smashed(INPUTS), client.forward(INPUTS, training=False))
 
 
-def test_the_gradients_are_those_of_equation_1() -> None:
+def test_one_step_is_that_of_equation_1() -> None:
     plain = nn.Sequential(*(block for name, block in network().named_children() if name != "drop"))
     for halved, share in ((False, 1.0), (True, 0.5)):
         found = pair("vanilla", plain, (1,), SHAPE)
-        attack = SurrogateClient(alpha=0.25, poisoned=1.0, halved=halved, values="white", **SMALL)
+        # Of Adam's first step only signs are to be seen: a decay as large as this turns some of them.
+        own_options = {"learning_rate": 0.01, "weight_decay": 1.0, "values": "white", **SMALL}
+        attack = SurrogateClient(alpha=0.25, poisoned=1.0, halved=halved, **own_options)
         (image,) = own = torch.rand(1, *SHAPE, generator=torch.Generator().manual_seed(4))
         surrogate = first(network(7))
         kept = copy.deepcopy([found.parties[Seat.CLIENT].parts[0], found.parties[Seat.SERVER].parts[0], surrogate])
@@ -131,7 +133,23 @@ def test_the_gradients_are_those_of_equation_1() -> None:
             for name, weight in expected.named_parameters():
                 torch.testing.assert_close(found.parties[seat].gradients()[f"0.{name}"], weight.grad)
         torch.testing.assert_close(attack._surrogate[0].weight.grad, other[0].weight.grad)
+        torch.optim.Adam(other.parameters(), lr=0.01, weight_decay=1.0).step()
+        torch.testing.assert_close(attack._surrogate.state_dict(), other.state_dict())
         assert found.parties[Seat.CLIENT].losses == pytest.approx([honest_loss.item()])
+
+
+def test_dropout_draws_for_each_of_the_two_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropout, drawn = nn.Dropout.forward, list[Tensor]()
+
+    def noted(layer: nn.Dropout, inputs: Tensor) -> Tensor:
+        if layer.training:
+            drawn.append(torch.get_rng_state())
+        return dropout(layer, inputs)
+
+    monkeypatch.setattr(nn.Dropout, "forward", noted)
+    attacked({"alpha": 0.5}, epochs=1, count=4)
+    honest_batch, own_batch = drawn
+    assert not torch.equal(honest_batch, own_batch)
 
 
 def test_the_surrogates_rate_falls_with_the_servers() -> None:
