@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from cutlayer.attack import Adversary, TamperingAttack
+from cutlayer.batch import Batch
 from cutlayer.message import Kind, Message
 from cutlayer.seating import _guarded
 from cutlayer.stream import Stream
@@ -135,6 +137,33 @@ def test_it_shares_no_tensor_with_the_honest_party():
     assert not shown["smashed"].requires_grad
     assert reply["loss"].grad_fn is None
     assert not request["smashed"].requires_grad
+
+
+def own_batch_of(changed: Callable[[Batch], Batch]) -> tuple[Batch, Batch]:
+    """A client's batch, and what an attack that ``changed`` it trains on in its place."""
+    attack = Meddler()
+    attack.own_batch = changed
+    given = Batch(torch.arange(1, 4), torch.ones(3, *SHAPE), torch.arange(1, 4))
+    return given, adversary(attack).own_batch(given)
+
+
+def test_a_batch_that_it_changes_in_place_is_the_attack_s_own() -> None:
+    def emptied(batch: Batch) -> Batch:
+        for tensor in (batch.rows, batch.inputs, batch.labels):
+            tensor.zero_()
+        return batch
+
+    given, own = own_batch_of(emptied)
+    assert not own.inputs.any()
+    for name in ("rows", "inputs", "labels"):
+        assert getattr(given, name).all(), name
+
+
+@pytest.mark.parametrize(("inputs", "labels"), [(2, 2), (2, 3), (3, 2), (4, 4)])
+def test_a_batch_of_another_size_is_refused(inputs: int, labels: int) -> None:
+    other = Batch(torch.arange(inputs), torch.ones(inputs, *SHAPE), torch.arange(labels))
+    with pytest.raises(ValueError, match=r"the attack trains on \d samples in place of 3"):
+        own_batch_of(lambda batch: other)
 
 
 def test_what_it_does_not_watch_does_not_reach_it():
