@@ -197,9 +197,11 @@ class Adversary:
             return batch
         rows, labels = batch.rows.clone(), None if batch.labels is None else batch.labels.clone()
         own = self._attend(lambda: attack.own_batch(Batch(rows, batch.inputs.clone(), labels)))
-        if len(own.inputs) != len(batch.inputs) or (own.labels is not None and len(own.labels) != len(batch.inputs)):
-            raise ValueError(f"the attack trains on {len(own.inputs)} samples in place of {len(batch.inputs)}")
-        return own
+        for what, given in (("samples", own.inputs), ("labels", own.labels)):
+            if given is not None and len(given) != len(batch.inputs):
+                raise ValueError(f"the attack trains on {len(given)} {what} in place of {len(batch.inputs)}")
+        # By its rows the judge knows what has crossed when: they are not the attack's to tell.
+        return replace(own, rows=batch.rows)
 
     def infer(self) -> Sequence[Guess]:
         """The attack's guesses, on the CPU as the truth is, wherever the attack has computed them."""

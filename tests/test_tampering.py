@@ -155,14 +155,18 @@ def test_a_batch_that_it_changes_in_place_is_the_attack_s_own() -> None:
 
     given, own = own_batch_of(emptied)
     assert not own.inputs.any()
+    assert own.rows.equal(given.rows), "the ledger is not the attack's to write"
     for name in ("rows", "inputs", "labels"):
         assert getattr(given, name).all(), name
 
 
-@pytest.mark.parametrize(("inputs", "labels"), [(2, 2), (2, 3), (3, 2), (4, 4)])
-def test_a_batch_of_another_size_is_refused(inputs: int, labels: int) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "labels", "said"),
+    [(2, 2, "2 samples"), (2, 3, "2 samples"), (3, 2, "2 labels"), (4, 4, "4 samples")],
+)
+def test_a_batch_of_another_size_is_refused(inputs: int, labels: int, said: str) -> None:
     other = Batch(torch.arange(inputs), torch.ones(inputs, *SHAPE), torch.arange(labels))
-    with pytest.raises(ValueError, match=r"the attack trains on \d samples in place of 3"):
+    with pytest.raises(ValueError, match=f"the attack trains on {said} in place of 3"):
         own_batch_of(lambda batch: other)
 
 
