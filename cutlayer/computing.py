@@ -64,7 +64,8 @@ def suited(flops: int, device: str, precision: str = "") -> tuple[int, str, str]
     A ``precision`` that is asked for stays.
     """
     large = flops >= LARGE
-    # Without matrix units for bf16 the type only costs accuracy.
-    quick = torch.cuda.is_bf16_supported() if device == "cuda" else torch.cpu._is_amx_tile_supported()
+    # Where the processor has no instructions for bf16 the type only costs accuracy.
+    here = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    quick = torch.cuda.is_bf16_supported() if device == "cuda" else here
     precision = precision or ("bf16" if large and quick else "fp32")
     return (os.cpu_count() or 1) if large else 1, precision, "channels_last" if precision == "bf16" else "contiguous"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,10 @@ def test_the_memory_format_is_settled_by_the_precision() -> None:
 
 def test_only_a_large_network_gets_all_cores_and_bf16_only_where_that_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    for units, fast in ((True, "bf16"), (False, "fp32")):
+    for units, instructions in product((True, False), repeat=2):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda units=units: units)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda some=instructions: some)
+        fast = "bf16" if units or instructions else "fp32"
         assert suited(LARGE - 1, "cpu") == (1, "fp32", "contiguous")
         assert suited(LARGE, "cpu")[:2] == (6, fast)
     assert suited(1, "cpu", "bf16") == (1, "bf16", "channels_last")

@@ -17,11 +17,11 @@ from cutlayer.reproduction.cell import SCALES, Cell, Scale
 
 _DEFAULTS = make({}).model_dump(mode="json")
 _ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers"} | {
-    "memory_format",  # rounding, and other draws of the same kind
+    *("memory_format", "precision"),  # rounding, and other draws of the same kind; a precision is told
     *("steps", "leak", "partial", "options", "protocol", "model", "cut", "when"),  # shown elsewhere, or matched
 }
 # What an open value is settled to where nothing is out of the ordinary.
-_EITHER: Mapping[str, Any] = defaultdict(lambda: None, {"precision": "fp32", "aux": "test"})
+_EITHER: Mapping[str, Any] = defaultdict(lambda: None, {"aux": "test"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,13 @@ class Group:
     def told(self) -> str:
         """The differences in words."""
         share = f"{self.share:.2g} of the steps" if self.differences and self.share < 1 else ""
-        return ", ".join(filter(None, (*self.differences, share))) or "as published"
+        return ", ".join(filter(None, (*self.differences, self._rounded, share))) or "as published"
+
+    @property
+    def _rounded(self) -> str:
+        """How many were trained in bf16: which of them depends on the processor, and other seeds differ by more."""
+        rounded, all_ = sum(record.experiment.get("precision") == "bf16" for record in self.records), len(self.runs)
+        return "" if not rounded else "bf16" if rounded == all_ else f"bf16 in {rounded} of {all_} seeds"
 
 
 @dataclass(frozen=True)

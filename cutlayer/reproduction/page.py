@@ -29,7 +29,8 @@ seeds, or the interval would reach beyond what a share can be, or is wider than 
 than twice another number, the values of all seeds stand in brackets instead; where not all seeds have a number,
 brackets say how many do. A printed value, which is of a single run, is held against what one more run would give: the
 95 % prediction interval. Bars in figures are the intervals, or where there is none (fewer than three seeds, or beyond
-what a share can be) go from the lowest seed to the highest, unless the caption says otherwise."""
+what a share can be) go from the lowest seed to the highest, unless the caption says otherwise. *bf16* in a setting: so
+many seeds were trained in that precision, on processors that are faster in it."""
 
 
 def write_html(path: Path, paper: Paper, found: Found, lead: str) -> None:

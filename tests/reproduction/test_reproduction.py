@@ -88,7 +88,7 @@ def test_an_accuracy_is_that_of_trained_victims_alone(tmp_path: Path) -> None:
 def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
     leave(tmp_path, 1, 0.05)
     changes: list[dict[str, Any]] = [
-        *({"defense": "gaussian_noise"}, {"clients": 5}, {"optimizer": "sgd"}, {"precision": "bf16"}, {"aux": "train"}),
+        *({"defense": "gaussian_noise"}, {"clients": 5}, {"optimizer": "sgd"}, {"aux": "train"}),
         *({"amsgrad": False}, {"weight_decay": 0.1}, {"options": {"order": "joint"}}),
     ]
     for number, changed in enumerate(changes):
@@ -97,13 +97,20 @@ def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
     rows = table_of(tmp_path)
     assert {row["setting"]: row["seeds"] for row in rows} == {
         "as published": "2",
-        **dict.fromkeys(("defense=gaussian_noise", "clients=5", "optimizer=sgd", "precision=bf16", "aux=train"), "1"),
+        **dict.fromkeys(("defense=gaussian_noise", "clients=5", "optimizer=sgd", "aux=train"), "1"),
         **dict.fromkeys(("amsgrad=False", "weight_decay=0.1", "order=joint"), "1"),
     }
     found = find([tmp_path])
     published = nearest(found.groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"}))
     assert published is not None
     assert published.told == "as published"
+
+
+def test_how_many_seeds_were_trained_in_bf16_is_told(tmp_path: Path) -> None:
+    for seed, precision, told in ((1, "bf16", "bf16"), (2, "bf16", "bf16"), (3, "fp32", "bf16 in 2 of 3 seeds")):
+        leave(tmp_path, seed, 0.05, precision=precision)
+        (group,) = find([tmp_path]).groups(TABLE_2.cells, {"dataset": "mnist", "cut": "1", "when": "after"})
+        assert group.told == told
 
 
 def test_fewer_steps_stand_in_an_exhibit_of_their_own_and_for_no_whole_run(tmp_path: Path) -> None:

@@ -176,14 +176,14 @@ _CLAIMS = (
 def _series(found: Found, claim: _Claim, model: str) -> list[tuple[str, list[_Point]]]:
     """By setting. Of a conclusion over several places in that which has most of them; of several, and where they are
     not alike, that nearest to what was published."""
-    settings = defaultdict[str, list[_Point]](list)
+    settings = defaultdict[tuple[str, ...], list[_Point]](list)
     for place, wanted in claim.places(model).items():
         groups = found.groups(claim.exhibit(model).cells, wanted)
         for group in groups if claim.alike else groups[-1:]:
             ours, blind = claim.number.measured(group.records)
             if ours:
                 point = _Point(place, ours.mean, blind.mean if blind else 0.0, group)
-                settings[group.told if claim.alike else ""].append(point)
+                settings[group.differences if claim.alike else ()].append(point)
     told = [("; ".join(dict.fromkeys(p.group.told for p in points)), points) for points in settings.values()]
     if len(claim.places(model)) == 1:
         # What one place says is not the better known for being said in one setting alone.
