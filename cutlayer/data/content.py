@@ -14,8 +14,8 @@ _DIGESTS: WeakKeyDictionary[Split, str] = WeakKeyDictionary()
 
 
 def content_of(dataset: Dataset) -> str:
-    """The values and labels of both splits, in a digest of each, and all that is told of them."""
-    return str((dataset.source, dataset.pixels, dataset.classes, dataset.features, contained(dataset)))
+    """The values and labels of both splits, in a digest of each, and what is told of them, but not where they lie."""
+    return str((dataset.pixels, dataset.classes, dataset.features, contained(dataset)))
 
 
 def contained(dataset: Dataset) -> str:

@@ -52,10 +52,18 @@ class Group:
         return min(shares, default=1.0)
 
     @property
+    def setting(self) -> tuple[str, ...]:
+        """What all groups of one setting have alike, wherever they are on a page."""
+        return (*self.differences, self._taken) if self._taken else self.differences
+
+    @property
     def told(self) -> str:
         """The differences in words."""
-        share = f"{self.share:.2g} of the steps" if self.differences and self.share < 1 else ""
-        return ", ".join(filter(None, (*self.differences, self._rounded, share))) or "as published"
+        return ", ".join(filter(None, (*self.differences, self._rounded, self._taken))) or "as published"
+
+    @property
+    def _taken(self) -> str:
+        return f"{self.share:.2g} of the steps" if self.differences and self.share < 1 else ""
 
     @property
     def _rounded(self) -> str:

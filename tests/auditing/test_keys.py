@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -82,6 +83,30 @@ def test_the_same_data_are_the_same_wherever_they_lie() -> None:
     files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
     asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
     assert keys(files, **asked, data_dir="data") == keys(files, **asked, data_dir="../elsewhere/data")
+
+
+def test_a_table_is_the_same_in_either_folder(tmp_path: Path) -> None:
+    found = []
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        for half in ("train", "test"):
+            (folder / f"{half}.csv").write_text("age,ill\n" + "".join(f"{n},{n % 2}\n" for n in range(40)))
+        (scene,) = settle(
+            make(
+                {
+                    "dataset": "table",
+                    "data_dir": folder,
+                    "options": {"table": {"label": "ill"}},
+                    "attack": "unsplit",
+                    "protocol": "vanilla",
+                    "model": "dense",
+                    "cut": "1",
+                    "epochs": 1,
+                }
+            )
+        )
+        found.append((fingerprint(scene), key(scene)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -11,13 +11,14 @@ from cutlayer.papers.backdoor import PAPER
 from cutlayer.papers.backdoor.conclusions import CONCLUSIONS
 from cutlayer.papers.backdoor.figures import FIGURES
 from cutlayer.papers.backdoor.injector import FIGURE_6
+from cutlayer.record import read_record
 from cutlayer.reproduction.block import Table
 from cutlayer.reproduction.found import find
 from tests.papers.test_backdoor import cell_of, leave
 
 GROWS = "success grows as alpha falls from .5 to .04 (cut 1)"
 FAILS = "at cut 3 the attack fails: no more than 10 points beyond blind"
-CLEAN = "clean accuracy stays within 5 points of that without the attack"
+CLEAN = "clean accuracy falls by no more than 5 points"
 CLOSE = "the injector's success is close to none: no more than 10 points beyond blind"
 
 
@@ -76,6 +77,33 @@ def test_the_mean_is_over_cells_that_all_its_seeds_have(tmp_path: Path) -> None:
     assert rows(tmp_path)[GROWS, "lenet", "mnist"][:3] == ["holds", "+70.0 pp ± 0.0 pp", "1"]
     measured(tmp_path, {0.04: [0.1] * 3, 0.5: [0.9] * 3}, clients=3)
     assert rows(tmp_path)[GROWS, "lenet", "mnist"][:3] == ["does not hold", "-5.0 pp ± 0.0 pp", "2"]
+
+
+def test_seeds_are_chosen_for_the_cells_that_have_them_and_not_one_cell_for_its_seeds(tmp_path: Path) -> None:
+    measured(tmp_path, {0.04: [0.8] * 4, 0.5: [0.1] * 4})
+    measured(tmp_path, {0.04: [0.1] * 3, 0.5: [0.8] * 3}, clients=3)
+    assert rows(tmp_path)[GROWS, "lenet", "mnist"][:3] == ["undecided", "+0.0 pp ± 0.0 pp", "2"]
+
+
+def test_two_sides_are_of_one_setting(tmp_path: Path) -> None:
+    """The nearest to what was published on one side, of many more epochs, would be compared with few on the other."""
+    measured(tmp_path, {0.04: [0.2, 0.25, 0.3], 0.5: [0.1, 0.1, 0.1]})
+    wanted = {"model": "lenet", "clients": 1, "cut": "1", "surrogate_client.alpha": 0.04}
+    for seed in (1, 2, 3):
+        leave(tmp_path / "paper", cell_of(FIGURES["mnist"], "paper", **wanted), seed, 0.99)
+    outcome, told, cells, setting = rows(tmp_path)[GROWS, "lenet", "mnist"]
+    assert (outcome, told, cells) == ("holds", "+15.0 pp ± 12.4 pp", "1")
+    assert "as published" not in setting
+
+
+def test_a_seed_that_decides_nothing_is_in_no_conclusion(tmp_path: Path) -> None:
+    measured(tmp_path, {0.09: [0.02, 0.02, 0.02, 0.9]}, cut="4")
+    for path in tmp_path.glob("**/record.json"):
+        record = read_record(path.parent)
+        assert record
+        scores = tuple(score.model_copy(update={"decides": record.cell.seed != 4}) for score in record.scores)
+        path.write_text(record.model_copy(update={"scores": scores}).model_dump_json())
+    assert rows(tmp_path)[FAILS, "lenet", "mnist"][:2] == ["holds", "+1.0 pp ± 0.0 pp"]
 
 
 def test_each_cut_and_share_of_the_injector_is_one_of_its_cells(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def _series(found: Found, claim: _Claim, model: str) -> list[tuple[str, list[_Po
             ours, blind = claim.number.measured(group.records)
             if ours:
                 point = _Point(place, ours.mean, blind.mean if blind else 0.0, group)
-                settings[group.differences if claim.alike else ()].append(point)
+                settings[group.setting if claim.alike else ()].append(point)
     told = [("; ".join(dict.fromkeys(p.group.told for p in points)), points) for points in settings.values()]
     if len(claim.places(model)) == 1:
         # What one place says is not the better known for being said in one setting alone.

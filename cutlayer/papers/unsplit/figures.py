@@ -54,18 +54,20 @@ def _course(found: Found, dataset: str) -> tuple[str, dict[int, list[Group]]]:
 
     A mean over other depths, or over runs of other settings, would draw a course that is none.
     """
-    courses: dict[str, dict[int, list[Group]]] = {}
+    courses: dict[tuple[str, ...], dict[int, list[Group]]] = {}
     for epochs in _EPOCHS:
         wanted: dict[str, Any] = {"dataset": dataset, "when": "after" if epochs else "before"}
         wanted |= {"epochs": epochs} if epochs else {}
         depths = [
-            {group.told: group for group in found.groups(FIGURE_2.cells, {**wanted, "cut": str(depth)})}
+            {group.setting: group for group in found.groups(FIGURE_2.cells, {**wanted, "cut": str(depth)})}
             for depth in DEPTHS[dataset]
         ]
-        for told in depths[0]:
-            if all(told in groups for groups in depths):
-                courses.setdefault(told, {})[epochs] = [groups[told] for groups in depths]
-    return max(courses.items(), key=lambda course: len(course[1]), default=("", {}))
+        for setting in depths[0]:
+            if all(setting in groups for groups in depths):
+                courses.setdefault(setting, {})[epochs] = [groups[setting] for groups in depths]
+    course = max(courses.values(), key=len, default={})
+    told = dict.fromkeys(group.told for groups in course.values() for group in groups)
+    return "; ".join(told), course
 
 
 FIGURE_2 = Exhibit(
