@@ -43,7 +43,11 @@ def rows(folder: Path) -> dict[tuple[str, str, str], list[str]]:
     [
         ((0.8, 0.85, 0.9), (0.1, 0.15, 0.11), "holds", "+73.0 pp ± 12.9 pp"),
         ((0.1, 0.15, 0.11), (0.8, 0.85, 0.9), "does not hold", "-73.0 pp ± 12.9 pp"),
-        ((0.8, 0.1, 0.5), (0.1, 0.6, 0.5), "undecided", "+6.7 pp ± 149.7 pp"),
+        ((0.3, 0.1, 0.2), (0.1, 0.2, 0.2), "undecided", "+3.3 pp ± 37.9 pp"),
+        # An interval would reach beyond 100 points: there is none, and three seeds that agree are no more than that.
+        ((0.99, 0.5, 0.4), (0.01, 0.1, 0.3), "in all seeds", "+49.3 pp (seeds: +10.0 pp; +40.0 pp; +98.0 pp)"),
+        ((0.01, 0.1, 0.3), (0.99, 0.5, 0.4), "in no seed", "-49.3 pp (seeds: -98.0 pp; -40.0 pp; -10.0 pp)"),
+        ((0.8, 0.1, 0.5), (0.1, 0.6, 0.5), "undecided", "+6.7 pp (seeds: -50.0 pp; +0.0 pp; +70.0 pp)"),
         # Two seeds span no interval, however much alike they are.
         ((0.8, 0.8), (0.1, 0.1), "too few seeds", "+70.0 pp (seeds: +70.0 pp; +70.0 pp)"),
         # What all runs of a seed share is no reason to doubt a difference.

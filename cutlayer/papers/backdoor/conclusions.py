@@ -205,18 +205,27 @@ def _row(found: Found, claim: _Claim, model: str, dataset: str) -> list[str] | N
     seeds = _common(measured)
     kept = [one for one in measured if seeds <= set(one.by_seed)]
     means = [mean(one.by_seed[seed] for one in kept) for seed in sorted(seeds)]
-    over = interval(means)
+    over = interval(means, -1.0, 1.0)
     if over is None:
         return None
-    low, high = (end + claim.slack for end in over.ends)
-    outcome = "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
     # What is to be little is shown as what it is, and not as how much less that is than nothing.
-    shown = over if claim.pairs(model, dataset)[0][0] else interval(-value for value in means)
+    shown = over if claim.pairs(model, dataset)[0][0] else interval((-value for value in means), -1.0, 1.0)
     settings = "; ".join(dict.fromkeys(told for one in kept for told in one.settings))
     return [
-        *(claim.what, model, dataset, "too few seeds" if over.few else outcome),
+        *(claim.what, model, dataset, _outcome(over, claim.slack)),
         *(_told(shown, claim.number), str(len(kept)), settings),
     ]
+
+
+def _outcome(over: Interval, slack: float) -> str:
+    low, high = (end + slack for end in over.ends)
+    if over.few:
+        return "too few seeds"
+    if low <= 0 <= high:
+        return "undecided"
+    if over.half is None:
+        return "in all seeds" if low > 0 else "in no seed"
+    return "holds" if low > 0 else "does not hold"
 
 
 def _told(found: Interval | None, number: Number) -> str:
@@ -236,8 +245,10 @@ CONCLUSIONS = Exhibit(
     title="Do the paper's conclusions hold?",
     text="""Of each seed the mean over the cells that all of these seeds have, or over pairs of cells of one setting:
 ASR beyond blind, CDA beyond BA. A conclusion holds where the 95 % interval over seeds (Student's t) lies on its side,
-does not hold where it lies on the other, and is undecided where it lies on both. What *close to none* or *fails* means
-is ours: the paper gives no numbers for it. The last conclusion is what the paper conjectures.""",
+does not hold where it lies on the other, and is undecided where it lies on both; where the interval would reach beyond
+what a difference of shares can be, there is none, and *in all seeds* or *in no seed* says less. Each conclusion is
+judged by itself: among so many, chance alone may decide one. What *close to none* or *fails* means is ours: the paper
+gives no numbers for it. The last conclusion is what the paper conjectures.""",
     cells=lambda scale: (),
     blocks=_blocks,
 )
