@@ -137,7 +137,11 @@ class Experiment(BaseModel):
         "direct",
         description="in one process: copies, or bytes; grpc: to the isolated one, under mutual TLS",
     )
-    isolate: bool = Field(True, description="run the attacked party in a process without the truth")
+    isolate: bool | Literal["once"] = Field(
+        True,
+        description="run the attacked party in a process without the truth; once: one cell of each attack and "
+        "protocol runs both ways, must end in the same bits, and speaks for the others",
+    )
     link: str = Field("", description="say how long the messages would take on lan, wan, dsl, 4g, 100Mbit/20ms ...")
     leak: float = Field(0.25, gt=0, le=1, description="advantage from which the verdict is a leak")
     partial: float = Field(0.1, gt=0, le=1, description="advantage from which the verdict is a partial leak")

@@ -228,6 +228,11 @@ class Record(_Part):
     threat: Threat = Field(default_factory=Threat)
     isolated: bool | None = None
     """Whether the attack, and one that it is ``under``, ran in another process than the truth."""
+    outcome: str = ""
+    """A digest of the guesses, and of the network that an attack on the training has left."""
+    verified_by: str = ""
+    """Where it ran beside the truth: the folder of an isolated cell of the same attack, protocol and code that has
+    ended as it does beside the truth, to the last bit."""
     bytes_up: int | None = None
     """Of the training's frames from the clients to the server: computed from one step with each size of batch."""
     bytes_down: int | None = None
@@ -274,9 +279,12 @@ class Record(_Part):
         return self.model_copy(update={"link": link, "link_seconds": seconds, "experiment": experiment})
 
 
-def write_record(folder: Path, record: Record, images: Mapping[str, Tensor]) -> None:
-    """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole."""
-    if record.pictures is not None:
+def write_record(folder: Path, record: Record, images: Mapping[str, Tensor] | None = None) -> None:
+    """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole.
+
+    Without ``images`` the pictures stay as they are.
+    """
+    if record.pictures is not None and images is not None:
         write_whole(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
     write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")
 

@@ -81,7 +81,7 @@ class Scene:
     @property
     def isolated(self) -> bool:
         """Whether its attack runs in another process than the truth: one at the clients' seat runs beside it."""
-        return self.experiment.isolate and self.attack.threat.seat is Seat.SERVER
+        return bool(self.experiment.isolate) and self.attack.threat.seat is Seat.SERVER
 
     @property
     def in_a_pipe(self) -> bool:

@@ -50,10 +50,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def how_made(found: Found) -> str:
     """How many of the records were measured in one process, and how many with code that no commit holds."""
-    beside = sum(run.record.isolated is False for run in found.runs)
+    beside = [run.record for run in found.runs if run.record.isolated is False]
+    verified = sum(bool(record.verified_by) for record in beside)
     unkept = sum(bool(run.record.code.get("dirty")) for run in found.runs)
     told = (
-        f" {beside} of them were measured in one process (`isolate=false`), where guesses are the same."
+        f" {len(beside)} of them were measured in one process, where guesses are the same; {verified} of these say"
+        " which isolated cell of the same attack, protocol and code has ended in the same bits (`isolate=once`)."
         if beside
         else ""
     )
@@ -73,7 +75,7 @@ def commands(found: Found) -> list[str]:
 def take(name: str, runs: Sequence[Path]) -> None:
     """Copy the records that belong to a cell of the paper."""
     taken = belonging(name, runs)
-    for run in taken:
+    for run in [*taken, *_speaking(taken)]:
         places = {key: run.record.experiment.get(key) or "" for key in ("data_dir", "out", "plugins", "weights")}
         for key, place in places.items():
             if Path(place).is_absolute():
@@ -81,6 +83,12 @@ def take(name: str, runs: Sequence[Path]) -> None:
         target = ROOT / "results" / name / run.folder.name / "record.json"
         write_whole(target, (run.folder / "record.json").read_bytes())
     print(f"{len(taken)} records taken")
+
+
+def _speaking(taken: Sequence[Run]) -> list[Run]:
+    """The isolated cells, in the same run folders, that those ``taken`` are verified by."""
+    named = {run.folder.parent / run.record.verified_by for run in taken if run.record.verified_by}
+    return list(find(sorted(named)).runs)
 
 
 def belonging(name: str, runs: Sequence[Path]) -> list[Run]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.attacked import (
@@ -27,6 +28,7 @@ from cutlayer.auditing.result import Result, found, images_of, judged, not_appli
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim, key, train
+from cutlayer.data.content import digest
 from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
 from cutlayer.host import Host, Occupant
@@ -42,6 +44,7 @@ from cutlayer.seating import make_attack
 from cutlayer.session import Session
 from cutlayer.settle import untrained
 from cutlayer.source import known
+from cutlayer.state import as_tensor
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
 from cutlayer.traffic import cost
 
@@ -157,8 +160,20 @@ def _attacked(
         "training": history,
         "untampered": untampered.history if untampered else (),
         "course": trained.course,
+        "outcome": _outcome(guesses, whole_model(scene, session) if victim is None else None),
     }
     return Result(record.model_copy(update=update).on(scene.experiment.link), images_of(judgements))
+
+
+def _outcome(guesses: Sequence[Guess], left: nn.Module | None) -> str:
+    """A digest of the guesses, and of the network where the attack has had a hand in it."""
+    held = [sorted(guess.tensors.items()) for guess in guesses]
+    told = [
+        (guess.goal, guess.name, guess.part, guess.rows, guess.relabeled, [name for name, _ in tensors])
+        for guess, tensors in zip(guesses, held, strict=True)
+    ]
+    values = [tensor.cpu() for tensors in held for _, tensor in tensors]
+    return digest(as_tensor(str(told).encode()), *values, *(left.state_dict().values() if left else ()))
 
 
 def _compared(scene: Scene) -> bool:

@@ -19,6 +19,7 @@ from cutlayer.report import summary_table, write_report
 from cutlayer.shortfall import shortfalls
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
+from cutlayer.sweeping.once import spelled_out
 from cutlayer.sweeping.sweep import Sweep, scenes
 
 
@@ -36,7 +37,7 @@ def audit_all(
 def _audit(
     file: Path | None, overrides: Sequence[str], command: str, jobs: int, console: Console, out: TextIO | None
 ) -> list[Record]:
-    cells = scenes(grid(file, overrides))
+    cells = spelled_out(scenes(grid(file, overrides)))
     sweep = Sweep(cells, run_folder(cells), command, jobs)
     _announce(sweep, console)
     found: dict[int, Record] = {}

@@ -27,6 +27,7 @@ from cutlayer.reproduction.paper import Paper
 from cutlayer.reproduction.plan import SEEDS, check_cells, chosen, experiments
 from cutlayer.scene import Scene, load_dataset
 from cutlayer.sweeping.folder import run_folder
+from cutlayer.sweeping.once import spelled_out
 from cutlayer.sweeping.sweep import Sweep, scenes
 
 
@@ -114,7 +115,11 @@ def _settled(asked: Sequence[Experiment], console: Console) -> tuple[list[Scene]
                 refused.append(error)
     if not cells:
         raise refused[0] if refused else ExperimentError(str(next(iter(absent.values()))))
-    return cells, [f"{name}: not run: {error}" for name, error in absent.items()], [f"refused: {e}" for e in refused]
+    return (
+        spelled_out(cells),
+        [f"{name}: not run: {error}" for name, error in absent.items()],
+        [f"refused: {e}" for e in refused],
+    )
 
 
 def _absence(experiment: Experiment, name: str) -> dict[str, DatasetError]:

@@ -30,6 +30,12 @@ class AttackFindings:
         return f"attacked before training{where}, with the weights that it begins with" if any(early) else ""
 
     @property
+    def ran(self) -> str:
+        """Where each of its cells ran, and what that proves."""
+        told = dict.fromkeys(wording.isolation(cell.record) for member in self.members for cell in member.cells)
+        return " ".join(told)
+
+    @property
     def options(self) -> dict[str, str]:
         """By name, every value that any of them has."""
         made: dict[str, dict[str, None]] = {}

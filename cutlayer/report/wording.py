@@ -263,11 +263,16 @@ def rule(thresholds: Thresholds) -> str:
     )
 
 
-def isolation(isolated: bool | None) -> str:
+def isolation(record: Record) -> str:
     """Where the attack ran, and what that proves."""
-    if isolated:
+    if record.isolated:
         return "Ran in a process of its own; the truth stayed outside it."
-    return "Ran in the auditor's own process." if isolated is False else "Not recorded where it ran."
+    if record.verified_by:
+        return (
+            f"Ran in the auditor's own process; in one of its own, {record.verified_by} ended in the same bits: "
+            "guesses, and the network that an attack on the training leaves."
+        )
+    return "Ran in the auditor's own process." if record.isolated is False else "Not recorded where it ran."
 
 
 def told(*parts: str) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.auditing.audit import fingerprint
-from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
-from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record
+from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_record
 from cutlayer.scene import Scene
 
 
@@ -60,7 +59,7 @@ def finished(scene: Scene, run: Path) -> Record | None:
     if link and link != record.link:
         # Another link changes nothing but what is worked out from the same traffic.
         record = record.on(link)
-        write_whole(cell_folder(scene, run) / "record.json", record.model_dump_json(indent=1) + "\n")
+        write_record(cell_folder(scene, run), record)
     return record
 
 

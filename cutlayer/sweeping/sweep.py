@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene import Scene
 from cutlayer.settle import settle
 from cutlayer.sweeping.folder import cell_folder, finished, run_folder
+from cutlayer.sweeping.once import Pair, checked, kind, pairs, spelled_out
 from cutlayer.sweeping.pool import Pool
 from cutlayer.sweeping.room import Room
 
@@ -86,8 +88,19 @@ class Sweep:
 
     def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
         """Each cell's place and record, as soon as it is there: what is finished first."""
+        shown = pairs(self.cells)
+        first = dict.fromkeys(number for pair in shown.values() for number in (pair.isolated, pair.beside))
+        # What speaks for others runs before them, and is told when both of a pair are there.
+        both = dict(self._ended(first, watcher))
+        others = self._ended([number for number in range(len(self.cells)) if number not in first], watcher)
+        for number, record in chain(both.items(), others):
+            pair = shown.get(kind(self.cells[number]))
+            yield number, self._checked(number, record, pair, both) if pair else record
+
+    def _ended(self, numbers: Iterable[int], watcher: Watcher) -> Iterator[tuple[int, Record]]:
         waiting = {}
-        for number, scene in enumerate(self.cells):
+        for number in numbers:
+            scene = self.cells[number]
             record = finished(scene, self.run)
             if record is None:
                 waiting[number] = scene
@@ -101,6 +114,15 @@ class Sweep:
         for number in ran:
             watcher.end(number)
             yield number, self._kept(self.cells[number])
+
+    def _checked(self, number: int, record: Record, pair: Pair, both: Mapping[int, Record]) -> Record:
+        if not {pair.isolated, pair.beside} <= both.keys():
+            return record
+        name = cell_folder(self.cells[pair.isolated], self.run).name
+        said = checked(record, both[pair.isolated], both[pair.beside], name)
+        if said != record:
+            write_record(cell_folder(self.cells[number], self.run), said)
+        return said
 
     def _kept(self, scene: Scene) -> Record:
         """The record that a cell has left; where it cannot be read the cell has failed, and the rest goes on."""
@@ -191,7 +213,7 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
     They are left in the run folder, where finished cells are looked up. A value or a combination that cannot be run is
     an ``ExperimentError``, before anything has run; a cell that fails leaves a record that says why.
     """
-    cells = scenes(grid(file, overrides))
+    cells = spelled_out(scenes(grid(file, overrides)))
     command = shlex.join(["cutlayer", "audit", *([str(file)] if file else []), *overrides])
     found = dict(Sweep(cells, run_folder(cells), command, jobs).records(watcher or Unwatched()))
     return [found[number] for number in sorted(found)]

@@ -96,6 +96,22 @@ def test_the_committed_summary_is_that_of_the_committed_records(tmp_path: Path) 
     assert (tmp_path / "summary.md").read_text() == (ROOT / "docs" / "results" / "summary.md").read_text()
 
 
+def test_the_isolated_cell_that_speaks_for_others_is_taken_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    cells = tmp_path / "runs" / "backdoor" / "cells"
+    leave(cells, paper("backdoor").headlines[0], [(0.1, 0.2, None)])
+    (found,) = find([cells]).runs
+    said = {"isolated": False, "verified_by": found.folder.name, "started": "2026-01-02"}
+    write_record(cells / "beside", found.record.model_copy(update=said))
+    results.take("backdoor", [cells])
+    assert sorted(path.name for path in (tmp_path / "results" / "backdoor").iterdir()) == [
+        *sorted([found.folder.name, "beside"])
+    ]
+    assert "1 of these say" in results.how_made(find([tmp_path / "results"]))
+
+
 @pytest.mark.slow
 def test_committed_pages_are_those_of_the_committed_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results").symlink_to(ROOT / "results")
