@@ -48,13 +48,34 @@ class Findings:
     seconds: float = 0.0
 
 
-class Occupant:
-    """Whoever sits beside a party, or nobody."""
+class Occupant(ABC):
+    """Who sits in the attacked seat, beside the party there."""
+
+    findings = Findings()
+    """Complete once ``infer`` has returned."""
+
+    @abstractmethod
+    def announce(self, targets: Sequence[Row]) -> None:
+        """Tell the adversary which samples it is to guess."""
+
+    @abstractmethod
+    def memory(self) -> Mapping[str, Tensor] | None:
+        """The adversary's state, for an interrupted training; None where there is none, or it cannot be told."""
+
+    @abstractmethod
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Put a new adversary where ``memory`` was taken."""
+
+    @abstractmethod
+    def infer(self) -> Sequence[Guess]:
+        """The adversary's guesses; an honest party has none."""
+
+
+class LocalOccupant(Occupant):
+    """An adversary in this process, or nobody."""
 
     def __init__(self, adversary: Adversary | None) -> None:
         self.adversary = adversary
-        self.findings = Findings()
-        """Complete once ``infer`` has returned."""
         if adversary:
             adversary.begin()
 
@@ -64,16 +85,16 @@ class Occupant:
             self.adversary.view.targets = tuple(targets)
 
     def memory(self) -> Mapping[str, Tensor] | None:
-        """The adversary's state, for an interrupted training; None where there is none, or it cannot be told."""
+        """What the attack says of itself, with its stream."""
         return self.adversary.checkpoint() if self.adversary else None
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Put a new adversary where ``memory`` was taken."""
+        """Hand it back to the attack."""
         assert self.adversary
         self.adversary.restore(memory)
 
     def infer(self) -> Sequence[Guess]:
-        """Ask the adversary; an honest party has no guesses."""
+        """Ask the adversary."""
         if self.adversary is None:
             return ()
         guesses = self.adversary.infer()
@@ -85,10 +106,11 @@ class Occupant:
 class Host(ABC):
     """The server's end of every exchange, whichever side drives."""
 
+    occupant: Occupant
+    """Who sits in the server's seat."""
+
     def __init__(self) -> None:
         self.meter = Meter()
-        self.findings = Findings()
-        """Complete once ``infer`` has returned."""
 
     @abstractmethod
     def answer(self, request: Message) -> Message:
@@ -108,22 +130,6 @@ class Host(ABC):
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put the server's party into that state."""
-
-    @abstractmethod
-    def memory(self) -> Mapping[str, Tensor] | None:
-        """The adversary's state, for an interrupted training; None where there is none, or it cannot be told."""
-
-    @abstractmethod
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Put a new adversary where ``memory`` was taken."""
-
-    @abstractmethod
-    def announce(self, targets: Sequence[Row]) -> None:
-        """Tell the adversary which samples it is to guess."""
-
-    @abstractmethod
-    def infer(self) -> Sequence[Guess]:
-        """The adversary's guesses."""
 
     @abstractmethod
     def close(self) -> None:
@@ -146,7 +152,7 @@ class LocalHost(Host):
         """``beside``: another tap, between the adversary and the party: a recorder, or what stands in for the party."""
         super().__init__()
         self.party = party
-        self._occupant = Occupant(adversary)
+        self.occupant: LocalOccupant = LocalOccupant(adversary)
         self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, packed)
         # An attack's honest party is what stands beside: nearer to the party, or, where that drives, to its peer.
         self._taps: list[Tap] = [tap for tap in (adversary, beside) if tap]
@@ -176,29 +182,6 @@ class LocalHost(Host):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Overwrite the party's state."""
         self.party.restore(tensors)
-
-    def memory(self) -> Mapping[str, Tensor] | None:
-        """Of who sits beside the party."""
-        return self._occupant.memory()
-
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """For who sits beside the party."""
-        self._occupant.remember(memory)
-
-    @property
-    def adversary(self) -> Adversary | None:
-        """Who sits beside the party."""
-        return self._occupant.adversary
-
-    def announce(self, targets: Sequence[Row]) -> None:
-        """Put the targets into the adversary's view."""
-        self._occupant.announce(targets)
-
-    def infer(self) -> Sequence[Guess]:
-        """Ask the adversary; an honest server has no guesses."""
-        guesses = self._occupant.infer()
-        self.findings = self._occupant.findings
-        return guesses
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -18,7 +18,7 @@ from cutlayer.channel import Direct
 from cutlayer.compression import Compression, PackedWire
 from cutlayer.computing import Computing
 from cutlayer.defense import Defense
-from cutlayer.host import Carrier, LocalHost, Occupant
+from cutlayer.host import Carrier, LocalHost, LocalOccupant
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.optimization import Optimization
@@ -153,7 +153,7 @@ def seat_clients(
     own: Callable[[], Party],
     outside: Outside | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
-) -> Occupant:
+) -> LocalOccupant:
     """The adversary of ``brief`` beside one or several clients that act as one; ``own``: the one whose turn it is.
 
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
@@ -164,7 +164,7 @@ def seat_clients(
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
     layout = make_protocol(brief.protocol, brief.plugin_folder).layout(brief.protocol)
     view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
-    return Occupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
+    return LocalOccupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
 
 
 def _network(brief: Brief, seed: int) -> nn.Sequential:

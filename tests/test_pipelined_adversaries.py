@@ -44,15 +44,15 @@ def test_a_server_that_drives_in_another_process_ends_in_the_same_bits() -> None
 def test_watching_changes_nothing_and_shows_every_message_in_order(protocol: str) -> None:
     scene = pipelined(protocol, clients=2)
     host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
-    assert host.adversary
+    assert host.occupant.adversary
     seen: list[tuple[str, int]] = []
-    observe = host.adversary.attack.observe
+    observe = host.occupant.adversary.attack.observe
 
     def noting(message: Message) -> None:
         seen.append((message.kind, message.step))
         observe(message)
 
-    host.adversary.attack.observe = noting  # type: ignore[method-assign]
+    host.occupant.adversary.attack.observe = noting  # type: ignore[method-assign]
     watched = assemble(scene, host)
     for epoch in (1, 2):
         watched.train_epoch(epoch)

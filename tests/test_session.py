@@ -184,8 +184,8 @@ def test_watching_changes_nothing(protocol: str) -> None:
     host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
     watched = assemble(scene, host)
     run(watched)
-    assert host.adversary is not None
-    assert host.adversary.attack.messages > 20
+    assert host.occupant.adversary is not None
+    assert host.occupant.adversary.attack.messages > 20
     assert same(honest.checkpoint(), watched.checkpoint())
 
 
@@ -196,8 +196,10 @@ def test_an_attack_that_spoils_what_it_is_shown_spoils_a_copy(copied: bool, monk
     honest = session_of(scene)
     run(honest)
     host = seating.seat_server(brief(scene, attack=True), lambda what, tensors: {})
-    assert host.adversary is not None
-    monkeypatch.setattr(host.adversary.attack, "observe", lambda message: [message[name].zero_() for name in message])
+    assert host.occupant.adversary is not None
+    monkeypatch.setattr(
+        host.occupant.adversary.attack, "observe", lambda message: [message[name].zero_() for name in message]
+    )
     if not copied:
         monkeypatch.setattr(Adversary, "_divided", lambda adversary, message: (message, {}))
     watched = assemble(scene, host)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from cutlayer.attack import Adversary
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.training import Progress, train_through
@@ -24,47 +26,58 @@ from cutlayer.session import Session
 from cutlayer.threat import NotOfferedError, Seat
 
 
+@dataclass(frozen=True)
+class Seated:
+    """A deployment with an adversary in one of its seats."""
+
+    host: Host
+    occupant: Occupant
+    """Who is asked for guesses."""
+    among_clients: Adversary | None = None
+    """The same, where it sits beside the malicious clients."""
+
+    def attended(self, scene: Scene, outside: Outside) -> Session:
+        """The training that it attends; ``outside`` is answered from there."""
+        session = outside.session = assemble(scene, self.host)
+        if self.among_clients:
+            session.adversaries = dict.fromkeys(scene.malicious, self.among_clients)
+        return session
+
+
 @contextmanager
-def seated(
-    scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None = None
-) -> Iterator[tuple[Host, Host | Occupant]]:
-    """The server's end while the adversary of ``scene`` is there, and who is asked for guesses.
+def seated(scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None = None) -> Iterator[Seated]:
+    """The deployment while the adversary of ``scene`` is there.
 
     In ``process`` where it is isolated and one is at hand. ``NotOfferedError`` when the attack needs more than is
     offered.
     """
     told = brief(scene, attack=True)
-    host: Host
-    occupant: Host | Occupant
     if scene.attack.threat.seat is Seat.CLIENT:
         # A malicious client knows its own samples anyway.
-        host, occupant = honest_host(scene), seat_clients(told, outside.malicious, outside, progress)
-    elif scene.isolated:
+        insider = seat_clients(told, outside.malicious, outside, progress)
+        yield Seated(honest_host(scene), insider, insider.adversary)
+        return
+    host: Host
+    if scene.isolated:
         if scene.experiment.carrier == "grpc":
             process = GrpcProcess()
-        host = occupant = ProcessHost(told, outside, progress, process)
+        host = ProcessHost(told, outside, progress, process)
     else:
-        host = occupant = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+        host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
     try:
         if isinstance(host, ProcessHost):
             host.ready()
             # The other process has read them anew.
             scene.check_files()
-        yield host, occupant
+        yield Seated(host, host.occupant)
     finally:
         host.close()
-
-
-def join(scene: Scene, session: Session, occupant: Host | Occupant) -> None:
-    """Let an adversary at the clients' seat take part in ``session``, beside the malicious ones."""
-    if isinstance(occupant, Occupant) and occupant.adversary:
-        session.adversaries = dict.fromkeys(scene.malicious, occupant.adversary)
 
 
 def train_attended(
     scene: Scene,
     session: Session,
-    occupant: Host | Occupant,
+    occupant: Occupant,
     begun: Begun,
     progress: Progress,
     after: Callable[[int], Sequence[Course]] = lambda epoch: (),
@@ -80,10 +93,9 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
         return victim
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
-    with seated(scene, outside, progress) as (host, occupant):
-        session = outside.session = assemble(scene, host)
-        join(scene, session, occupant)
-        found = train_attended(scene, session, occupant, _begun(scene, run), progress)
+    with seated(scene, outside, progress) as place:
+        session = place.attended(scene, outside)
+        found = train_attended(scene, session, place.occupant, _begun(scene, run), progress)
         victim = Victim(whole_model(scene, session), found.epochs)
     keep_attacked(scene, run, victim)
     return victim

@@ -14,10 +14,10 @@ from torch import nn
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.attacked import (
+    Seated,
     attacked_key,
     deployed,
     deployed_key,
-    join,
     keep_attacked,
     seated,
     train_attended,
@@ -31,7 +31,7 @@ from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.data.content import digest
 from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
-from cutlayer.host import Host, Occupant
+from cutlayer.host import Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, admitted, judge_all
@@ -60,8 +60,8 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     try:
-        with seated(scene, outside, progress, process) as (host, occupant):
-            result = _attacked(scene, run, progress, host, occupant, outside, record)
+        with seated(scene, outside, progress, process) as place:
+            result = _attacked(scene, run, progress, place, outside, record)
     except NotOfferedError as error:
         return not_applicable(record, str(error))
     done = result.record.model_copy(update={"seconds": time.perf_counter() - start})
@@ -126,12 +126,11 @@ def _attacked(
     scene: Scene,
     run: Path,
     progress: Progress,
-    host: Host,
-    occupant: Host | Occupant,
+    place: Seated,
     outside: Outside,
     record: Record,
 ) -> Result:
-    after = scene.experiment.when == "after"
+    after, occupant = scene.experiment.when == "after", place.occupant
     trained = Measured()
     # An attack before this one may still refuse: first of all it is seated.
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
@@ -139,8 +138,7 @@ def _attacked(
     clean = untampered.model if untampered else None
     beside = honest(scene, clean)
     if victim is None:
-        session = outside.session = assemble(scene, host)
-        join(scene, session, occupant)
+        session = place.attended(scene, outside)
         if after:
             trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
         history = trained.epochs
@@ -149,7 +147,7 @@ def _attacked(
         utility = history[-1].accuracy if history else accuracy(scene, session)
     else:
         history, utility = victim.history, victim.accuracy
-        session = outside.session = assemble(scene, host, victim.model if after else None)
+        session = outside.session = assemble(scene, place.host, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, beside)
     update = {
         **judged(judgements),
@@ -183,7 +181,7 @@ def _compared(scene: Scene) -> bool:
 
 
 def _judgements(
-    scene: Scene, session: Session, occupant: Host | Occupant, beside: Honest | None
+    scene: Scene, session: Session, occupant: Occupant, beside: Honest | None
 ) -> tuple[list[Judgement], Sequence[Guess]]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
@@ -217,7 +215,7 @@ def _watches_training(attack: Attack) -> bool:
 
 
 def _train_watched(
-    scene: Scene, session: Session, progress: Progress, occupant: Host | Occupant, beside: Honest | None, kept: Begun
+    scene: Scene, session: Session, progress: Progress, occupant: Occupant, beside: Honest | None, kept: Begun
 ) -> Measured:
     steps = session.steps_per_epoch()
 

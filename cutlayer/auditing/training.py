@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.deployment import measured as after_epoch
 from cutlayer.experiment import ExperimentError
-from cutlayer.host import Host, Occupant
+from cutlayer.host import Occupant
 from cutlayer.record import Course, Epoch
 from cutlayer.scene import Scene
 from cutlayer.session import Session
@@ -26,7 +26,7 @@ def train_through(
     begun: Begun,
     what: str,
     progress: Progress,
-    occupant: Host | Occupant | None = None,
+    occupant: Occupant | None = None,
     after: Callable[[int], Sequence[Course]] = lambda epoch: (),
     ended: Callable[[], bool] = lambda: False,
 ) -> Measured:
@@ -74,7 +74,7 @@ def over(history: Sequence[Epoch], patience: int) -> bool:
     return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
-def _taken_up(session: Session, begun: Begun, occupant: Host | Occupant | None) -> Measured:
+def _taken_up(session: Session, begun: Begun, occupant: Occupant | None) -> Measured:
     found = begun.latest({**session.checkpoint(), **({_ADVERSARY: {}} if occupant else {})})
     if found is None:
         return Measured()

@@ -18,7 +18,7 @@ from cutlayer.attack import Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
-from cutlayer.host import Act, Findings, Host
+from cutlayer.host import Act, Findings, Host, Occupant
 from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
 from cutlayer.message import Kind, Message
@@ -30,8 +30,8 @@ from cutlayer.wire import NotFiniteError, WireError
 _EXPECTED = {error.__name__: error for error in (NotOfferedError, NotFiniteError, WireError)}
 
 
-class ProcessHost(Host):
-    """The server's party in another process: protocol frames on one pipe, control on another."""
+class ProcessHost(Host, Occupant):
+    """The server's party in another process, and who sits beside it there: frames on one pipe, control on another."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class ProcessHost(Host):
         process: OtherProcess | None = None,
     ) -> None:
         super().__init__()
+        self.occupant = self
         self._outside, self._progress = outside, progress
         self._received: Mapping[str, Tensor] = {}
         self._granted: dict[Knows, int] = {}
@@ -191,23 +192,24 @@ class _Resident:
         elif verb == "restore":
             host.restore(tensors)
         elif verb == "announce":
-            host.announce([_row(fields) for fields in content])
+            host.occupant.announce([_row(fields) for fields in content])
         elif verb == "checkpoint":
             self._tell("state", None, host.checkpoint())
             return
         elif verb == "memory":
-            memory = host.memory()
+            memory = host.occupant.memory()
             self._tell("memory", memory is not None, memory)
             return
         elif verb == "remember":
-            host.remember(tensors)
+            host.occupant.remember(tensors)
         elif verb == "infer":
             self._tell("guesses", *self._guesses())
             return
         self._tell("done")
 
     def _guesses(self) -> tuple[Any, Mapping[str, Tensor]]:
-        guesses, findings = self._host.infer(), self._host.findings
+        occupant = self._host.occupant
+        guesses, findings = occupant.infer(), occupant.findings
         fields = [{**dataclasses.asdict(guess), "tensors": list(guess.tensors)} for guess in guesses]
         tensors = {f"{number}.{name}": t for number, guess in enumerate(guesses) for name, t in guess.tensors.items()}
         return {"guesses": fields, **dataclasses.asdict(findings)}, tensors

@@ -119,8 +119,8 @@ def _guesses(host: Host, recording: Recording, segments: Sequence[str], progress
         if tape.cut_off or number != count:
             raise RecordingError(tape.told() or f"{tape.file} has {number} exchanges, {count} were recorded")
     host.restore(recording.own_state(segments[-1], "after"))
-    host.announce(tuple(targets_kept(recording, segments[-1])))
-    return host.infer()
+    host.occupant.announce(tuple(targets_kept(recording, segments[-1])))
+    return host.occupant.infer()
 
 
 def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
@@ -141,7 +141,7 @@ def _judged(
     history = truth_kept(recording)[1]
     return {
         **judged(judgements),
-        **found(record, host.findings),
+        **found(record, host.occupant.findings),
         **asdict(cost(scene, history)),
         "utility": history[-1].accuracy if history else None,
         "training": tuple(history),

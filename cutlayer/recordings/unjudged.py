@@ -75,8 +75,8 @@ def guess(
         raise RecordingError(f"model = {told.model!r} is not the recorded network: {error}") from None
     except WireError as error:
         raise RecordingError(f"a recorded message does not fit model = {told.model!r}: {error}") from None
-    host.announce(rows)
-    guesses = host.infer()
+    host.occupant.announce(rows)
+    guesses = host.occupant.infer()
     return Unjudged(guesses, [_kept(recording, attack, number, one) for number, one in enumerate(guesses)])
 
 

@@ -20,7 +20,7 @@ from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
 from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.host import Act, Occupant
+from cutlayer.host import Act
 from cutlayer.registry import cls
 from cutlayer.scene import Scene
 from cutlayer.seating import make_attack, seat_clients, seat_server
@@ -135,8 +135,8 @@ def attack_pace(scene: Scene) -> Pace:
         server = scene.attack.threat.seat is Seat.SERVER
         host = seat_server(told, outside) if server else honest_host(scene)
         session = outside.session = assemble(scene, host)
-        occupant = host if server else seat_clients(told, outside.malicious, outside)
-        if isinstance(occupant, Occupant) and occupant.adversary:
+        occupant = host.occupant if server else seat_clients(told, outside.malicious, outside)
+        if occupant.adversary and not server:
             session.adversaries = dict.fromkeys(range(experiment.clients), occupant.adversary)
         first = watched = 0.0
         if steps:
