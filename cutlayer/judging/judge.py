@@ -262,8 +262,11 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
     blind = max(noise, unattacked)
     commonest = _commonest(truth.evasion.labels)
-    # Only the first budget decides; and where no more is right than in naming one class, there is nothing to take away.
-    decides, opened = (not name and own.natural - max(b, commonest) >= ROOM for b in (blind, unattacked))
+    # Where no more is right than in naming one class, with or without noise, there is nothing that could be taken away:
+    # an advantage would be a quotient of little, or change its sign.
+    best, most = (own.natural if own.natural - max(b, 0) - commonest >= ROOM else None for b in (blind, unattacked))
+    # Only the first budget decides.
+    decides, opened = (not name and highest is not None for highest in (best, most))
     beside = found.beside
     if "predicted" in guess.tensors:
         predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
@@ -273,8 +276,6 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
-    # Where blind takes away nearly all that is right, an advantage would be a quotient of little, or change its sign.
-    best, most = (own.natural if own.natural - b >= ROOM else None for b in (blind, unattacked))
     tampered = truth.evasion.tampered
     scores = (
         score(goal, "accuracy_drop", own.natural - found.adversarial, blind, best, thresholds, name, decides),

@@ -39,9 +39,9 @@ def _backdoor(found: Mapping[str, Score]) -> str:
 
 def _evasion(found: Mapping[str, Score]) -> str:
     drop, natural = found["accuracy_drop"], found["natural_accuracy"]
-    left = None if natural.value is None or drop.blind is None else natural.value - drop.blind
-    if left is not None and left < ROOM:
-        return f"random noise of the budget already takes {_share(drop.blind)} of {_share(natural.value)} accuracy"
+    if drop.blind is not None and drop.blind >= ROOM:
+        takes = f"random noise of the budget already takes {_share(drop.blind)} of {_share(natural.value)} accuracy"
+        return f"{takes}: it leaves hardly more than always naming one class does"
     return _ruined(natural.value, natural.blind, "natural inputs")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from cutlayer.budget import Budget
 from cutlayer.judging.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
 from cutlayer.judging.judge import GuessError, Truth, judge
 from cutlayer.methods.perturbation import PROBED, probe
-from cutlayer.record import LEAK, NONE, Thresholds
+from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
 from tests.evasions import best, linear, natural
 from tests.guesses import rows_of
@@ -113,7 +114,7 @@ def test_a_training_that_opens_the_deployment_to_any_noise_is_judged_by_that(tam
     score, signs = found["accuracy_drop"], found["random_signs_drop"]
     assert score.value > 0.5
     assert score.blind == signs.value == pytest.approx(1 - alone.blind), "noise does as much on its own"
-    assert score.verdict == NONE
+    assert (score.decides, score.verdict) == (False, None), "noise leaves less than naming one class does"
     assert signs.blind == alone.blind, "that of honest training"
     assert (signs.decides, signs.verdict) == ((True, LEAK) if tampered else (False, None))
     assert (found["natural_accuracy"].value, found["natural_accuracy"].blind) == (1, 1)
@@ -141,7 +142,7 @@ def test_where_blind_takes_all_that_is_right_no_advantage_is_told() -> None:
 def test_natural_inputs_drop_nothing_and_a_deployment_at_zero_decides_nothing() -> None:
     assert scores_of(guess_of(INPUTS), truth_of())["accuracy_drop"].value == 0
     wrong = scores_of(guess_of(INPUTS), truth_of(labels=1 - LABELS))["accuracy_drop"]
-    assert (wrong.value, wrong.best, wrong.decides) == (0, 0, False)
+    assert (wrong.value, wrong.best, wrong.decides) == (0, None, False)
 
 
 def test_a_deployment_no_better_than_naming_one_class_decides_nothing() -> None:
@@ -167,6 +168,26 @@ def test_a_deployment_no_better_than_naming_one_class_decides_nothing() -> None:
     opened = whole["random_signs_drop"]
     assert (opened.value, opened.decides, opened.verdict) == (1, True, LEAK)
     assert not whole["accuracy_drop"].decides, "noise takes all that there is"
+
+
+@pytest.mark.parametrize("left", [0.2, 0.5])
+def test_where_noise_leaves_no_more_than_naming_one_class_the_rest_decides_nothing(left: float) -> None:
+    """A few points of so little would be a large part of it."""
+    labels = torch.arange(COUNT) % 4
+
+    def answers(inputs: Tensor) -> Tensor:
+        """Right on all natural inputs, on the part ``left`` of the noisy ones, and of what is gray on some fewer."""
+        share = 1.0 if torch.equal(inputs, INPUTS) else left - 0.1 if inputs.eq(0.5).all() else left
+        right = torch.arange(COUNT) < round(share * COUNT)
+        return nn.functional.one_hot(torch.where(right, labels, (labels + 1) % 4), 4).float()
+
+    also = {"budgets": {"": Budget((1.0,))}, "parts": (nn.Flatten(), nn.Linear(INPUTS[0].numel(), 4))}
+    truth = replace(truth_of(answers=answers, labels=labels, **also), classes=("a", "b", "c", "d"))
+    found = scores_of(guess_of(torch.full_like(INPUTS, 0.5)), truth)
+    drop = found["accuracy_drop"]
+    assert (drop.value, drop.blind) == (pytest.approx(1.1 - left), pytest.approx(1 - left))
+    assert drop.decides is (left == 0.5)
+    assert (drop.advantage is None) is (left == 0.2)
 
 
 def test_what_the_deployment_says_is_asked_of_the_session_not_of_its_parts() -> None:
