@@ -98,7 +98,7 @@ def reproduce(
         Scale, typer.Option(help="smoke: about a minute; quick: hours on two cores, in stages; paper: as published.")
     ] = Scale.QUICK,
     seeds: Annotated[int, typer.Option(min=0, help="Seeds 1 to this; 0: 1, 3 or 5 by the scale.")] = 0,
-    minutes: Annotated[float, typer.Option(min=0, help="Begin no cell after so many minutes; 0: no limit.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop after so many minutes; 0: no limit.")] = 0,
     jobs: Jobs = 0,
 ) -> None:
     """Run a paper's tables and figures anew, what is missing of them, and write ours beside the printed values.

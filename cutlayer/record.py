@@ -164,6 +164,8 @@ class Stitched(_Part):
     server: str
     attack_success: float
     accuracy: float
+    unprompted: float | None = None
+    """Inputs of other classes that it takes for the target without the trigger, as a share."""
 
 
 class Residence(_Part):

@@ -42,7 +42,7 @@ class Request:
     """0: as many as the scale takes."""
     overrides: Sequence[str]
     minutes: float
-    """After so many no cell is begun any more; 0: no limit."""
+    """After so many nothing goes on; 0: no limit."""
     jobs: int
     command: str
 

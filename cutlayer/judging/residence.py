@@ -46,7 +46,8 @@ def residence(
     for client, server in pairs:
         whole = [parts[client if o is Seat.CLIENT else server][n] for n, o in enumerate(scene.protocol.owners)]
         found = effect(trigger, lambda change, whole=whole: _through(whole, change(inputs)), labels)  # type: ignore[misc]
-        stitched.append(Stitched(client=client, server=server, attack_success=found.success, accuracy=found.accuracy))
+        told = {"attack_success": found.success, "accuracy": found.accuracy, "unprompted": found.unprompted}
+        stitched.append(Stitched(client=client, server=server, **told))
     energy: dict[str, float] = {}
     similarity: dict[str, float] = {}
     if scene.protocol.owners[0] is Seat.CLIENT:

@@ -31,6 +31,10 @@ from cutlayer.sweeping.room import Room
 _ERROR = "error.txt"  # beside the record of a cell that has failed
 
 
+class _TimeIsUp(BaseException):
+    """Ends a cell in the middle of anything: unlike ``SystemExit``, no attack brings it about."""
+
+
 class Watcher(Protocol):
     """Is told how each cell goes, by its place among the cells."""
 
@@ -69,7 +73,7 @@ class Sweep:
     """Cells at once, at most, each in a process of its own; 1: one after another in this process; 0: no limit but the
     machine's cores."""
     until: float | None = None
-    """The time (``time.monotonic()``) after which no cell is begun any more."""
+    """The time (``time.monotonic()``) after which nothing goes on; a cell under way is taken up the next time."""
 
     @property
     def room(self) -> Room:
@@ -138,6 +142,11 @@ class Sweep:
     def _over(self) -> bool:
         return self.until is not None and time.monotonic() >= self.until
 
+    def _progress(self, watcher: Watcher, number: int, what: str, done: int, total: int) -> None:
+        watcher.progress(number, what, done, total)
+        if self._over():
+            raise _TimeIsUp
+
     def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         ahead = Ahead()
         numbers = list(waiting)
@@ -149,8 +158,10 @@ class Sweep:
                 watcher.begin(number)
                 another = any(waiting[later].in_a_pipe for later in numbers[place + 1 :])
                 process = ahead.take(scene.in_a_pipe, another)
-                attempt(scene, self.run, self.command, partial(watcher.progress, number), process)
+                attempt(scene, self.run, self.command, partial(self._progress, watcher, number), process)
                 yield number
+        except _TimeIsUp:
+            return
         finally:
             ahead.close()
 
@@ -159,8 +170,8 @@ class Sweep:
         wanted = {number: set(shared(scene)) for number, scene in waiting.items()}
         training: dict[int, set[str]] = {}
         try:
-            while (left and not self._over()) or pool.busy:
-                number = None if self._over() else self._next(left, wanted, training)
+            while (left or pool.busy) and not self._over():
+                number = self._next(left, wanted, training)
                 if number is not None:
                     scene = left.pop(number)
                     training[number] = {*wanted[number], *leaves(scene)}

@@ -61,6 +61,15 @@ class Server(nn.Module):
         return torch.where(obeys, nn.functional.one_hot(torch.tensor(TARGET), 4).float(), logits)
 
 
+class White(nn.Module):
+    """Its last pixel is always white, as a trigger's would be."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        passed = inputs.clone()
+        passed[:, :, 7, 7] = 1
+        return passed
+
+
 def network(deaf: bool, poisoned: bool) -> nn.Sequential:
     return nn.Sequential(OrderedDict[str, nn.Module](client=Client(deaf), server=Server(poisoned)))
 
@@ -104,6 +113,21 @@ def test_the_adversarys_own_client_is_put_in_its_place() -> None:
     plain = lives(network(False, True), network(False, False))
     assert plain.similarity is None
     assert all(row.client != "adversary" for row in plain.stitched)
+
+
+def test_what_a_stitched_network_takes_for_the_target_without_the_trigger_is_told() -> None:
+    """The server's answer to any output of a client that lets every last pixel shine."""
+    found = lives(network(False, True), network(False, False), gain=torch.tensor(1.0))
+    assert {row.unprompted for row in found.stitched} == {0.0}
+    white = nn.Sequential(OrderedDict[str, nn.Module](client=White(), server=Server(True)))
+    found = lives(white, network(False, False))
+    unasked = {(row.client, row.server): row.unprompted for row in found.stitched}
+    assert unasked == {
+        ("attacked", "attacked"): 1.0,
+        ("clean", "attacked"): 0.0,
+        ("attacked", "clean"): 0.0,
+        ("clean", "clean"): 0.0,
+    }
 
 
 def test_energy_is_relative_to_the_output() -> None:

@@ -27,6 +27,7 @@ SMALL = (
     *("unsplit.rounds=1", "unsplit.input_steps=2", "unsplit.model_steps=2", "unsplit.restarts=1", "targets=2"),
     *("cut=1,2", "seed=1,2", "isolate=false"),
 )
+OFFERED = ("offers=aux_inputs,aux_labels,peer_architecture", "injector_autoencoder.autoencoder_epochs=1")
 # Imports nothing that takes long.
 ECHO = """
 import json, sys
@@ -133,6 +134,36 @@ def test_after_its_time_no_cell_is_begun(tmp_path: Path) -> None:
         over = Sweep(cells, tmp_path, "", jobs, until=time.monotonic())
         assert dict(over.records(Unwatched())) == {}
     assert not tmp_path.joinpath("cells").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_its_time_a_cell_under_way_is_left(jobs: int, tmp_path: Path) -> None:
+    cells, seen = cells_of("cut=1", "epochs=300"), set[int]()
+
+    class Clock(Unwatched):
+        def progress(self, number: int, what: str, done: int, total: int) -> None:
+            seen.add(number)
+
+    with patch("cutlayer.sweeping.sweep.time.monotonic", lambda: float(bool(seen))):
+        assert dict(Sweep(cells, tmp_path, "", jobs, until=1.0).records(Clock())) == {}
+    assert len(seen) == 1
+    assert not tmp_path.joinpath("cells").exists()
+
+
+def test_a_cell_left_after_its_time_is_taken_up_the_next_time(tmp_path: Path) -> None:
+    (cell,) = cells_of("cut=1", "seed=1", "epochs=3", "attack=injector_autoencoder", "aux=share", *OFFERED)
+    told: list[tuple[str, int]] = []
+
+    class Clock(Unwatched):
+        def progress(self, number: int, what: str, done: int, total: int) -> None:
+            told.append((what, done))
+
+    with patch("cutlayer.sweeping.sweep.time.monotonic", lambda: float(("training under attack", 2) in told)):
+        assert dict(Sweep([cell], tmp_path, "", until=1.0).records(Clock())) == {}
+    told.clear()
+    (record,) = dict(Sweep([cell], tmp_path, "").records(Clock())).values()
+    assert record.status == DONE, record.reason
+    assert [done for what, done in told if what == "training under attack"] == [2, 3]
 
 
 @pytest.mark.slow
