@@ -2,13 +2,13 @@
 
 The plain loop is what one would write after the paper: honest and surrogate client, one server, Adam as it comes, one
 process whose tensors are spread over all cores. Ours are the sessions of a grid with the attack at the server's seat,
-computed as a grid computes them: a small network in float32, one process of one thread on each core, a large one over
-all cores, in bf16 where the machine is quick at that. Both train on noise of MNIST's form, batch 128, in turns (plain,
-ours, plain, ours), so that what else runs hits both: two threads that wait for one another suffer more from it than two
-processes, so only an idle machine gives a ratio worth quoting. A cell counts the training steps of 25,000 samples and
-90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was tried, on all cores, too;
-*stacked* are three plain loops with alphas of their own, whose networks are computed as one. With a GPU everything runs
-there, one session at a time.
+computed as the paper's grid computes them: in channels_last, a small network in float32, one process of one thread on
+each core, a large one over all cores, in bf16 where the machine is quick at that. Both train on noise of MNIST's form,
+batch 128, in turns (plain, ours, plain, ours), so that what else runs hits both: two threads that wait for one another
+suffer more from it than two processes, so only an idle machine gives a ratio worth quoting. A cell counts the training
+steps of 25,000 samples and 90 epochs; evaluation is left out on both sides. The variants of the plain loop say what was
+tried, on all cores, too; *stacked* are three plain loops with alphas of their own, whose networks are computed as one.
+With a GPU everything runs there, one session at a time.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from torch.nn.functional import cross_entropy
 from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
-from cutlayer.channel import Direct
+from cutlayer.channel import Direct, Loopback
 from cutlayer.computing import Computing, computing, suited
-from cutlayer.host import Act, LocalHost, perform
+from cutlayer.host import Act, Carrier, LocalHost, perform
 from cutlayer.model import flop_count, split
 from cutlayer.optimization import Optimization
+from cutlayer.papers.backdoor.setup import HOW
 from cutlayer.seating import make_party, make_protocol
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Knows, Seat, View
@@ -62,9 +63,9 @@ def cut_of(model: str, number: int) -> int:
 
 
 def how(model: str) -> tuple[Computing, int]:
-    """As a grid computes the network where nothing is asked for, and on how many threads."""
-    threads, precision, memory_format = suited(flop_count(network(model).cpu(), SHAPE), DEVICE)
-    return computing(DEVICE, precision, memory_format), min(threads, CORES)
+    """As the paper's grid computes the network where nothing is asked for, and on how many threads."""
+    threads, precision, _ = suited(flop_count(network(model).cpu(), SHAPE), DEVICE)
+    return computing(DEVICE, precision, HOW["memory_format"]), min(threads, CORES)
 
 
 def samples() -> tuple[Tensor, Tensor]:
@@ -131,7 +132,7 @@ def _losses(server: Stack, smashed: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([cross_entropy(one, labels) for one in outputs])
 
 
-def ours(model: str, cut: int) -> Callable[[], None]:
+def ours(model: str, cut: int, carrier: Carrier = Direct) -> Callable[[], None]:
     """The same step between a client and a server with the attack at its seat."""
     protocol, whole, (computed, _) = make_protocol("vanilla"), network(model), how(model)
     held = protocol.deal(whole, [cut])
@@ -148,7 +149,7 @@ def ours(model: str, cut: int) -> Callable[[], None]:
     }
     attack = SurrogateClient(alpha=ALPHA)
     adversary = Adversary(attack, View(attack.threat, grants, (), protocol.layout("vanilla")), Stream(1))
-    host = LocalHost(protocol, server, agreement, Direct, adversary)
+    host = LocalHost(protocol, server, agreement, carrier, adversary)
     peer = protocol.checked(host.answer, agreement)
     inputs, labels = samples()
     return lambda: perform(Act.STEP, protocol, client, peer, Batch(torch.arange(BATCH), inputs, labels))
@@ -231,6 +232,8 @@ def compare(model: str, number: int, repeats: int, steps: int) -> None:
         return
     for variant in VARIANTS[1:]:
         told(f"the plain loop in {variant}", [taken() / taken(variant) for _ in range(repeats)])
+    told("one of ours on all cores", [taken() / seconds(ours(model, cut), steps) for _ in range(repeats)])
+    told("that one as bytes", [taken() / seconds(ours(model, cut, Loopback), steps) for _ in range(repeats)])
     if not list(network(model).buffers()):
         together = [seconds(stacked(model, cut), steps) for _ in range(repeats)]
         told("stacked", [len(ALPHAS) * taken() / one for one in together])
