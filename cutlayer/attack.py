@@ -6,6 +6,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
+from cutlayer.computing import Computing, exactly
 from cutlayer.message import Kind, Message
 from cutlayer.state import as_bytes, as_tensor, named, under
 from cutlayer.stream import Stream
@@ -87,6 +89,8 @@ class Attack(ABC):
     """The kinds of message it wants copies of; copying fewer costs the honest run less."""
     anytime: ClassVar[bool] = False
     """Whether ``infer`` may be called after every epoch of the training it attends, each time about new targets."""
+    narrow: ClassVar[bool] = False
+    """Whether it makes its forward passes in the type of the training, which large networks gain from; else float32."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
     """Option values by the ``steps`` of an experiment; ``rehearsal`` is the shortest run that shows its pace."""
 
@@ -173,6 +177,8 @@ class Adversary:
     stream: Stream
     guarded: Callable[[Message], Mapping[str, Knows]] = field(default=lambda message: {})
     """Tensors of a message that may be seen only by a threat model that declares them."""
+    computing: Computing = field(default_factory=Computing)
+    """As the party in its seat computes."""
     seconds: float = 0.0
 
     def begin(self) -> None:
@@ -243,7 +249,8 @@ class Adversary:
         def party(request: Message) -> Message:
             start = time.perf_counter()
             # A copy, as the party differentiates with respect to what it is given.
-            reply, hidden = self._divided(honest(_joined(request.copy(), unseen)))
+            with exactly(self.computing.device):
+                reply, hidden = self._divided(honest(_joined(request.copy(), unseen)))
             unseen_reply.update(hidden)
             # What the honest party takes is not the attack's time.
             self.seconds -= time.perf_counter() - start
@@ -264,7 +271,7 @@ class Adversary:
 
     def _attend(self, act: Callable[[], T]) -> T:
         start = time.perf_counter()
-        with self.stream.taken_up():
+        with self.stream.taken_up(), self.computing.precision() if self.attack.narrow else nullcontext():
             result = act()
         self.seconds += time.perf_counter() - start
         return result

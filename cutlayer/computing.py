@@ -53,6 +53,11 @@ class Computing:
         return torch.autocast(kind, getattr(torch, self.autocast)) if self.autocast else contextlib.nullcontext()
 
 
+def exactly(device: torch.device | str) -> contextlib.AbstractContextManager[object]:
+    """Within it what is computed on ``device`` is float32 again, whatever the type around it."""
+    return torch.autocast(torch.device(device).type, enabled=False)
+
+
 def computing(device: str, precision: str, memory_format: str) -> Computing:
     """By what an experiment or a party's own file calls them."""
     return Computing(device, "bfloat16" if precision == "bf16" else "", memory_format == "channels_last")

@@ -125,7 +125,9 @@ class Experiment(BaseModel):
     decay: float = Field(0.1, gt=0, le=1, description="what the learning rate is multiplied by at milestones")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where all parties compute; auto: cuda if any")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="of the training, and of a surrogate client beside it; other attacks run in fp32"
+        "auto",
+        description="of the training, and of what attacks train and perturb beside it on large networks: surrogate "
+        "clients, SLADV's shadows, proxies; other attacks run in fp32",
     )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",

@@ -143,7 +143,7 @@ def seat_server(
         offered = {what: grant for what, grant in grants.items() if what in brief.offers}
         layout = protocol.layout(brief.protocol)
         view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
-        adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded)
+        adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
     return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
 
@@ -164,7 +164,7 @@ def seat_clients(
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
     layout = make_protocol(brief.protocol, brief.plugin_folder).layout(brief.protocol)
     view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
-    return LocalOccupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded))
+    return LocalOccupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing))
 
 
 def _network(brief: Brief, seed: int) -> nn.Sequential:

@@ -34,7 +34,7 @@ FLOORS = {
 LISTED = "FLOORS in tests/test_floors.py"
 ATTACK_MAY_IMPORT = {"message", "batch", "attack", "threat", "trigger", "budget", "methods", "state"}
 # An attack may import whatever a method has imported: the same wall stands around both.
-MAY_IMPORT = {"attacks": ATTACK_MAY_IMPORT, "methods": ATTACK_MAY_IMPORT | {"blocks", "order"}}
+MAY_IMPORT = {"attacks": ATTACK_MAY_IMPORT, "methods": ATTACK_MAY_IMPORT | {"blocks", "computing", "order"}}
 ATTACK_MAY_USE = sys.stdlib_module_names | {"torch", "numpy"}
 # Ways to other modules and other stack frames that no import statement shows.
 AROUND_THE_WALLS = {"importlib", "runpy", "pkgutil", "gc", "inspect", "ctypes", "sys", "builtins", "traceback"}

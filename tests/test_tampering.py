@@ -12,6 +12,7 @@ from torch import nn
 
 from cutlayer.attack import Adversary, TamperingAttack
 from cutlayer.batch import Batch
+from cutlayer.computing import Computing
 from cutlayer.message import Kind, Message
 from cutlayer.seating import _guarded
 from cutlayer.stream import Stream
@@ -186,3 +187,22 @@ def test_the_honest_party_s_time_is_not_the_attack_s():
     seated = adversary(Meddler())
     seated(train_message(), slow)
     assert 0 < seated.seconds < 0.1
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_the_honest_party_computes_as_it_does_without_the_attack_around_it(narrow: bool) -> None:
+    types: dict[str, bool] = {}
+
+    class Narrow(Meddler):
+        def around(self, request, honest):
+            types["attack"] = torch.is_autocast_enabled("cpu")
+            return super().around(request, honest)
+
+    def honest(request: Message) -> Message:
+        types["party"] = torch.is_autocast_enabled("cpu")
+        return train_reply(request)
+
+    tap = adversary(Narrow())
+    tap.attack.narrow, tap.computing = narrow, Computing("cpu", "bfloat16")  # type: ignore[misc]
+    tap(train_message(), honest)
+    assert types == {"attack": narrow, "party": False}

@@ -66,6 +66,7 @@ class SLADV(TamperingAttack):
     )
     setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.TRAIN, Kind.FORWARD, Kind.BACKWARD})
+    narrow: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 
     alpha: float = 1.0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.budget import Budget
+from cutlayer.computing import exactly
 
 CHUNK = 250
 """Inputs that are perturbed at once."""
@@ -71,7 +72,8 @@ def probe(layers: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
     The projection's directions are the same for everybody who asks: layers can be compared without being shown.
     """
     inputs = inputs.detach().requires_grad_()
-    outputs: Tensor = layers(inputs)
+    with exactly(inputs.device):
+        outputs: Tensor = layers(inputs)
     draw = torch.Generator().manual_seed(0)
     directions = torch.randint(2, outputs.shape[1:], generator=draw).mul_(2).sub_(1).to(outputs)
     (slopes,) = torch.autograd.grad((outputs * directions).sum(), inputs)
@@ -80,12 +82,14 @@ def probe(layers: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 def dct2(images: Tensor) -> Tensor:
     """The orthonormal two-dimensional cosine transform (type 2) of [..., height, width]."""
-    return _cosines(images.shape[-2], images) @ images @ _cosines(images.shape[-1], images).T
+    with exactly(images.device):
+        return _cosines(images.shape[-2], images) @ images @ _cosines(images.shape[-1], images).T
 
 
 def idct2(spectra: Tensor) -> Tensor:
     """The images [..., height, width] that ``dct2`` made ``spectra`` of."""
-    return _cosines(spectra.shape[-2], spectra).T @ spectra @ _cosines(spectra.shape[-1], spectra)
+    with exactly(spectra.device):
+        return _cosines(spectra.shape[-2], spectra).T @ spectra @ _cosines(spectra.shape[-1], spectra)
 
 
 def _slope(network: nn.Module, loss: Callable[[Tensor], Tensor]) -> Slope:

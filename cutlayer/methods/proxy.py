@@ -43,6 +43,7 @@ class ProxyAttack(Attack):
     )
     setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
+    narrow: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
         "quick": {"epochs": 6},
