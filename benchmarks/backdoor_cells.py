@@ -32,11 +32,11 @@ from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Loopback
 from cutlayer.computing import Computing, computing, suited
-from cutlayer.host import Act, Carrier, LocalHost, perform
 from cutlayer.model import flop_count, split
 from cutlayer.optimization import Optimization
 from cutlayer.papers.backdoor.setup import HOW
-from cutlayer.seating import make_party, make_protocol
+from cutlayer.seat.host import Act, Carrier, LocalHost, perform
+from cutlayer.seat.seating import make_party, make_protocol
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Knows, Seat, View
 

@@ -26,11 +26,11 @@ from cutlayer.channel import Direct, Loopback
 from cutlayer.computing import Computing
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
-from cutlayer.host import Carrier, LocalHost
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
-from cutlayer.seating import make_party, make_protocol
-from cutlayer.session import Session, TrainingPlan
+from cutlayer.seat.host import Carrier, LocalHost
+from cutlayer.seat.seating import make_party, make_protocol
+from cutlayer.simulation.session import Session, TrainingPlan
 from cutlayer.stream import generator
 from cutlayer.threat import Seat
 

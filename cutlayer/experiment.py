@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from cutlayer.handover import OptimizerState, Route
+from cutlayer.exchange.handover import OptimizerState, Route
 from cutlayer.home import at_home, written_out
 from cutlayer.link import parse
 from cutlayer.mistake import mistake, nearest

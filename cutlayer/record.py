@@ -233,8 +233,7 @@ class Record(_Part):
     outcome: str = ""
     """A digest of the guesses, and of the network that an attack on the training has left."""
     verified_by: str = ""
-    """Where it ran beside the truth: the folder of an isolated cell of the same attack, protocol and code that has
-    ended as it does beside the truth, to the last bit."""
+    """The folder of an isolated cell of the same attack, protocol and code that has ended as it does beside the truth."""
     bytes_up: int | None = None
     """Of the training's frames from the clients to the server: computed from one step with each size of batch."""
     bytes_down: int | None = None
@@ -282,10 +281,7 @@ class Record(_Part):
 
 
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor] | None = None) -> None:
-    """``record.json`` in ``folder``, and its pictures before it: a record that is there is whole.
-
-    Without ``images`` the pictures stay as they are.
-    """
+    """``record.json`` in ``folder``, and before it its pictures, where ``images`` are given: what is there is whole."""
     if record.pictures is not None and images is not None:
         write_whole(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
     write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.record import Record
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.sweep import Sweep, Unwatched
 from tests.scenes import PLUGINS, scene_of
 

@@ -15,7 +15,7 @@ from cutlayer.judging.scoring import ROOM
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
 from cutlayer.record import Score
-from cutlayer.seating import seat_server
+from cutlayer.seat.seating import seat_server
 from cutlayer.stream import drawing
 from cutlayer.threat import Goal, Knows, NotOfferedError, UndeclaredError, View
 from tests.trials import Case, Control, Trial, attack_of, run, scene_of, told_of, trial

@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cutlayer.certificate import Identity, issue, make_authority
 from cutlayer.deploying import place
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
@@ -25,14 +24,15 @@ from cutlayer.deploying.roll import Roll
 from cutlayer.deploying.settings import ClientSettings, ServerSettings, Settings
 from cutlayer.deploying.terms import TRAINING_KEYS, Plan, make_plan
 from cutlayer.deploying.trustee import Trustee
-from cutlayer.deployment import accuracy, assemble, honest_host
 from cutlayer.disk import write_whole
-from cutlayer.host import Act
 from cutlayer.network import unscaled
-from cutlayer.rpc import connect, serve
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Act
+from cutlayer.simulation.assembly import accuracy, assemble, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Seat
+from cutlayer.transport.certificate import Identity, issue, make_authority
+from cutlayer.transport.rpc import connect, serve
 from tests.scenes import PLUGINS, made_dataset, scene_of
 
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}

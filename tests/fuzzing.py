@@ -18,11 +18,11 @@ from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.deploying.checkpoint import Mark, Shelf
 from cutlayer.deploying.durable import Durable
-from cutlayer.duplex import control
-from cutlayer.handover import OptimizerState, give, take_over
+from cutlayer.exchange.handover import OptimizerState, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.tap import wrap
+from cutlayer.transport.duplex import control
 from cutlayer.wire import WireError
 from tests.parties import Pair, pair
 

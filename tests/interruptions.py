@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cutlayer.certificate import write_new
+from cutlayer.transport.certificate import write_new
 from tests.deployments import Deployment
 from tests.scenes import PLUGINS
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from cutlayer import settle as settling
 from cutlayer.dataset import Dataset, Split
 from cutlayer.experiment import make
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene import settle as settling
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 
 PLUGINS = Path(__file__).parent / "plugins"
 CUTS = {"vanilla": "1", "u_shaped": "1:4", "label_only": "4"}

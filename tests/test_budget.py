@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 
-from cutlayer.budget import Budget
+from cutlayer.budget import Budget, BudgetError, budgets
 
 NATURAL = torch.tensor([0.0, 0.1, 0.5, 0.95]).view(1, 1, 2, 2).expand(3, 2, 2, 2)
 BY_CHANNEL = Budget((0.1, 0.3))
@@ -39,3 +42,25 @@ def test_noise() -> None:
     at_the_edge = BY_CHANNEL.noise(NATURAL, torch.Generator().manual_seed(1), True)
     assert at_the_edge.min() >= 0
     assert at_the_edge.max() <= 1
+
+
+def test_budgets_by_unit() -> None:
+    assert budgets(0.3, "pixel", (), 3, None) == (Budget((0.3,)),)
+    own, *beside = budgets(0.3, "normalized", (8, 16), 3, (0.2, 0.25, 0.5))
+    assert own.reach == pytest.approx((0.06, 0.075, 0.15))
+    assert beside == [Budget((8 / 255,), "8/255"), Budget((16 / 255,), "16/255")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1.2, "pixel", (), 3, None), "budget = 1.2: a change of 1.2 is above the range of inputs, which is 1"),
+        ((6, "normalized", (), 3, (0.2, 0.2, 0.1)), "budget = 6: a change of 1.2 is above"),
+        ((0.3, "normalized", (), 3, None), "budget_unit = 'normalized': the network does not normalize its inputs"),
+        ((0.3, "pixel", (8, 16, 8.0000001), 3, None), "8/255 is there twice"),
+        ((0.3, "pixel", (300,), 3, None), "pixel_budgets = 300: a number of 255ths goes from 0 to 255"),
+    ],
+)
+def test_budgets_that_make_no_sense(arguments: Any, said: str) -> None:
+    with pytest.raises(BudgetError, match=said):
+        budgets(*arguments)

@@ -16,18 +16,18 @@ from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.channel import Loopback
 from cutlayer.compression import PackedWire
-from cutlayer.defending import make_defenses
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
-from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.experiment import ExperimentError
-from cutlayer.host import Act
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Kind, Message
-from cutlayer.session import Session
+from cutlayer.scene.defending import make_defenses
+from cutlayer.seat.host import Act
+from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.simulation.session import Session
+from cutlayer.simulation.traffic import cost
 from cutlayer.threat import Knows
-from cutlayer.traffic import cost
 from cutlayer.wire import Frame, Spec, WireError
 from tests.cells import quiet
 from tests.scenes import made, scene_of

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cutlayer.auditing.victim import train
 from cutlayer.computing import LARGE, Computing, suited
-from cutlayer.deployment import assemble, honest_host
+from cutlayer.simulation.assembly import assemble, honest_host
 from tests.auditing.test_victim import plain, quiet, same
 from tests.parties import adam, batches, pair, unsplit_training
 from tests.scenes import made, scene_of

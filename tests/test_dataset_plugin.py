@@ -8,8 +8,8 @@ import pytest
 
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.scene import load_dataset
-from cutlayer.settle import settle
+from cutlayer.scene.loading import load_dataset
+from cutlayer.scene.settle import settle
 
 
 def experiment_on(folder: Path, body: str) -> dict[str, str]:

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.deployment import accuracy, assemble, brief, honest_host
-from cutlayer.host import Act, Host
 from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.scene import Scene
-from cutlayer.session import DivergedError, Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Act, Host
+from cutlayer.simulation.assembly import accuracy, assemble, brief, honest_host
+from cutlayer.simulation.session import DivergedError, Session
 from cutlayer.sweeping.estimate import training_seconds
 from cutlayer.wire import NotFiniteError
 from tests.calls import call, elsewhere

@@ -18,15 +18,15 @@ from cutlayer.cli import app
 from cutlayer.commands.explain import explanation, suggested
 from cutlayer.commands.given import file_and_overrides
 from cutlayer.commands.reproduce import paper
-from cutlayer.defending import make_defenses
-from cutlayer.deployment import brief
 from cutlayer.experiment import KEYS, OFFERABLE, Experiment, ExperimentError, make
 from cutlayer.grid import grid
 from cutlayer.protocol import Protocol
 from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
-from cutlayer.seating import make_attack
-from cutlayer.settle import settle
+from cutlayer.scene.defending import make_defenses
+from cutlayer.scene.settle import settle
+from cutlayer.seat.seating import make_attack
+from cutlayer.simulation.assembly import brief
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials
 

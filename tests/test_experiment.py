@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cutlayer.experiment import KEYS, Experiment, ExperimentError, make
 from cutlayer.grid import grid
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from cutlayer.threat import Knows
 from tests.scenes import PLUGINS, made
 

@@ -16,17 +16,14 @@ FLOORS = {
     # A module or a folder of the package is listed here, on the lowest floor that its imports allow.
     name: floor
     for floor, names in {
-        0: "message link batch model stream provenance budget certificate computing stash mistake neighbor disk "
-        "option home",
+        0: "message link batch model stream provenance budget computing stash mistake neighbor disk option home",
         1: "codec wire state",
-        2: "recording channel party optimization duplex",
-        3: "tap rpc threat",
-        4: "attack defense order protocol scrutiny pipeline handover compression registry network dataset trigger "
-        "blocks data methods",
+        2: "channel party optimization",
+        3: "tap threat transport",
+        4: "attack defense order protocol compression registry network dataset trigger blocks data methods exchange",
         5: " ".join(PLUGINS),
-        6: "record experiment lock grid host seating session defending source way",
-        7: "scene shortfall settle deployment traffic judging isolated auditing sweeping recordings deploying "
-        "papers report reproduction",
+        6: "record experiment lock grid seat",
+        7: "scene simulation judging isolated auditing sweeping recordings deploying papers report reproduction",
         8: "cli commands __main__",
     }.items()
     for name in names.split()
@@ -169,7 +166,7 @@ def test_a_breach_is_reported(check, path, source, message):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("cutlayer/scene.py", "from cutlayer import __version__\nfrom cutlayer.judging.judge import Score"),
+        ("cutlayer/scene/scene.py", "from cutlayer import __version__\nfrom cutlayer.judging.judge import Score"),
         (
             "cutlayer/attacks/a.py",
             "import math\nimport numpy as np\nfrom torch import nn\nfrom cutlayer.methods import inversion",

@@ -15,13 +15,13 @@ import torch
 
 from cutlayer import registry
 from cutlayer.attack import Attack
-from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
 from cutlayer.option import as_json, fits
 from cutlayer.registry import PluginError
-from cutlayer.seating import make_attack
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
+from cutlayer.seat.seating import make_attack
+from cutlayer.simulation.assembly import brief
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made
 

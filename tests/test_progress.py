@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cutlayer.commands.display import Display
 from cutlayer.commands.title import of_attacks, of_trainings
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from tests.cells import STOCHASTIC
 from tests.scenes import made, scene_of
 

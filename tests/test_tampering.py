@@ -14,7 +14,7 @@ from cutlayer.attack import Adversary, TamperingAttack
 from cutlayer.batch import Batch
 from cutlayer.computing import Computing
 from cutlayer.message import Kind, Message
-from cutlayer.seating import _guarded
+from cutlayer.seat.seating import _guarded
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 from tests.parties import Pair, batches, pair

@@ -24,15 +24,15 @@ from cutlayer.auditing import attacked, audit, grants
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
 from cutlayer.defense import Defense
-from cutlayer.deployment import assemble, brief
 from cutlayer.experiment import make
 from cutlayer.judging.judge import Judgement, Truth, judge
 from cutlayer.message import Kind, Message
 from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
-from cutlayer.scene import Scene
-from cutlayer.seating import Brief, make_attack
-from cutlayer.session import Session
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
+from cutlayer.seat.seating import Brief, make_attack
+from cutlayer.simulation.assembly import assemble, brief
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Goal, Knows
 from cutlayer.trigger import Trigger
 
@@ -212,7 +212,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
             "threads": 1,
         }
     )
-    with patch("cutlayer.settle.load_dataset", lambda experiment: _data(control == "permuted")):
+    with patch("cutlayer.scene.settle.load_dataset", lambda experiment: _data(control == "permuted")):
         return settle(experiment)[0]
 
 

@@ -14,15 +14,16 @@ from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.training import Progress, train_through
 from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
-from cutlayer.deployment import CARRIERS, assemble, brief, honest_host, whole_model
-from cutlayer.host import Host, Occupant
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.record import Course
-from cutlayer.scene import Scene, own_files
-from cutlayer.seating import seat_clients, seat_server
-from cutlayer.session import Session
+from cutlayer.scene.loading import own_files
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Host, Occupant
+from cutlayer.seat.seating import seat_clients, seat_server
+from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
+from cutlayer.simulation.session import Session
 from cutlayer.threat import NotOfferedError, Seat
 
 

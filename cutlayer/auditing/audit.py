@@ -29,9 +29,7 @@ from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.data.content import digest
-from cutlayer.deployment import accuracy, assemble, brief, whole_model
 from cutlayer.experiment import OFFERABLE
-from cutlayer.host import Occupant
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, admitted, judge_all
@@ -39,14 +37,16 @@ from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import AttackRun, Cell, Course, Record, Threat
-from cutlayer.scene import Scene
-from cutlayer.seating import make_attack
-from cutlayer.session import Session
-from cutlayer.settle import untrained
-from cutlayer.source import known
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import untrained
+from cutlayer.scene.source import known
+from cutlayer.seat.host import Occupant
+from cutlayer.seat.seating import make_attack
+from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
+from cutlayer.simulation.session import Session
+from cutlayer.simulation.traffic import cost
 from cutlayer.state import as_tensor
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
-from cutlayer.traffic import cost
 
 
 def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess | None = None) -> Result:

@@ -10,7 +10,7 @@ from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.defense import Defense
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
-from cutlayer.session import Session
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
 
 _OF_A_CLIENT = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS, Knows.PEER_QUERIES)

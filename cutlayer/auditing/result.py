@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from cutlayer.host import Findings
 from cutlayer.judging.judge import Judgement
 from cutlayer.judging.undecided import why
 from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
+from cutlayer.seat.host import Findings
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
-from cutlayer.host import Act
 from cutlayer.message import Kind
-from cutlayer.scene import Scene
-from cutlayer.session import CHUNK, Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Act
+from cutlayer.simulation.session import CHUNK, Session
 from cutlayer.threat import Row
 
 

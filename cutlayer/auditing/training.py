@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from cutlayer.auditing.begun import Begun, Measured
-from cutlayer.deployment import measured as after_epoch
 from cutlayer.experiment import ExperimentError
-from cutlayer.host import Occupant
 from cutlayer.record import Course, Epoch
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Occupant
+from cutlayer.simulation.assembly import measured as after_epoch
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Knows
 
 Progress = Callable[[str, int, int], None]

@@ -17,7 +17,6 @@ from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.training import Progress, train_through
 from cutlayer.data.content import content_of
-from cutlayer.deployment import accuracy, assemble, honest_host, whole_model
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
@@ -25,7 +24,9 @@ from cutlayer.model import join, split
 from cutlayer.order import batch_sizes
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
-from cutlayer.scene import Scene, own_files
+from cutlayer.scene.loading import own_files
+from cutlayer.scene.scene import Scene
+from cutlayer.simulation.assembly import accuracy, assemble, honest_host, whole_model
 from cutlayer.stream import drawing
 
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit

@@ -16,7 +16,7 @@ from cutlayer.commands.title import of_attacks
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import summary_table, write_report
-from cutlayer.shortfall import shortfalls
+from cutlayer.scene.shortfall import shortfalls
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
 from cutlayer.sweeping.once import spelled_out

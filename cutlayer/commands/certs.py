@@ -8,7 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cutlayer.certificate import (
+from cutlayer.deploying.settings import ServerSettings
+from cutlayer.experiment import ExperimentError
+from cutlayer.grid import read_toml
+from cutlayer.transport.certificate import (
     NAME,
     CertificateError,
     fingerprint,
@@ -18,9 +21,6 @@ from cutlayer.certificate import (
     make_authority,
     write_new,
 )
-from cutlayer.deploying.settings import ServerSettings
-from cutlayer.experiment import ExperimentError
-from cutlayer.grid import read_toml
 
 AUTHORITY = "authority"
 SERVER = "server"

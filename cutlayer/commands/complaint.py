@@ -7,7 +7,7 @@ import errno
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import ExperimentError
 from cutlayer.registry import PluginError
-from cutlayer.session import DivergedError
+from cutlayer.simulation.session import DivergedError
 
 # What a folder or a disk refuses whoever wants to write there.
 _DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}

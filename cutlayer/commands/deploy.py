@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.meaning import in_words
@@ -34,12 +33,13 @@ from cutlayer.deploying.settings import (
 from cutlayer.deploying.terms import Plan, differences
 from cutlayer.deploying.trustee import Trustee
 from cutlayer.disk import sweep
-from cutlayer.duplex import Duplex, RefusedError, printable
+from cutlayer.exchange.handover import Route
 from cutlayer.experiment import ExperimentError
-from cutlayer.handover import Route
 from cutlayer.lock import locked
-from cutlayer.rpc import connect, serve
 from cutlayer.threat import Seat
+from cutlayer.transport.certificate import Identity
+from cutlayer.transport.duplex import Duplex, RefusedError, printable
+from cutlayer.transport.rpc import connect, serve
 from cutlayer.wire import WireError
 
 _QUIET_SECONDS = 15.0

@@ -17,16 +17,16 @@ from cutlayer.commands.output import reserved
 from cutlayer.commands.title import of_attacks, of_trainings
 from cutlayer.commands.train import deployments
 from cutlayer.deploying.keeping import SESSION
+from cutlayer.exchange.tape import RecordingError, bytes_of
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import axes, override
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
-from cutlayer.recording import RecordingError, bytes_of
 from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
 from cutlayer.recordings.recorder import kept, record
 from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import attack_pace, training_seconds
 from cutlayer.sweeping.folder import cell_folder, run_folder
 from cutlayer.wire import WireError

@@ -25,7 +25,8 @@ from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Paper
 from cutlayer.reproduction.plan import SEEDS, check_cells, chosen, experiments
-from cutlayer.scene import Scene, load_dataset
+from cutlayer.scene.loading import load_dataset
+from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.folder import run_folder
 from cutlayer.sweeping.once import spelled_out
 from cutlayer.sweeping.sweep import Sweep, scenes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cutlayer.experiment import Experiment
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 
 _PLACE = ("protocol", "cut", "seed")
 # Nothing that a cell does, or told option by option.

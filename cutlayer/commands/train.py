@@ -18,7 +18,7 @@ from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
 from cutlayer.network import unscaled
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.estimate import training_seconds
 from cutlayer.sweeping.folder import run_folder
 from cutlayer.sweeping.sweep import scenes

@@ -16,6 +16,10 @@ from cutlayer.dataset import Dataset, DatasetError, Split, stratified
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
+FILLS = True
+"""``data_dir`` is its own place, and no folder of folders."""
+
+
 def load(data_dir: Path | None = None, *, size: int | None = None, grey: bool = False, split_seed: int = 0) -> Dataset:
     """The images in ``data_dir/train/CLASS`` and ``data_dir/test/CLASS``, or all in ``data_dir/CLASS``.
 

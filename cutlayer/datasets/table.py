@@ -20,6 +20,10 @@ _MOST_WORDS, _MOST_CLASSES = 100, 1000
 _HALVES = ("train", "test")
 
 
+FILLS = True
+"""``data_dir`` is its own place, and no folder of folders."""
+
+
 def load(
     data_dir: Path | None = None, *, label: str = "", drop: str = "", split_seed: int = 0, columns: str = ""
 ) -> Dataset:

@@ -16,11 +16,11 @@ from cutlayer.data.samples import Samples
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.roll import Present
-from cutlayer.duplex import DisconnectedError, RefusedError, control, printable
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.message import Kind
-from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.protocol import TRAINING
-from cutlayer.rpc import Grpc
+from cutlayer.transport.duplex import DisconnectedError, RefusedError, control, printable
+from cutlayer.transport.rpc import Grpc
 from cutlayer.wire import WireError
 
 logger = logging.getLogger("cutlayer")

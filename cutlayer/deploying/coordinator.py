@@ -17,9 +17,9 @@ from cutlayer.deploying.relay import Relay
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.turn import Turn, common_step
 from cutlayer.disk import PRIVATE, write_whole
-from cutlayer.duplex import DisconnectedError, RefusedError
-from cutlayer.handover import Route
+from cutlayer.exchange.handover import Route
 from cutlayer.protocol import TRAINING
+from cutlayer.transport.duplex import DisconnectedError, RefusedError
 from cutlayer.wire import WireError
 
 Watch = Callable[[str, int, int], None]

@@ -19,14 +19,14 @@ from cutlayer.codec import FrameError, decode, encode
 from cutlayer.compression import PackedWire
 from cutlayer.deploying.checkpoint import Mark, Shelf
 from cutlayer.deploying.turn import Turn
+from cutlayer.exchange.pipeline import Lookahead
+from cutlayer.exchange.scrutiny import Scrutiny
+from cutlayer.exchange.way import Way, guarded
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
-from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import TRAINING, Protocol
-from cutlayer.scrutiny import Scrutiny
 from cutlayer.state import as_bytes, as_tensor, named, under
 from cutlayer.tap import Tap, wrap
-from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement, WireError
 
 MAX_JOURNAL = 1 << 28

@@ -9,10 +9,10 @@ from pathlib import Path
 from cutlayer.deploying.settings import Settings
 from cutlayer.deploying.terms import Plan
 from cutlayer.disk import PRIVATE, write_whole
+from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError, bytes_of
 from cutlayer.experiment import ExperimentError
-from cutlayer.recording import FORMAT, Recorder, RecordingError, bytes_of
-from cutlayer.scene import scaling
-from cutlayer.seating import Brief
+from cutlayer.scene.loading import scaling
+from cutlayer.seat.seating import Brief
 from cutlayer.threat import Seat
 
 SESSION = "session"

@@ -15,20 +15,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from cutlayer import __version__
 from cutlayer.batch import Batch
-from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import Place
 from cutlayer.deploying.seal import Offer, Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE
 from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
-from cutlayer.handover import OptimizerState, Route, give, take_over
+from cutlayer.exchange.handover import OptimizerState, Route, give, take_over
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.message import Kind, Message
 from cutlayer.order import batch_sizes
-from cutlayer.pipeline import PREDICTED_AT_ONCE, predictions
-from cutlayer.rpc import Grpc
 from cutlayer.threat import Seat
+from cutlayer.transport.certificate import Identity
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
+from cutlayer.transport.rpc import Grpc
 
 Watch = Callable[[str, int, int], None]
 """Told what is going on: a few words, and how much of it is done of how much."""

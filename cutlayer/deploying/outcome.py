@@ -20,8 +20,8 @@ from cutlayer.message import detached
 from cutlayer.network import unscaled
 from cutlayer.provenance import code, environment
 from cutlayer.record import Traffic
+from cutlayer.simulation.traffic import by_kind, counted
 from cutlayer.threat import Seat
-from cutlayer.traffic import by_kind, counted
 
 PART = "part.safetensors"
 RECORD = "record.json"

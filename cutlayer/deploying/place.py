@@ -15,7 +15,6 @@ from cutlayer.batch import Batch
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, deal_rows
-from cutlayer.defending import make_defenses
 from cutlayer.deploying.checkpoint import Shelf
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.keeping import recorder_of
@@ -24,17 +23,18 @@ from cutlayer.deploying.settings import ClientSettings, Settings
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
+from cutlayer.exchange.handover import OptimizerState
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.experiment import Experiment, ExperimentError, make
-from cutlayer.handover import OptimizerState
 from cutlayer.order import shuffled
-from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.protocol import TRAINING
-from cutlayer.rpc import Limits
-from cutlayer.scene import load_dataset
-from cutlayer.seating import make_party
+from cutlayer.scene.defending import make_defenses
+from cutlayer.scene.loading import load_dataset
+from cutlayer.seat.seating import make_party
 from cutlayer.stream import derive
 from cutlayer.tap import Tap
 from cutlayer.threat import Seat
+from cutlayer.transport.rpc import Limits
 
 _LOCAL = (
     *("dataset", "data_dir", "train_rows", "test_rows", "plugins", "defense"),

@@ -15,11 +15,11 @@ from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.terms import Plan
 from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
-from cutlayer.duplex import DisconnectedError
-from cutlayer.handover import Route, take_over
+from cutlayer.exchange.handover import Route, take_over
 from cutlayer.message import Message
-from cutlayer.seating import make_party
+from cutlayer.seat.seating import make_party
 from cutlayer.threat import Seat
+from cutlayer.transport.duplex import DisconnectedError
 from cutlayer.wire import WireError
 
 

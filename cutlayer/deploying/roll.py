@@ -19,9 +19,9 @@ from torch import Tensor
 from cutlayer.data.samples import Samples
 from cutlayer.deploying.meaning import unlike
 from cutlayer.deploying.terms import LANGUAGE, Plan, differences
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 
 logger = logging.getLogger("cutlayer")
 _HELLO_SECONDS = 30.0

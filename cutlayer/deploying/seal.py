@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from torch import Tensor
 
-from cutlayer.certificate import CertificateError, Identity, fingerprint
 from cutlayer.codec import decode, encode
 from cutlayer.deploying.terms import Plan
 from cutlayer.message import Message
 from cutlayer.state import as_bytes, as_tensor
+from cutlayer.transport.certificate import CertificateError, Identity, fingerprint
 
 _NONCE = bytes(12)  # every key is used once
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cutlayer import registry
-from cutlayer.certificate import CertificateError, Identity, read_identity
 from cutlayer.deploying.terms import Plan, make_plan, validated
-from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import read_toml, typed
 from cutlayer.mistake import nearest
-from cutlayer.rpc import only_loopback
+from cutlayer.transport.certificate import CertificateError, Identity, read_identity
+from cutlayer.transport.duplex import RefusedError
+from cutlayer.transport.rpc import only_loopback
 
 _PATHS = ("folder", "certificate", "key", "authority", "data_dir", "plugins")
 

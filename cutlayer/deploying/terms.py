@@ -13,19 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from torch import nn
 
 from cutlayer import network, registry
-from cutlayer.certificate import NAME
 from cutlayer.compression import Compression, PackedWire
 from cutlayer.defense import Defense
 from cutlayer.deploying.turn import Turn
-from cutlayer.duplex import printable
+from cutlayer.exchange.handover import Route
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
-from cutlayer.handover import Route
 from cutlayer.mistake import mistake, nearest
 from cutlayer.model import CutError
 from cutlayer.order import batch_sizes, stretches
 from cutlayer.protocol import Protocol
-from cutlayer.scene import scaling
-from cutlayer.seating import make_protocol
+from cutlayer.scene.loading import scaling
+from cutlayer.seat.seating import make_protocol
+from cutlayer.transport.certificate import NAME
+from cutlayer.transport.duplex import printable
 from cutlayer.wire import Agreement
 
 Values = TypeVar("Values", bound=BaseModel)

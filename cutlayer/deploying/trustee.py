@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cutlayer import __version__
-from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, decode, encode
 from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
 from cutlayer.disk import PRIVATE, sweep, write_whole
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.message import Kind
+from cutlayer.transport.certificate import Identity
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 
 _PAUSE = 1.0
 _FAREWELL_SECONDS = 10.0

@@ -9,13 +9,13 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from cutlayer.certificate import Identity, issue, make_authority, read_identity, write_new
 from cutlayer.codec import FrameError
-from cutlayer.duplex import Duplex, control
 from cutlayer.isolated.isolation import main
 from cutlayer.isolated.lines import Line, Streams
 from cutlayer.isolated.process import IsolatedError, OtherProcess
-from cutlayer.rpc import Limits, connect, serve
+from cutlayer.transport.certificate import Identity, issue, make_authority, read_identity, write_new
+from cutlayer.transport.duplex import Duplex, control
+from cutlayer.transport.rpc import Limits, connect, serve
 
 _AUDIT, _LODGER = "audit", "attacked-party"
 _HOST = "127.0.0.1"

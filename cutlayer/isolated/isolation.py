@@ -18,11 +18,11 @@ from cutlayer.attack import Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
-from cutlayer.host import Act, Findings, Host, Occupant
 from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
 from cutlayer.message import Kind, Message
-from cutlayer.seating import Brief, Outside, answerable, seat_server
+from cutlayer.seat.host import Act, Findings, Host, Occupant
+from cutlayer.seat.seating import Brief, Outside, answerable, seat_server
 from cutlayer.state import named, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
 from cutlayer.wire import NotFiniteError, WireError

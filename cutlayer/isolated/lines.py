@@ -10,7 +10,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection, wait
 from typing import final
 
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError
 
 
 class Line(StrEnum):

@@ -8,13 +8,13 @@ from typing import Any
 from torch import nn
 
 from cutlayer.attack import Guess
-from cutlayer.deployment import whole_model
 from cutlayer.judging.backdoor import trigger_of
 from cutlayer.judging.residence import residence
 from cutlayer.judging.transfer import transferred
 from cutlayer.judging.truth import untrained
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.simulation.assembly import whole_model
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Goal
 
 

@@ -22,31 +22,7 @@ _CORRELATED = 512  # targets that the correlation of similarity and loss is take
 
 
 class EvasionError(ValueError):
-    """Adversarial inputs, or a budget, that make no sense."""
-
-
-def budgets(
-    reach: float, unit: str, beside: Sequence[float], channels: int, deviations: Sequence[float] | None
-) -> tuple[Budget, ...]:
-    """The budgets of an experiment: its own one first, then those ``beside`` it, in 255ths of the pixel range.
-
-    ``normalized``: ``reach`` is that of values which the network has divided by ``deviations``, one for each channel.
-    """
-    scale: tuple[float, ...] = (1.0,)
-    if unit == "normalized":
-        if deviations is None:
-            raise EvasionError("budget_unit = 'normalized': the network does not normalize its inputs; pixel")
-        scale = tuple(deviations) if len(deviations) == channels else (max(deviations),)
-    own = tuple(reach * deviation for deviation in scale)
-    if max(own) > 1:
-        raise EvasionError(f"budget = {reach}: a change of {max(own):.3g} is above the range of inputs, which is 1")
-    for number in beside:
-        if not 0 <= number <= 255:
-            raise EvasionError(f"pixel_budgets = {number:g}: a number of 255ths goes from 0 to 255")
-    names = [f"{number:g}/255" for number in beside]
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise EvasionError(f"pixel_budgets = {list(beside)}: {twice} is there twice")
-    return (Budget(own), *(Budget((number / 255,), name) for number, name in zip(beside, names, strict=True)))
+    """Adversarial inputs that make no sense."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cutlayer.attack import Guess
 from cutlayer.judging.backdoor import TriggerError, effect
 from cutlayer.model import split
 from cutlayer.record import Residence, Stitched
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.state import under
 from cutlayer.threat import Seat
 from cutlayer.trigger import Trigger

@@ -10,13 +10,14 @@ from functools import partial
 from torch import nn
 
 from cutlayer.attack import TamperingAttack
-from cutlayer.deployment import answers, answers_to, assemble, honest_host, replica, whole_parts
 from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
 from cutlayer.judging.evasion import Answers, EvasionTruth
 from cutlayer.judging.judge import Truth
 from cutlayer.judging.theft import ModelTruth
-from cutlayer.scene import Scene, drawn_model
-from cutlayer.session import Session
+from cutlayer.scene.loading import drawn_model
+from cutlayer.scene.scene import Scene
+from cutlayer.simulation.assembly import answers, answers_to, assemble, honest_host, replica, whole_parts
+from cutlayer.simulation.session import Session
 from cutlayer.stream import derive
 from cutlayer.threat import Row, Seat
 

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cutlayer.exchange.tape import FORMAT, RecordingError, Tape
 from cutlayer.experiment import Experiment, make
 from cutlayer.home import written_out
 from cutlayer.message import Kind
 from cutlayer.record import Epoch
-from cutlayer.recording import FORMAT, RecordingError, Tape
-from cutlayer.seating import Brief
+from cutlayer.seat.seating import Brief
 from cutlayer.threat import Row, Seat
 
 TRAINING, ATTENDED = "training", "attended-"

@@ -25,17 +25,17 @@ from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing import victim
 from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.auditing.training import Progress, over
-from cutlayer.deployment import CARRIERS, accuracy, assemble, brief, measured, whole_model
 from cutlayer.disk import write_whole
-from cutlayer.host import Host
+from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
 from cutlayer.lock import locked
 from cutlayer.message import detached
 from cutlayer.record import Epoch
-from cutlayer.recording import FORMAT, Recorder, RecordingError
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
-from cutlayer.scene import Scene
-from cutlayer.seating import seat_server
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Host
+from cutlayer.seat.seating import seat_server
+from cutlayer.simulation.assembly import CARRIERS, accuracy, assemble, brief, measured, whole_model
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Seat
 
 _FOR_TRAINING = 0.9  # of the limit: targets come last and must find room

@@ -13,20 +13,20 @@ from cutlayer.auditing.audit import attends_training, outline
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
 from cutlayer.auditing.training import Progress
-from cutlayer.deployment import CARRIERS, assemble, brief, honest_host
-from cutlayer.host import Host
+from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.judging.judge import Truth, admitted, judge_all
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
-from cutlayer.recording import RecordingError, Tape
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, rows_kept, states_kept, targets_kept, truth_kept
 from cutlayer.recordings.recorder import shape_of
-from cutlayer.scene import Scene
-from cutlayer.seating import Brief, seat_server
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Host
+from cutlayer.seat.seating import Brief, seat_server
+from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host
+from cutlayer.simulation.session import Session
+from cutlayer.simulation.traffic import cost
 from cutlayer.threat import Knows, NotOfferedError, Seat
-from cutlayer.traffic import cost
 
 LIVE = (Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS)
 """What only a running deployment can give: no message of the recorded party holds it."""

@@ -12,13 +12,13 @@ from safetensors.torch import save
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.training import Progress
 from cutlayer.disk import write_whole
+from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.message import Kind, detached
 from cutlayer.model import CutError
 from cutlayer.network import NetworkError, build
 from cutlayer.protocol import TRAINING
-from cutlayer.recording import RecordingError, Tape
 from cutlayer.recordings.archive import Recording
-from cutlayer.seating import make_attack, make_protocol, seat_server
+from cutlayer.seat.seating import make_attack, make_protocol, seat_server
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Row, Seat
 from cutlayer.wire import WireError, check

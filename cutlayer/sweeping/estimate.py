@@ -19,12 +19,12 @@ from cutlayer.auditing.victim import steps_to_train
 from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
-from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.host import Act
 from cutlayer.registry import cls
-from cutlayer.scene import Scene
-from cutlayer.seating import make_attack, seat_clients, seat_server
-from cutlayer.session import DivergedError, Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Act
+from cutlayer.seat.seating import make_attack, seat_clients, seat_server
+from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.simulation.session import DivergedError, Session
 from cutlayer.sweeping.folder import finished
 from cutlayer.threat import NotOfferedError, Seat
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cutlayer.auditing.audit import fingerprint
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_record
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 
 
 def run_folder(cells: Sequence[Scene]) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cutlayer.record import DONE, FAILED, Record
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.threat import Seat
 
 Kind = tuple[str, str]

@@ -21,8 +21,8 @@ from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess
 from cutlayer.record import FAILED, Record, read_record, write_record
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping.folder import cell_folder, finished, run_folder
 from cutlayer.sweeping.once import Pair, checked, kind, pairs, spelled_out
 from cutlayer.sweeping.pool import Pool

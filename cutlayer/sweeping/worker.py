@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.isolated.process import Ahead
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping.pool import Dismissed, WorkerEnd
 from cutlayer.sweeping.sweep import attempt
 

@@ -13,7 +13,7 @@ from cutlayer.attacks.client_backdoor import ClientBackdoor
 from cutlayer.auditing.audit import run_cell
 from cutlayer.batch import Batch
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import View
 from tests.parties import layout_of

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 import pytest
 
-from cutlayer import seating
 from cutlayer.budget import Budget
 from cutlayer.judging.judge import GuessError
 from cutlayer.message import Kind
+from cutlayer.seat import seating
 from cutlayer.threat import Goal, Knows, View
 from tests import contract, trials
 from tests.contract import CHECKS

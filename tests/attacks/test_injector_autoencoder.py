@@ -18,7 +18,7 @@ from cutlayer.attack import Adversary
 from cutlayer.attacks import injector_autoencoder
 from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, ratio
 from cutlayer.methods.autoencoder import autoencoder
-from cutlayer.seating import _guarded
+from cutlayer.seat.seating import _guarded
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
 from tests.parties import Pair, batches, layout_of, pair

@@ -19,7 +19,7 @@ from cutlayer.experiment import ExperimentError, make
 from cutlayer.message import Kind
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.methods.shadow import shadow
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, Seat, View
 from tests.parties import Pair, batches, layout_of, pair

@@ -13,7 +13,7 @@ from cutlayer.attacks import pgd, ssa
 from cutlayer.attacks.ssa import SSA
 from cutlayer.budget import Budget
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from tests.evasions import best, linear, natural
 
 BUDGET = Budget((0.1, 0.2))

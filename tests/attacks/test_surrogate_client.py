@@ -16,8 +16,8 @@ from cutlayer.attack import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.computing import Computing
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.seating import _guarded
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
+from cutlayer.seat.seating import _guarded
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Goal, Knows, NotOfferedError, Seat, View
 from tests.parties import Pair, batches, layout_of, pair

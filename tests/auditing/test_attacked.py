@@ -19,9 +19,9 @@ from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.process import IsolatedError
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
-from cutlayer.shortfall import shortfalls
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
+from cutlayer.scene.shortfall import shortfalls
 from cutlayer.sweeping import estimate
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")

@@ -14,7 +14,7 @@ from cutlayer.auditing.audit import run_cell
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.record import DONE, NOT_APPLICABLE
 from cutlayer.report import write_report
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping.folder import cell_folder, run_folder
 from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, cell, metrics, quiet, sweep
 from tests.scenes import made, scene_of

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from cutlayer import settle
 from cutlayer.auditing.victim import Victim, all_steps, key, train
 from cutlayer.experiment import ExperimentError
-from cutlayer.scene import Scene
+from cutlayer.scene import settle
+from cutlayer.scene.scene import Scene
 from tests.cells import quiet
 from tests.scenes import made, made_dataset, scene_of
 from tests.trainings import interrupted_at, same

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cutlayer.auditing.grants import Outside
-from cutlayer.deployment import assemble, honest_host
+from cutlayer.simulation.assembly import assemble, honest_host
 from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
 from tests.scenes import made, scene_of
 

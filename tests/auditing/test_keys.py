@@ -15,8 +15,8 @@ from cutlayer.auditing.victim import _TRAINED_BY, key
 from cutlayer.data import content
 from cutlayer.dataset import Dataset, Split
 from cutlayer.experiment import Experiment, make
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 from tests.cells import STOCHASTIC
 from tests.scenes import made_dataset
 
@@ -49,7 +49,7 @@ def scenes(files: dict[str, Dataset], **values: Any) -> list[Scene]:
         return files[name or "own"]
 
     given = {"model": STOCHASTIC, "cut": "1", "protocol": "vanilla", "offers": ("aux_inputs", "aux_labels"), **values}
-    with patch("cutlayer.settle.load_dataset", load):
+    with patch("cutlayer.scene.settle.load_dataset", load):
         return settle(make({**given, "options": {"surrogate_client": {"size": 2}} if values else {}}))
 
 
@@ -160,6 +160,6 @@ def test_a_worker_looks_where_its_caller_does() -> None:
     asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
     (scene,) = scenes(files(), **asked)
     told = scene.experiment.model_dump(mode="json")
-    with patch("cutlayer.settle.load_dataset", lambda experiment, name="": files()[name or "own"]):
+    with patch("cutlayer.scene.settle.load_dataset", lambda experiment, name="": files()[name or "own"]):
         (again,) = settle(make(told))
     assert [found(again) for found in (fingerprint, key, deployed_key)] == keys(files(), **asked)

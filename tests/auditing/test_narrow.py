@@ -17,8 +17,8 @@ from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import train
 from cutlayer.experiment import make
 from cutlayer.methods.perturbation import dct2
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ import pytest
 from cutlayer.auditing import begun, victim
 from cutlayer.auditing.begun import Begun, Measured, States
 from cutlayer.auditing.victim import all_steps, key, steps_to_train, train
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from tests.cells import quiet
 from tests.scenes import made, scene_of
 from tests.trainings import interrupted_at, same

@@ -24,8 +24,8 @@ from cutlayer.auditing.result import Result
 from cutlayer.auditing.victim import all_steps, train
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.record import DONE, NOT_APPLICABLE
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping import sweep
 from cutlayer.sweeping.estimate import Pace
 from cutlayer.sweeping.sweep import Sweep, Unwatched, attempt

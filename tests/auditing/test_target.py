@@ -9,7 +9,7 @@ import torch
 
 from cutlayer.auditing import target
 from cutlayer.auditing.target import at_once, send_targets
-from cutlayer.deployment import assemble, honest_host
+from cutlayer.simulation.assembly import assemble, honest_host
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

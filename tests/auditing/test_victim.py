@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from cutlayer.auditing.victim import key, steps_to_train, train
-from cutlayer.deployment import assemble, brief, honest_host, whole_parts
 from cutlayer.protocols import vanilla
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
+from cutlayer.simulation.assembly import assemble, brief, honest_host, whole_parts
 from cutlayer.threat import Knows, Seat
 from tests.cells import quiet
 from tests.scenes import made, scene_of

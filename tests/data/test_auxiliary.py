@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutlayer import scene
 from cutlayer.attacks.unsplit import UnSplit
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.victim import key
 from cutlayer.data.auxiliary import Auxiliary, auxiliary
 from cutlayer.dataset import Dataset, DatasetError, Split
-from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.settle import settle
+from cutlayer.scene import scene
+from cutlayer.scene.settle import settle
+from cutlayer.simulation.assembly import brief
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel
 from tests.scenes import PLUGINS
 
@@ -130,7 +130,7 @@ def settled(**values: object) -> list[scene.Scene]:
         return datasets[name or "own"]
 
     given = {"attack": "well_informed", "plugins": PLUGINS, "model": "unsplit_mnist", "cut": "1", "epochs": 1, **values}
-    with patch("cutlayer.settle.load_dataset", load):
+    with patch("cutlayer.scene.settle.load_dataset", load):
         return settle(make(given))
 
 

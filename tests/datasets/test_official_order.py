@@ -12,7 +12,7 @@ from cutlayer.data.samples import Samples
 from cutlayer.experiment import make
 from cutlayer.judging.likeness import best_constants, image_metrics
 from cutlayer.papers.unsplit.printed import BLIND
-from cutlayer.scene import load_dataset
+from cutlayer.scene.loading import load_dataset
 
 
 @pytest.mark.slow

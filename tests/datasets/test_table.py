@@ -13,7 +13,7 @@ from pyarrow import parquet
 from cutlayer.dataset import DatasetError
 from cutlayer.datasets import table
 from cutlayer.experiment import make
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 
 ROWS = "age,job,owner,default\n"
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from cutlayer import registry
-from cutlayer.defending import make_defenses
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.experiment import make
 from cutlayer.message import Kind, Message
-from cutlayer.shortfall import shortfalls
+from cutlayer.scene.defending import make_defenses
+from cutlayer.scene.shortfall import shortfalls
 from cutlayer.tap import wrap
 from cutlayer.threat import Seat
 from tests.parties import batches, pair

@@ -15,9 +15,9 @@ from cutlayer.commands.deploy import _same_own, _told, join_one, serve_one
 from cutlayer.deploying import place
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.settings import ClientSettings, ServerSettings, read_plan, read_settings
-from cutlayer.duplex import RefusedError
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
+from cutlayer.transport.duplex import RefusedError
 from tests.deployments import Deployment, made_here, plan_of
 from tests.interruptions import files_for
 

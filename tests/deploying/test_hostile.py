@@ -15,9 +15,9 @@ from cutlayer.codec import decode, encode
 from cutlayer.deploying.meaning import meaning
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
-from cutlayer.duplex import DisconnectedError, Duplex, RefusedError
 from cutlayer.message import Kind, Message
-from cutlayer.rpc import MAX_CONTROL, Grpc, Limits, connect, only_loopback
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError
+from cutlayer.transport.rpc import MAX_CONTROL, Grpc, Limits, connect, only_loopback
 from cutlayer.wire import WireError
 from tests.deploying.test_durable import Pair, recorded
 from tests.deployments import Deployment, Papers, ends_well, made_here, plan_of, same

@@ -13,10 +13,10 @@ import pytest
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
-from cutlayer.duplex import Duplex, RefusedError
-from cutlayer.handover import give
+from cutlayer.exchange.handover import give
 from cutlayer.message import Kind, Message
-from cutlayer.rpc import Grpc
+from cutlayer.transport.duplex import Duplex, RefusedError
+from cutlayer.transport.rpc import Grpc
 from tests.deploying.test_hostile import ends, first_words, greeting, stranger
 from tests.deploying.test_hostile_server import say
 from tests.deployments import Deployment, ends_well, made_here, plan_of

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from cutlayer.duplex import DisconnectedError, RefusedError
+from cutlayer.transport.duplex import DisconnectedError, RefusedError
 from tests.deploying.test_hostile import ends, greeting, stranger
 from tests.deployments import Deployment, assert_same_bits, made_here, plan_of
 from tests.fuzzing import Ground, mutated

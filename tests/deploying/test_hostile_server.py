@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from cutlayer.certificate import Identity
 from cutlayer.codec import FrameError, encode
 from cutlayer.deploying.member import Member, read_offer
 from cutlayer.deploying.seal import Context, SealError, seal
 from cutlayer.deploying.trustee import Trustee
 from cutlayer.deploying.turn import Turn
-from cutlayer.duplex import DisconnectedError, Duplex
-from cutlayer.handover import give
+from cutlayer.exchange.handover import give
 from cutlayer.message import Kind, Message
+from cutlayer.transport.certificate import Identity
+from cutlayer.transport.duplex import DisconnectedError, Duplex
 from cutlayer.wire import WireError
 from tests.deployments import Deployment, made_here, plan_of, same
 from tests.scenes import made

@@ -12,9 +12,9 @@ from rich.console import Console
 from safetensors import safe_open
 
 from cutlayer.commands.record import replay_all
+from cutlayer.exchange.tape import Recorder, Tape
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import Kind, Message
-from cutlayer.recording import Recorder, Tape
 from cutlayer.recordings.archive import open_recording
 from cutlayer.recordings.recorder import record
 from cutlayer.threat import Seat

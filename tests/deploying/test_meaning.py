@@ -13,7 +13,7 @@ from cutlayer.dataset import Dataset, Split
 from cutlayer.deploying import place
 from cutlayer.deploying.meaning import in_words, meaning, unlike
 from cutlayer.deploying.roll import Present, Roll
-from cutlayer.duplex import Duplex, RefusedError
+from cutlayer.transport.duplex import Duplex, RefusedError
 from tests.deploying.test_hostile import first_words
 from tests.deployments import CUTS, Deployment, ends_well, plan_of
 from tests.scenes import made, made_dataset

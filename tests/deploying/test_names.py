@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cutlayer import certificate
-from cutlayer.duplex import Duplex
-from cutlayer.rpc import Limits, connect, serve
+from cutlayer.transport import certificate
+from cutlayer.transport.duplex import Duplex
+from cutlayer.transport.rpc import Limits, connect, serve
 from tests.deployments import Papers
 
 

@@ -15,8 +15,8 @@ from cutlayer.codec import decode, encode
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.turn import Turn
-from cutlayer.duplex import control
 from cutlayer.message import Kind, Message
+from cutlayer.transport.duplex import control
 from tests.deploying.test_hostile_server import Server, say
 from tests.deployments import Deployment, made_here, plan_of
 from tests.scenes import made

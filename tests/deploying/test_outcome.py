@@ -6,8 +6,8 @@ import pytest
 
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.outcome import RECORD, Outcome, read_party_record
-from cutlayer.duplex import DisconnectedError
 from cutlayer.experiment import ExperimentError
+from cutlayer.transport.duplex import DisconnectedError
 from tests.deployments import Deployment, made_here, plan_of
 from tests.scenes import made
 

@@ -8,7 +8,7 @@ from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.roll import Roll
 from cutlayer.deploying.turn import common_step
-from cutlayer.duplex import Duplex, RefusedError
+from cutlayer.transport.duplex import Duplex, RefusedError
 from tests import deployments
 from tests.deploying.test_hostile import ends, first_words, greeting, stranger
 from tests.deploying.test_serving import Gone, leaving, run_without

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cutlayer.certificate import fingerprint
 from cutlayer.codec import encode
 from cutlayer.deploying.seal import Context, SealError, Taker, seal
 from cutlayer.message import Kind, Message
+from cutlayer.transport.certificate import fingerprint
 from tests.deployments import Papers
 
 WEIGHTS = Message(Kind.WEIGHTS, "alice", 7, {"weight": torch.arange(600.0), "bias": torch.tensor([3.5])})

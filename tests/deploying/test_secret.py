@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutlayer.defending import make_defenses
 from cutlayer.deploying.place import take_place
 from cutlayer.deploying.settings import ClientSettings
 from cutlayer.deploying.terms import Plan
 from cutlayer.message import Kind, Message
+from cutlayer.scene.defending import make_defenses
 from cutlayer.threat import Seat
 from tests.deployments import CUTS, made_here, plan_of
 from tests.scenes import PLUGINS

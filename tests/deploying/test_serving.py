@@ -11,8 +11,8 @@ from cutlayer.deploying import place
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.member import Member
 from cutlayer.deploying.terms import differences
+from cutlayer.exchange.tape import Tape
 from cutlayer.experiment import ExperimentError
-from cutlayer.recording import Tape
 from tests.deployments import CUTS, Deployment, assert_same_bits, made_here, plan_of
 from tests.scenes import made, made_dataset
 

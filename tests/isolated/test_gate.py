@@ -16,14 +16,14 @@ from cutlayer.attack import Guess
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result
-from cutlayer.deployment import brief
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.isolation import ProcessHost, main
 from cutlayer.isolated.lines import Lines, Pipes
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.message import Kind
-from cutlayer.scene import Scene
-from cutlayer.seating import answerable
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.seating import answerable
+from cutlayer.simulation.assembly import brief
 from cutlayer.threat import Goal, Knows, Row, TooEarlyError, UndeclaredError, View
 from tests.cells import quiet
 from tests.scenes import made, scene_of

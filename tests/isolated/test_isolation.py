@@ -14,12 +14,12 @@ import torch
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result
-from cutlayer.deployment import assemble, brief, honest_host
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import Ahead, IsolatedError
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.threat import NotOfferedError
 from tests.scenes import made, scene_of
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
-from cutlayer.judging.evasion import EvasionError, EvasionTruth, budgets, compare_layers, evade
+from cutlayer.judging.evasion import EvasionError, EvasionTruth, compare_layers, evade
 from cutlayer.judging.judge import GuessError, Truth, judge
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.record import LEAK, Thresholds
@@ -287,25 +287,3 @@ def test_guesses_that_cannot_be_judged() -> None:
         judge(guess_of(INPUTS, predicted=LABELS[1:]), truth_of(), Thresholds())
     with pytest.raises(GuessError, match="no deployment to try"):
         judge(guess_of(INPUTS), Truth(rows_of(COUNT), INPUTS, LABELS, INPUTS[0], ("a", "b")), Thresholds())
-
-
-def test_budgets_by_unit() -> None:
-    assert budgets(0.3, "pixel", (), 3, None) == (Budget((0.3,)),)
-    own, *beside = budgets(0.3, "normalized", (8, 16), 3, (0.2, 0.25, 0.5))
-    assert own.reach == pytest.approx((0.06, 0.075, 0.15))
-    assert beside == [Budget((8 / 255,), "8/255"), Budget((16 / 255,), "16/255")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((1.2, "pixel", (), 3, None), "budget = 1.2: a change of 1.2 is above the range of inputs, which is 1"),
-        ((6, "normalized", (), 3, (0.2, 0.2, 0.1)), "budget = 6: a change of 1.2 is above"),
-        ((0.3, "normalized", (), 3, None), "budget_unit = 'normalized': the network does not normalize its inputs"),
-        ((0.3, "pixel", (8, 16, 8.0000001), 3, None), "8/255 is there twice"),
-        ((0.3, "pixel", (300,), 3, None), "pixel_budgets = 300: a number of 255ths goes from 0 to 255"),
-    ],
-)
-def test_budgets_that_make_no_sense(arguments: Any, said: str) -> None:
-    with pytest.raises(EvasionError, match=said):
-        budgets(*arguments)

@@ -19,8 +19,8 @@ from cutlayer.judging.backdoor import TriggerError
 from cutlayer.judging.residence import residence
 from cutlayer.judging.transfer import fit_last
 from cutlayer.record import Residence
-from cutlayer.scene import Scene
-from cutlayer.settle import settle
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
 from cutlayer.threat import Goal
 from cutlayer.trigger import Trigger
 from tests.cells import quiet
@@ -176,7 +176,7 @@ def poisoned_scene(**values: Any) -> Scene:
 
 
 def test_an_audit_keeps_residence_and_transfer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
+    monkeypatch.setattr("cutlayer.scene.settle.load_dataset", lambda experiment, name="": made_dataset())
     told: list[tuple[str, int, int]] = []
     progress = lambda what, done, total: told.append((what, done, total))  # noqa: E731
     record = run_cell(poisoned_scene(transfer="made_too"), tmp_path, progress).record
@@ -193,13 +193,15 @@ def test_an_audit_keeps_residence_and_transfer(tmp_path: Path, monkeypatch: pyte
 
 def test_a_transfer_to_data_of_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = made_dataset(classes=3)
-    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": other if name else made_dataset())
+    monkeypatch.setattr(
+        "cutlayer.scene.settle.load_dataset", lambda experiment, name="": other if name else made_dataset()
+    )
     with pytest.raises(ExperimentError, match="transfer = 'made': its classes are 3, those of made are 4"):
         poisoned_scene(transfer="other")
 
 
 def test_inputs_that_the_network_scales_are_not_scaled_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
+    monkeypatch.setattr("cutlayer.scene.settle.load_dataset", lambda experiment, name="": made_dataset())
     again = {"transfer": "made_too", "transfer_mean": (0.5,), "transfer_std": (0.5,)}
     assert poisoned_scene(**again).transfer is not None
     with pytest.raises(ExperimentError, match=r"transfer_mean = \[0.5\]: the network scales its inputs by input_mean"):

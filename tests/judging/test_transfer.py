@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.experiment import ExperimentError
-from cutlayer.judging.transfer import check_transfer
 from cutlayer.network import Scaling
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.transfer import check_transfer
 from tests.scenes import made_dataset, scene_of
 
 BACKDOOR = {"attack": "client_backdoor", "options": {"client_backdoor": {"size": 3}}, "protocol": "vanilla", "cut": "0"}
@@ -98,7 +98,7 @@ def test_what_changes_no_outputs_may_stand_there(tail: tuple[nn.Module, ...]) ->
 def test_it_is_found_before_anything_is_trained(
     mode: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cutlayer.settle.load_dataset", lambda experiment, name="": made_dataset())
+    monkeypatch.setattr("cutlayer.scene.settle.load_dataset", lambda experiment, name="": made_dataset())
     file = tmp_path_factory.mktemp("own") / "net.py"
     file.write_text(
         "from torch import nn\n\n\ndef build(classes):\n"

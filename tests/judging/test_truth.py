@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cutlayer.judging.truth import untrained
-from cutlayer.scene import drawn_model
+from cutlayer.scene.loading import drawn_model
 from tests.cells import cell
 from tests.scenes import made, scene_of
 

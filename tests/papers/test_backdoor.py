@@ -31,7 +31,7 @@ from cutlayer.reproduction.found import as_experiment, find
 from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.plan import experiments
-from cutlayer.settle import settle
+from cutlayer.scene.settle import settle
 from tests.cells import quiet
 
 

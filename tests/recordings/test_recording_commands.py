@@ -12,9 +12,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from cutlayer.commands.record import record_all, replay_all
+from cutlayer.exchange.tape import bytes_of
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
-from cutlayer.recording import bytes_of
 from cutlayer.recordings.archive import TRAINING, Recording, open_recording
 from cutlayer.recordings.recorder import record
 from cutlayer.sweeping import audit

@@ -16,17 +16,17 @@ from safetensors.torch import load_file
 
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.audit import run_cell
+from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.experiment import ExperimentError
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import IsolatedError
 from cutlayer.judging.judge import Judgement
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
-from cutlayer.recording import RecordingError, Tape
 from cutlayer.recordings import replay as module
 from cutlayer.recordings.archive import Recording, open_recording, truth_kept
 from cutlayer.recordings.recorder import record, shape_of
 from cutlayer.recordings.replay import LIVE, refusal, replay_cell
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.threat import Seat
 from tests import trials
 from tests.cells import quiet

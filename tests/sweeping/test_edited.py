@@ -13,7 +13,7 @@ from cutlayer.auditing.audit import fingerprint
 from cutlayer.auditing.victim import key
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.record import DONE, FAILED, Record
-from cutlayer.scene import Scene
+from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.folder import finished
 from cutlayer.sweeping.sweep import Sweep, Unwatched
 from tests.cells import GREY, STOCHASTIC, attacks, sweep

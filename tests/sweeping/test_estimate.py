@@ -9,8 +9,8 @@ import pytest
 from torch import Tensor
 
 from cutlayer.commands.display import duration
-from cutlayer.host import Act
-from cutlayer.session import Session
+from cutlayer.seat.host import Act
+from cutlayer.simulation.session import Session
 from cutlayer.sweeping.estimate import attack_pace, estimates, training_seconds, watched_steps
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cutlayer.experiment import ExperimentError, make
-from cutlayer.scene import load_dataset, own_files
-from cutlayer.settle import settle
+from cutlayer.scene.loading import load_dataset, own_files
+from cutlayer.scene.settle import settle
 from cutlayer.sweeping.folder import run_folder
 from tests.scenes import made, scene_of
 

@@ -18,13 +18,13 @@ from cutlayer.channel import Direct
 from cutlayer.compression import Compression, PackedWire
 from cutlayer.computing import Computing
 from cutlayer.defense import Defense
-from cutlayer.host import Carrier, LocalHost, LocalOccupant
+from cutlayer.exchange.tape import Replayed
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
-from cutlayer.recording import Replayed
+from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
 from cutlayer.stream import Stream, derive
 from cutlayer.tap import Tap
 from cutlayer.threat import Architecture, Knows, Row, Seat, View

@@ -10,7 +10,7 @@ from torch import nn
 
 from cutlayer.channel import Loopback
 from cutlayer.codec import encode
-from cutlayer.pipeline import predictions
+from cutlayer.exchange.pipeline import predictions
 from cutlayer.threat import Seat
 from cutlayer.wire import WireError
 from tests.parties import batches, pair

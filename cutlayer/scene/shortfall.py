@@ -9,8 +9,8 @@ from pathlib import Path
 from cutlayer.attack import Attack
 from cutlayer.data.auxiliary import OWN_SPLITS
 from cutlayer.dataset import EMBEDDED
-from cutlayer.defending import make_defenses
-from cutlayer.scene import Scene
+from cutlayer.scene.defending import make_defenses
+from cutlayer.scene.scene import Scene
 from cutlayer.threat import Goal, Knows, Seat
 
 

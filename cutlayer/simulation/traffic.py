@@ -13,16 +13,16 @@ from torch import Tensor
 
 from cutlayer.channel import Meter
 from cutlayer.codec import frame_size
-from cutlayer.deployment import assemble, honest_host
-from cutlayer.handover import Route
-from cutlayer.host import Act
+from cutlayer.exchange.handover import Route
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
 from cutlayer.order import batch_sizes
-from cutlayer.pipeline import PREDICTED_AT_ONCE
 from cutlayer.record import Epoch, Traffic
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Act
+from cutlayer.simulation.assembly import assemble, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Seat
 
 Counted = dict[Kind, tuple[int, int, int]]

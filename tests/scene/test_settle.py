@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cutlayer.deployment import brief
 from cutlayer.experiment import ExperimentError
 from cutlayer.network import build
-from cutlayer.seating import make_attack
+from cutlayer.seat.seating import make_attack
+from cutlayer.simulation.assembly import brief
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
 

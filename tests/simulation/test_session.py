@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cutlayer import registry, seating
+from cutlayer import registry
 from cutlayer.attack import Adversary
 from cutlayer.defenses.gaussian_noise import GaussianNoise
-from cutlayer.deployment import assemble, brief, honest_host
-from cutlayer.handover import OptimizerState, Route
-from cutlayer.host import Act
+from cutlayer.exchange.handover import OptimizerState, Route
 from cutlayer.message import Message
 from cutlayer.model import split
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat import seating
+from cutlayer.seat.host import Act
+from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
 from tests import fuzzing, test_channel, test_pipeline, test_tampering, test_wire

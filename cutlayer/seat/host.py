@@ -13,14 +13,14 @@ from cutlayer.attack import Adversary, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
 from cutlayer.compression import PackedWire
-from cutlayer.handover import Keeper
+from cutlayer.exchange.handover import Keeper
+from cutlayer.exchange.pipeline import Lookahead
+from cutlayer.exchange.way import Way, guarded
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
-from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
 from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Knows, Note, Row
-from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement
 
 Carrier = type[Direct] | type[Loopback]

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cutlayer import seating
 from cutlayer.auditing.victim import key, train
-from cutlayer.deployment import assemble, honest_host
-from cutlayer.host import Act
 from cutlayer.model import split
-from cutlayer.rpc import Grpc
-from cutlayer.scene import Scene
-from cutlayer.session import Session
+from cutlayer.scene.scene import Scene
+from cutlayer.seat import seating
+from cutlayer.seat.host import Act
+from cutlayer.simulation.assembly import assemble, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
+from cutlayer.transport.rpc import Grpc
 from tests.auditing.test_victim import plain
 from tests.scenes import made, scene_of
 

@@ -13,10 +13,10 @@ from typing import Any, final
 
 import grpc
 
-from cutlayer.certificate import Identity
 from cutlayer.channel import Channel, Meter
 from cutlayer.codec import MAX_FRAME, FrameError
-from cutlayer.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError, printable
+from cutlayer.transport.certificate import Identity
+from cutlayer.transport.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError, printable
 
 logger = logging.getLogger("cutlayer")
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from cutlayer import traffic
 from cutlayer.auditing.audit import run_cell
 from cutlayer.deploying import conversation, member, place
-from cutlayer.deployment import assemble, honest_host
 from cutlayer.message import Kind
 from cutlayer.record import Epoch, read_record, write_record
 from cutlayer.recordings.recorder import record
 from cutlayer.recordings.replay import replay_cell
+from cutlayer.simulation import traffic
+from cutlayer.simulation.assembly import assemble, honest_host
+from cutlayer.simulation.traffic import cost
 from cutlayer.sweeping.folder import cell_folder, finished
 from cutlayer.threat import Seat
-from cutlayer.traffic import cost
 from tests.cells import UNSPLIT, quiet
 from tests.deployments import Deployment, in_process, made_here, plan_of
 from tests.scenes import made, scene_of

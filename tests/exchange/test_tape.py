@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutlayer.codec import encode
+from cutlayer.exchange.tape import MAGIC, Recorder, RecordingError, Replayed, Tape
 from cutlayer.message import Kind, Message
-from cutlayer.recording import MAGIC, Recorder, RecordingError, Replayed, Tape
 from cutlayer.tap import wrap
 from tests.disks import files_of_at_most
 

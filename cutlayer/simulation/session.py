@@ -16,18 +16,18 @@ from cutlayer.channel import Direct, Handler
 from cutlayer.compression import Compression, PackedWire
 from cutlayer.data.samples import Samples
 from cutlayer.defense import Defense
-from cutlayer.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
-from cutlayer.host import Act, Carrier, Host, perform
+from cutlayer.exchange.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
+from cutlayer.exchange.pipeline import Lookahead
+from cutlayer.exchange.scrutiny import Scrutiny
+from cutlayer.exchange.way import Way, guarded
 from cutlayer.message import Kind
 from cutlayer.order import batch_sizes, shuffled, stretches
 from cutlayer.party import Party
-from cutlayer.pipeline import Lookahead
 from cutlayer.protocol import Protocol
-from cutlayer.scrutiny import Scrutiny
+from cutlayer.seat.host import Act, Carrier, Host, perform
 from cutlayer.state import named, under
 from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Seat
-from cutlayer.way import Way, guarded
 from cutlayer.wire import Agreement, NotFiniteError
 
 CHUNK = 1000

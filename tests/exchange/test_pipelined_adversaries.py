@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutlayer import seating
 from cutlayer.attack import Adversary, Guess, TamperingAttack
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
-from cutlayer.deployment import assemble, brief
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.message import Message
+from cutlayer.seat import seating
+from cutlayer.simulation.assembly import assemble, brief
 from cutlayer.stream import Stream
 from cutlayer.threat import Goal, Seat, ThreatModel, View
+from tests.exchange.test_pipelined import CUTS, pipelined, same, session_of, state, trained
 from tests.parties import layout_of
 from tests.scenes import made
-from tests.test_pipelined import CUTS, pipelined, same, session_of, state, trained
 
 __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cutlayer.deployment import brief
+from cutlayer.simulation.assembly import brief
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -10,24 +10,24 @@ from torch import Tensor, nn
 from cutlayer import network, registry
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.blocks.normalization import deviations
-from cutlayer.budget import Budget
+from cutlayer.budget import Budget, BudgetError, budgets
 from cutlayer.computing import suited
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE, Auxiliary, auxiliary
 from cutlayer.data.samples import DealError, hold_out
 from cutlayer.dataset import Dataset, DatasetError
-from cutlayer.defending import make_defenses
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
-from cutlayer.judging.evasion import EvasionError, budgets
-from cutlayer.judging.transfer import check_transfer, transfer_scaling
 from cutlayer.mistake import nearest
 from cutlayer.model import CutError, flop_count
 from cutlayer.protocol import Protocol
-from cutlayer.scene import Scene, first_model, load_dataset
-from cutlayer.seating import make_attack, make_protocol
-from cutlayer.source import sources
+from cutlayer.scene.defending import make_defenses
+from cutlayer.scene.loading import first_model, load_dataset
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.source import sources
+from cutlayer.scene.transfer import check_transfer, transfer_scaling
+from cutlayer.seat.seating import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
 
-_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, EvasionError)
+_MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, BudgetError)
 
 
 def settle(experiment: Experiment) -> list[Scene]:

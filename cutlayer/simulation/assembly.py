@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from cutlayer.channel import Direct, Loopback
 from cutlayer.compression import PackedWire, compression_of
-from cutlayer.defending import codec_name, make_defenses
-from cutlayer.handover import Route
-from cutlayer.host import Carrier, Host, LocalHost
+from cutlayer.exchange.handover import Route
 from cutlayer.model import join
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
-from cutlayer.scene import Scene, scaling
-from cutlayer.seating import Brief, make_party, seat_server
-from cutlayer.session import CHUNK, Change, Session, TrainingPlan
+from cutlayer.scene.defending import codec_name, make_defenses
+from cutlayer.scene.loading import scaling
+from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Carrier, Host, LocalHost
+from cutlayer.seat.seating import Brief, make_party, seat_server
+from cutlayer.simulation.session import CHUNK, Change, Session, TrainingPlan
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cutlayer.shortfall import shortfalls
+from cutlayer.scene.shortfall import shortfalls
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from cutlayer.certificate import (
+from cutlayer.commands.certs import make_certs
+from cutlayer.experiment import ExperimentError
+from cutlayer.transport.certificate import (
     CertificateError,
     Identity,
     fingerprint,
@@ -19,8 +21,6 @@ from cutlayer.certificate import (
     read_identity,
     write_new,
 )
-from cutlayer.commands.certs import make_certs
-from cutlayer.experiment import ExperimentError
 from tests.deployments import Papers
 
 
@@ -79,7 +79,7 @@ def test_what_is_issued_ends_with_its_authority() -> None:
 
 def test_an_authority_that_has_ended_vouches_for_nobody(tmp_path, monkeypatch):
     # One of other makers may have signed what outlasts it.
-    monkeypatch.setattr("cutlayer.certificate.min", lambda *ends: max(ends), raising=False)
+    monkeypatch.setattr("cutlayer.transport.certificate.min", lambda *ends: max(ends), raising=False)
     papers = Papers()
     paths = written(tmp_path, papers.identity("alice", days=30))
     monkeypatch.undo()
@@ -91,7 +91,7 @@ def test_an_authority_that_has_ended_vouches_for_nobody(tmp_path, monkeypatch):
             return dt.datetime.now(tz) + dt.timedelta(days=3)
 
     later = SimpleNamespace(datetime=Later, timedelta=dt.timedelta, UTC=dt.UTC)
-    monkeypatch.setattr("cutlayer.certificate.dt", later)
+    monkeypatch.setattr("cutlayer.transport.certificate.dt", later)
     with pytest.raises(CertificateError, match=r"the authority behind certificate = .* has expired on"):
         read_identity(*paths)
 

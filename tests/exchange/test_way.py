@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cutlayer.channel import Handler
+from cutlayer.exchange.way import guarded
 from cutlayer.message import Kind, Message
 from cutlayer.tap import Tap
-from cutlayer.way import guarded
 
 
 def marking(name: str, requests: bool) -> Tap:

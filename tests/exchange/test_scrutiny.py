@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from cutlayer.auditing.victim import train
-from cutlayer.deployment import assemble, honest_host
+from cutlayer.exchange.scrutiny import Scrutiny, _due, label_gap
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import Kind, Message
-from cutlayer.scrutiny import Scrutiny, _due, label_gap
+from cutlayer.simulation.assembly import assemble, honest_host
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cutlayer.batch import Batch
-from cutlayer.handover import OptimizerState, give, take_over
+from cutlayer.exchange.handover import OptimizerState, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.wire import WireError
 from tests.parties import pair

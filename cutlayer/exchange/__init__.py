@@ -1,0 +1,1 @@
+"""What stands between a party and the wire: the order of taps, work made ahead, hand-overs, recorders, measurements."""

@@ -1,0 +1,1 @@
+"""The server's seat: its party, and the adversary beside it, in this process or in another one."""

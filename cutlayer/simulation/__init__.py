@@ -1,0 +1,1 @@
+"""A deployment in one process: its parties, its session, what taking part costs."""

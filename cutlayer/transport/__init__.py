@@ -1,0 +1,1 @@
+"""Frames between organizations: certificates, streams, gRPC under mutual TLS."""
