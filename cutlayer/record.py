@@ -233,7 +233,7 @@ class Record(_Part):
     outcome: str = ""
     """A digest of the guesses, and of the network that an attack on the training has left."""
     verified_by: str = ""
-    """The folder of an isolated cell of the same attack, protocol and code that has ended as it does beside the truth."""
+    """Folder of an isolated cell of the same attack, protocol and code that has ended as it does beside the truth."""
     bytes_up: int | None = None
     """Of the training's frames from the clients to the server: computed from one step with each size of batch."""
     bytes_down: int | None = None

@@ -13,7 +13,7 @@ import pytest
 from tests.house import PLUGINS, house, imports, parsed
 
 FLOORS = {
-    # A module or a folder of the package is listed here, on the lowest floor that its imports allow.
+    # A module or a folder of the package is listed here.
     name: floor
     for floor, names in {
         0: "message link batch model stream provenance budget computing stash mistake neighbor disk option home",

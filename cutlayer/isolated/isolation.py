@@ -205,6 +205,8 @@ class _Resident:
         elif verb == "infer":
             self._tell("guesses", *self._guesses())
             return
+        else:
+            raise ValueError(f"{verb!r} is nothing that the attacked party's process is told")
         self._tell("done")
 
     def _guesses(self) -> tuple[Any, Mapping[str, Tensor]]:

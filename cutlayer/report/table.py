@@ -17,11 +17,11 @@ from cutlayer.report.toll import rows_of
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
 
 
-def summary_table(records: Iterable[Record], every_metric: bool = False) -> Table:
+def summary_table(records: Iterable[Record]) -> Table:
     """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
 
     Only the deciding metrics have a line, what noise in a trigger's place does, and the accuracy that an attack on the
-    training has left, unless ``every_metric``.
+    training has left.
     """
     cells = [Evidence(record) for record in records]
     found = findings(cells)
@@ -39,7 +39,7 @@ def summary_table(records: Iterable[Record], every_metric: bool = False) -> Tabl
     for before, finding in zip([None, *found], found, strict=False):
         if before and (before.panel, before.cut) != (finding.panel, finding.cut):
             table.add_section()
-        for row in finding.rows if every_metric else _shown(finding):
+        for row in _shown(finding):
             first = finding.first
             times = [wording.seconds(first.link_seconds if link == first.link else None) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")

@@ -137,13 +137,8 @@ def seat_server(
     packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     adversary = None
     if brief.attack:
-        attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
         asked = {what: _asking(outside, what) for what in _OUTSIDE} if outside else {}
-        grants = {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}
-        offered = {what: grant for what, grant in grants.items() if what in brief.offers}
-        layout = protocol.layout(brief.protocol)
-        view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
-        adversary = Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing)
+        adversary = _adversary(brief, {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}, progress)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
     return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
 
@@ -158,13 +153,19 @@ def seat_clients(
 
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
     """
+    asked = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
+    return LocalOccupant(_adversary(brief, {**asked, **_of_party(brief, own)}, progress))
+
+
+def _adversary(
+    brief: Brief, known: Mapping[Knows, Callable[..., Any]], progress: Callable[[str, int, int], None]
+) -> Adversary:
+    """The attack of ``brief``, to which of what is ``known`` in its seat all that is offered is granted."""
     attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
-    known = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
-    known |= _of_party(brief, own)
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
     layout = make_protocol(brief.protocol, brief.plugin_folder).layout(brief.protocol)
     view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
-    return LocalOccupant(Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing))
+    return Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing)
 
 
 def _network(brief: Brief, seed: int) -> nn.Sequential:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import load_file
-
 from cutlayer.papers.unsplit.setup import DEPTHS, unsplit_cells
+from cutlayer.report.evidence import Evidence
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Block, Figure, Text
 from cutlayer.reproduction.found import Found
@@ -23,11 +21,10 @@ def _shown(found: Found, exhibit: Exhibit, name: str, wanted: dict[str, Any]) ->
     columns: Sequence[str] = ()
     for label, values in wanted.items():
         for run in (run for group in reversed(found.groups(exhibit.cells, values)) for run in group.runs):
-            file = run.folder / (run.record.pictures.file if run.record.pictures else "")
-            if label not in rows and run.record.pictures and file.is_file():
-                kept = load_file(file)
-                rows = rows or {"truth": list(np.asarray(kept["truth"]))}
-                rows[label] = list(np.asarray(kept["guess"]))
+            kept = Evidence(run.record, run.folder).images() if label not in rows else {}
+            if kept and run.record.pictures:
+                rows = rows or {"truth": list(kept["truth"])}
+                rows[label] = list(kept["guess"])
                 columns = run.record.pictures.labels
     if not rows:
         return []
