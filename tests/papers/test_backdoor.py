@@ -39,17 +39,27 @@ def cell_of(exhibit: Exhibit, scale: Scale, **wanted: Any) -> Cell:
     return next(c for c in exhibit.cells(scale) if all(c.values.get(k) == v for k, v in wanted.items()))
 
 
-def leave(folder: Path, cell: Cell, seed: int, success: float, run: AttackRun | None = None, **more: Any) -> None:
-    """The record that the cell would leave."""
+def leave(
+    folder: Path,
+    cell: Cell,
+    seed: int,
+    success: float,
+    run: AttackRun | None = None,
+    noise: float | None = None,
+    **more: Any,
+) -> None:
+    """The record that the cell would leave; ``noise``: what noise that nobody planted does in the trigger's place."""
     experiment = as_experiment({**cell.values, **cell.how, "seed": seed})
     options = {k.partition(".")[2]: v for k, v in cell.values.items() if k.startswith(f"{experiment.attack}.")}
-    scores = (
+    scores = [
         Score(goal="backdoor", metric="attack_success", value=success, blind=0.01),
         Score(goal="backdoor", metric="clean_accuracy", value=0.98, blind=0.99),
-    )
+    ]
+    if noise is not None:
+        scores.append(Score(goal="backdoor", metric="unplanted_success", value=noise, blind=0.01))
     record = Record(
         cell=Place(attack=experiment.attack, dataset=experiment.dataset, model=experiment.model, seed=seed),
-        scores=scores,
+        scores=tuple(scores),
         attack=(run or AttackRun()).model_copy(update={"options": options}),
         experiment=experiment.model_dump(mode="json"),
         **more,

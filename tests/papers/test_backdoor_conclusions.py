@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cutlayer.papers.backdoor import PAPER
+from cutlayer.papers.backdoor import PAPER, conclusions
 from cutlayer.papers.backdoor.conclusions import CONCLUSIONS
 from cutlayer.papers.backdoor.figures import FIGURES
 from cutlayer.papers.backdoor.injector import FIGURE_6
 from cutlayer.record import read_record
+from cutlayer.report import summary
 from cutlayer.reproduction.block import Table
 from cutlayer.reproduction.found import find
 from tests.papers.test_backdoor import cell_of, leave
@@ -19,16 +20,27 @@ from tests.papers.test_backdoor import cell_of, leave
 GROWS = "success grows as alpha falls from .5 to .04 (cut 1)"
 FAILS = "at cut 3 the attack fails: no more than 10 points beyond blind"
 CLEAN = "clean accuracy falls by no more than 5 points"
+EXCEPT = "except for MNIST the attack fails: no more than 10 points beyond blind (cut 1)"
+CRITICAL = "success falls as alpha falls from .5 to .04 (cut 3)"
 CLOSE = "the injector's success is close to none: no more than 10 points beyond blind"
 
 
-def measured(folder: Path, successes: Mapping[float, Sequence[float]], cut: str = "1", clients: int = 1) -> None:
-    """Records of LeNet on MNIST by alpha, of the seeds from 1 on."""
+def measured(
+    folder: Path,
+    successes: Mapping[float, Sequence[float]],
+    cut: str = "1",
+    clients: int = 1,
+    of: tuple[str, str] = ("lenet", "mnist"),
+    noises: Mapping[float, Sequence[float | None]] | None = None,
+) -> None:
+    """Records by alpha, of the seeds from 1 on."""
+    model, dataset = of
     for alpha, of_seeds in successes.items():
-        wanted = {"model": "lenet", "clients": clients, "cut": cut, "surrogate_client.alpha": alpha}
-        cell = cell_of(FIGURES["mnist"], "quick", **wanted)
-        for seed, success in enumerate(of_seeds, start=1):
-            leave(folder / f"{alpha}-{cut}-{clients}", cell, seed, success)
+        wanted = {"model": model, "clients": clients, "cut": cut, "surrogate_client.alpha": alpha}
+        cell = cell_of(FIGURES[dataset], "quick", **wanted)
+        there = noises[alpha] if noises else [None] * len(of_seeds)
+        for seed, (success, noise) in enumerate(zip(of_seeds, there, strict=True), start=1):
+            leave(folder / f"{dataset}-{model}-{alpha}-{cut}-{clients}", cell, seed, success, noise=noise)
 
 
 def rows(folder: Path) -> dict[tuple[str, str, str], list[str]]:
@@ -60,7 +72,7 @@ def test_two_alphas_are_compared_seed_by_seed(
     measured(tmp_path, {0.04: strong, 0.5: weak})
     found = rows(tmp_path)[GROWS, "lenet", "mnist"]
     assert found[:3] == [outcome, told, "1"]
-    assert "epochs=12" in found[3]
+    assert "epochs=12" in found[4]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +85,52 @@ def test_what_is_to_be_little_is_shown_as_what_it_is(success: float, outcome: st
     found = rows(tmp_path)
     assert found[FAILS, "lenet", "mnist"][:3] == [outcome, told, "1"]
     assert found[CLEAN, "lenet", "mnist"][:2] == ["holds", "-1.0 pp ± 0.0 pp"], "98 of 99 %"
+
+
+@pytest.mark.parametrize(("success", "outcome"), [(0.05, "holds"), (0.56, "does not hold")])
+def test_the_paper_says_that_the_attack_fails_except_for_mnist(success: float, outcome: str, tmp_path: Path) -> None:
+    for of in (("lenet", "fashion_mnist"), ("stripnet", "fashion_mnist"), ("lenet", "mnist")):
+        measured(tmp_path, {0.04: [success] * 3}, of=of)
+    found = {key[1:]: row[0] for key, row in rows(tmp_path).items() if key[0] == EXCEPT}
+    assert found == {("lenet", "fashion_mnist"): outcome, ("stripnet", "fashion_mnist"): outcome}
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "outcome", "told"),
+    [(0.9, 0.1, "holds", "+80.0 pp ± 0.0 pp"), (0.1, 0.9, "does not hold", "-80.0 pp ± 0.0 pp")],
+)
+def test_at_stripnets_cut_3_a_smaller_alpha_is_to_have_less_success(
+    weak: float, strong: float, outcome: str, told: str, tmp_path: Path
+) -> None:
+    measured(tmp_path, {0.5: [weak] * 3, 0.04: [strong] * 3}, cut="4", of=("stripnet", "mnist"))
+    assert rows(tmp_path)[CRITICAL, "stripnet", "mnist"][:3] == [outcome, told, "1"]
+
+
+def test_what_the_paper_takes_out_of_a_conclusion_is_not_in_it(tmp_path: Path) -> None:
+    """StripNet's clean accuracy on MNIST is to be high but for cut 3."""
+    for dataset in ("mnist", "fashion_mnist"):
+        measured(tmp_path, {0.04: [0.5] * 3}, cut="4", of=("stripnet", dataset))
+    assert {key for key in rows(tmp_path) if key[0].startswith(CLEAN)} == {(CLEAN, "stripnet", "fashion_mnist")}
+    measured(tmp_path, {0.04: [0.5] * 3}, cut="2", of=("stripnet", "mnist"))
+    assert rows(tmp_path)[f"{CLEAN} (cuts 1 and 2)", "stripnet", "mnist"][2] == "1", "cell"
+
+
+def test_seeds_that_obey_any_noise_are_counted_and_change_no_outcome(tmp_path: Path) -> None:
+    successes = {0.04: [0.9, 0.9, 0.9, 0.9], 0.5: [0.1, 0.1, 0.1]}
+    measured(tmp_path / "older", successes)
+    older = rows(tmp_path / "older")
+    assert older[GROWS, "lenet", "mnist"][3] == "-"
+    # Nine tenths of .9 are .81; what is 9 points beyond blind obeys nothing; the fourth seed is in no pair.
+    noises = {0.04: [0.82, 0.8, None, 0.9], 0.5: [0.1, None, None]}
+    measured(tmp_path / "newer", successes, noises=noises)
+    newer = rows(tmp_path / "newer")
+    assert newer[GROWS, "lenet", "mnist"][3] == "1 of 3"
+    assert newer[CLEAN, "lenet", "mnist"][3] == "-", "it is about no success"
+    assert {key: [*row[:3], row[4]] for key, row in newer.items()} == {k: [*r[:3], r[4]] for k, r in older.items()}
+
+
+def test_reports_and_conclusions_call_the_same_obedient() -> None:
+    assert conclusions.OBEDIENT == summary._OBEDIENT
 
 
 def test_the_mean_is_over_cells_that_all_its_seeds_have(tmp_path: Path) -> None:
@@ -95,7 +153,7 @@ def test_two_sides_are_of_one_setting(tmp_path: Path) -> None:
     wanted = {"model": "lenet", "clients": 1, "cut": "1", "surrogate_client.alpha": 0.04}
     for seed in (1, 2, 3):
         leave(tmp_path / "paper", cell_of(FIGURES["mnist"], "paper", **wanted), seed, 0.99)
-    outcome, told, cells, setting = rows(tmp_path)[GROWS, "lenet", "mnist"]
+    outcome, told, cells, _, setting = rows(tmp_path)[GROWS, "lenet", "mnist"]
     assert (outcome, told, cells) == ("holds", "+15.0 pp ± 12.4 pp", "1")
     assert "as published" not in setting
 
