@@ -164,6 +164,25 @@ def test_what_the_injector_costs_stands_beside_what_it_cost_the_paper(tmp_path: 
     assert told.text.endswith("outside the printed range at dataset / model mnist / lenet.")
 
 
+def test_figure_7_runs_what_it_reads() -> None:
+    read = [*FIGURES.values(), FIGURE_6]
+    assert experiments("backdoor", [FIGURE_7], "quick", 1, []) == experiments("backdoor", read, "quick", 1, [])
+    assert not FIGURE_7.cells("smoke"), "it shows none of the data that stand in there"
+
+
+@pytest.mark.parametrize("best", [0.5, 0.04])
+def test_the_best_printed_value_stands_beside_the_best_of_ours_alone(best: float, tmp_path: Path) -> None:
+    for alpha in (0.5, 0.09, 0.04):
+        cell = cell_of(SMALL, "quick", **{"surrogate_client.alpha": alpha})
+        leave(tmp_path / f"{alpha}", cell, 1, 0.4 if alpha == best else 0.2)
+    table = SMALL.blocks(find([tmp_path]))[0]
+    assert isinstance(table, Table)
+    assert table.heads[4:7] == ["ASR", "ASR printed", "difference"]
+    beside = {row[1]: row[5:7] for row in table.rows}
+    assert beside.pop(f"{best}") == ["30.0 %", "+10.0 pp"]
+    assert list(beside.values()) == [["-", "-"]] * 2
+
+
 def test_what_one_printed_run_says() -> None:
     assert apart("mnist") == pytest.approx(0.954 - 0.522)
 

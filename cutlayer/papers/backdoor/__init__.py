@@ -22,14 +22,15 @@ printed numbers are single runs, with a fixed seed. The server has a share of th
 client's. Of the loss of equation 1 the published code takes half; here it is taken as printed
 (`surrogate_client.halved=true` halves it). After an early stop and at the end the last epoch is reported, never the
 best one. At the scale *quick* 12 epochs (LeNet; the choice is ours) or 6 (StripNet) stand for the paper's 90. Their
-learning rate is divided by ten after 9 and 11 of 12, after 5 of 6. Lowered at the published shares of so few epochs
-it left the networks far below the printed accuracy without an attack; that was the reason to change it, but the run
-that showed it (Fashion-MNIST, alpha .09, cut 1, seed 1) also showed the attack succeed more often. *Printed* are the
-paper's values, and those of its authors' result files where it draws them. The trigger's noise lies in [0, 1] of
-normalized images, as published; of CIFAR-10's three ranges the green one stands for all. The published trigger is one
-for all runs; here every seed draws its own, with its division of the data, so that the interval over seeds holds
-these, too. In the published loop the optimizers of clients whose turn it is not step as well, on gradients of zero;
-here they rest.""",
+learning rate is divided by ten after 9 and 11 of 12, after 5 of 6. At first it fell at the published shares of so few
+epochs. That left LeNet on Fashion-MNIST five points short of the printed accuracy without an attack, which was the
+reason to change it. It is under the schedule used now that the attack succeeds more often there (1 client, seed 1, cuts
+1 and 3, all three alphas); on MNIST it mostly succeeds less often. The records of the other schedule were not kept.
+*Printed* are the paper's values, and those of its authors' result files where it draws them. The trigger's noise lies
+in [0, 1] of normalized images, as published; of CIFAR-10's three ranges the green one stands for all. The published
+trigger is one for all runs; here every seed draws its own, with its division of the data, so that the interval over
+seeds holds these, too. In the published loop the optimizers of clients whose turn it is not step as well, on gradients
+of zero; here they rest.""",
     exhibits=(
         CONCLUSIONS,
         *FIGURES.values(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
@@ -76,7 +77,8 @@ FIGURE_9 = Exhibit(
     title="Why MNIST?",
     text="""StripNet at cut 1 on other data: as simple, fewer, of fewer classes. The paper draws EMNIST and the small
 MNIST near 100 % and Fashion-MNIST low, and prints no numbers. Of 20,000 rows of MNIST 10,000 are kept for
-validation.""",
+validation. The published code takes EMNIST's letters as they are distributed, with rows and columns swapped; ours are
+upright.""",
     cells=_figure_9_cells,
     blocks=_figure_9,
 )
@@ -121,8 +123,9 @@ TABLE_3 = Exhibit(
     text="""A StripNet backdoored on MNIST (3 clients, alpha .04, cut 1) is frozen but for its last layer, which is
 trained on clean data: for 60 epochs in the published code (5 at the scale *quick*), with the frozen layers in training
 mode, so that dropout draws and the statistics of BatchNorm move to the new data, and with the new data scaled as the
-published code scales them for networks of their own. EMNIST are its letters A to J. The paper's transfers began with an
-ASR of 100 %, ours with the one in the column *ASR before*: where it is less, so may be what remains.""",
+published code scales them for networks of their own. EMNIST are its letters A to J, upright here, with rows and columns
+swapped in the published code. The paper's transfers began with an ASR of 100 %, ours with the one in the column *ASR
+before*: where it is less, so may be what remains.""",
     cells=_table_3_cells,
     blocks=_table_3,
 )
@@ -148,18 +151,24 @@ def _small_cells(scale: Scale) -> list[Cell]:
 
 def _small(found: Found) -> list[Block]:
     lines = [
-        TableLine((model, f"{alpha:g}"), group, (printed.SMALL_TRIGGER, None))
+        TableLine((model, f"{alpha:g}"), group, (None, None))
         for model in BLOCKS
         for alpha in ALPHAS
         for group in found.groups(SMALL.cells, {"model": model, "surrogate_client.alpha": alpha})
     ]
-    return list(compared(("model", "alpha"), lines)) if lines else []
+    means = [ours.mean if (ours := SUCCESS.measured(line.group.records)[0]) else -1.0 for line in lines]
+    if not lines:
+        return []
+    best = means.index(max(means))
+    lines[best] = replace(lines[best], printed=(printed.SMALL_TRIGGER, None))
+    return list(compared(("model", "alpha"), lines))
 
 
 SMALL = Exhibit(
     name="appendix d",
     title="A trigger of 4x4 pixels",
-    text="MNIST, 1 client, cut 1. The printed 30 % is the best of the authors' initial experiments.",
+    text="""MNIST, 1 client, cut 1. The printed 30 % is the best of the authors' initial experiments, of which the paper
+says no more; it stands beside the best of ours alone.""",
     cells=_small_cells,
     blocks=_small,
 )
