@@ -208,8 +208,9 @@ def test_the_runs_of_one_cut_stand_for_both(tmp_path: Path) -> None:
 
 def test_where_a_backdoor_lives_is_told_of_all_seeds_and_not_of_what_answers_at_random(tmp_path: Path) -> None:
     wanted = {"model": "lenet", "clients": 1, "cut": "4", "surrogate_client.alpha": 0.09}
-    for seed, success, accuracy in ((1, 0.9, 0.5), (2, 0.7, 0.2), (3, 1.0, 0.12)):
-        clean = Stitched(client="clean", server="attacked", attack_success=success, accuracy=accuracy)
+    for seed, success, accuracy, blind in ((1, 0.9, 0.5, 0.6), (2, 0.7, 0.2, None), (3, 1.0, 0.12, 0.3)):
+        told = {"attack_success": success, "accuracy": accuracy, "unprompted": blind}
+        clean = Stitched(client="clean", server="attacked", **told)
         own = Stitched(client="adversary", server="attacked", attack_success=success, accuracy=0.03)
         lives = Residence(stitched=(clean, own), energy={"attacked": 0.4}, similarity=success)
         leave(tmp_path, cell_of(FIGURES["mnist"], "quick", **wanted), seed, 0.4, residence=lives)
@@ -217,11 +218,12 @@ def test_where_a_backdoor_lives_is_told_of_all_seeds_and_not_of_what_answers_at_
     assert isinstance(table, Table)
     (row,) = table.rows
     assert row[:6] == ["mnist", "lenet", "0.09", "3", "1", "3"]
-    assert row[6:10] == [
-        *("-", "-", "80.0 % (seeds: 70.0 %; 90.0 %) (2 of 3 seeds)"),
-        "27.3 % (seeds: 12.0 %; 20.0 %; 50.0 %)",
+    assert table.heads[9:12] == [f"clean client, attacked server: {what}" for what in ("ASR", "blind", "accuracy")]
+    assert row[6:12] == [
+        *("-", "-", "-", "80.0 % (seeds: 70.0 %; 90.0 %) (2 of 3 seeds)"),
+        *("60.0 % (1 of 3 seeds)", "27.3 % (seeds: 12.0 %; 20.0 %; 50.0 %)"),
     ]
-    assert row[10:] == ["-", "-", "-", "3.0 % ± 0.0 %", "0.40", "-", "-", "0.87", "-", "-"]
+    assert row[12:] == [*("-",) * 5, "3.0 % ± 0.0 %", "0.40", "-", "-", "0.87", "-", "-"]
     assert len(row) == len(table.heads)
 
 
