@@ -39,9 +39,10 @@ class InjectorAutoencoder(ServerPlanting):
 
     What is taken where the paper is silent, or cannot be followed to the letter:
 
-    * The printed encoder is followed; its three strides of 2 fit activations of any size. The printed decoder names
-      layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of a ReLU
-      or an ELU beyond 1: ``output="linear"`` leaves it out.
+    * The printed encoder is followed; its three strides of 2 fit activations of any size. It jumps from layer 7 to 10:
+      the published code has a fifth convolution there (64 to 64, stride 1), before the last stride. The printed decoder
+      names layers twice; here it mirrors the encoder, and ends in the printed Tanh. No Tanh reaches the activations of
+      a ReLU or an ELU beyond 1: ``output="linear"`` leaves it out.
     * Where the triggered pair answers with the target for none of its samples there is nothing to learn, and nothing is
       injected: ``pairs_kept`` is 0 in the record then.
     * ``share`` is .5 in the paper and .25 in the published code. Which samples are replaced is drawn for every batch.

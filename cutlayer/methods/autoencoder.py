@@ -8,7 +8,11 @@ LATENT = 1024
 
 
 def autoencoder(shape: tuple[int, ...], bounded: bool) -> nn.Sequential:
-    """From activations of ``shape`` [channels, height, width] to others of the same shape."""
+    """From activations of ``shape`` [channels, height, width] to others of the same shape.
+
+    The printed encoder jumps from its layer 7 to 10: the published code has a fifth convolution there, 64 to 64
+    channels with stride 1, before the last stride of 2. Here there are the four that are printed.
+    """
     channels, *size = shape
     sides = [size]
     for _ in range(3):
