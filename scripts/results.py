@@ -53,12 +53,13 @@ def how_made(found: Found) -> str:
     beside = [run.record for run in found.runs if run.record.isolated is False]
     verified = sum(bool(record.verified_by) for record in beside)
     unkept = sum(bool(run.record.code.get("dirty")) for run in found.runs)
-    told = (
-        f" {len(beside)} of them were measured in one process, where guesses are the same; {verified} of these say"
-        " which isolated cell of the same attack, protocol and code has ended in the same bits (`isolate=once`)."
-        if beside
-        else ""
-    )
+    told = ""
+    if beside:
+        which = f"{verified} of these say" if verified else "none of these says"
+        told = (
+            f" {len(beside)} of them were measured in one process, not isolated; {which} which isolated cell of the same"
+            " attack, protocol and code has ended in the same bits (`isolate=once`), and tests hold small ones to that."
+        )
     return told + (f" {unkept} were made with changes that were not committed at the time." if unkept else "")
 
 
