@@ -58,7 +58,7 @@ def how_made(found: Found) -> str:
         which = f"{verified} of these say" if verified else "none of these says"
         told = (
             f" {len(beside)} of them were measured in one process, not isolated; {which} which isolated cell of the"
-            " same attack, protocol and code has ended in the same bits (`isolate=once`), and tests hold small ones to that."
+            " same attack, protocol and code has ended in the same bits (`isolate=once`); tests hold small ones to it."
         )
     return told + (f" {unkept} were made with changes that were not committed at the time." if unkept else "")
 
