@@ -30,6 +30,10 @@ class Number:
     """What stands beside it, where that is no guess: the same network without the attack."""
     against: Number | None = None
     """What it is read against, being no aim of its own: told again where not all records have this one."""
+    blindly: str = "a guess that never looks at the wire"
+    """What the blind value is of."""
+    limit: Number | None = None
+    """What it can never be more than, as a drop the accuracy before it."""
 
     def of(self, record: Record) -> Score | None:
         """The record's score; None where it has none."""
@@ -183,7 +187,7 @@ class _Said:
     def idle(self, line: TableLine, number: Number, blind: float, printed: float) -> None:
         """At one printed value and what no look at the wire would have given its authors."""
         if number.beside == "blind" and (printed >= blind if number.lower_is_better else printed <= blind):
-            self._at(line, f"{number.head}: the printed value is no better than a guess that never looks at the wire")
+            self._at(line, f"{number.head}: the printed value is no better than {number.blindly}")
 
     def _outside(self, line: TableLine, number: Number, ours: Interval, blind: Interval | None, printed: float) -> None:
         off, by = ours.beyond(printed), ""
@@ -192,9 +196,15 @@ class _Said:
             # A handful of values bounds nothing: only what lies far from all of them disagrees.
             if off <= self.FAR * (1 if number.percent else abs(printed)):
                 return
-            where = "the printed value lies far outside the range of our seeds"
+            seeds = "from our one seed" if len(ours.values) == 1 else "outside the range of our seeds"
+            where = f"the printed value lies far {seeds}"
             by = f" (by {number.signed(off).lstrip('+')})"
         if not off:
+            return
+        most = number.limit.measured(line.group.records)[0] if number.limit else None
+        if number.limit and most and printed > most.values[-1]:
+            what = f"the printed value is more than the {number.limit.head} here, which no attack can exceed"
+            self._at(line, f"{number.head} ({line.group.told}): {what}", f" ({number.spell(most.values[-1])})")
             return
         better = "better" if (ours.mean < printed) == number.lower_is_better else "worse"
         # Where the network falls short without the attack, too, it need not be the attack that costs accuracy here.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from cutlayer.papers.backdoor import figures as backdoor
 from cutlayer.record import Record, Score
 from cutlayer.reproduction.block import Table, Text
 from cutlayer.reproduction.comparison import Number, TableLine, comparison
@@ -51,10 +54,45 @@ def test_fewer_than_three_seeds_disagree_where_the_printed_value_is_far_from_all
     )
     assert texts_of(SUCCESS, two, 0.51) == [f"{worse}, {said} (by 21.0 pp)."]
     assert texts_of(SUCCESS, two, 0.49) == []
-    assert texts_of(SUCCESS, group_of(0.95), 0.02) == [f"{better}, {said} (by 93.0 pp)."]
+    one = "and the printed value lies far from our one seed, at depth 1"
+    assert texts_of(SUCCESS, group_of(0.95), 0.02) == [f"{better}, {one} (by 93.0 pp)."]
     other = replace(SUCCESS, percent=False, head="dB")
     assert texts_of(other, group_of(20.0), 30.0)[0].endswith("(by 10.000).")
     assert texts_of(other, group_of(25.0), 30.0) == []
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "printed", "exceeded"),
+    [
+        ((0.185,), 0.5, "18.5 %"),
+        ((0.185,), 0.1, ""),
+        ((0.185, 0.3), 0.6, "30.0 %"),
+        ((0.185, 0.7), 0.6, ""),
+        ((0.3, 0.31, 0.32), 0.5, "32.0 %"),
+    ],
+)
+def test_a_printed_value_that_ours_cannot_reach_says_nothing_about_the_attack(
+    accuracies: tuple[float, ...], printed: float, exceeded: str
+) -> None:
+    runs = []
+    for accuracy in accuracies:
+        values = {"accuracy_drop": 0.01 + accuracy / 100, "natural_accuracy": accuracy}
+        scores = tuple(Score(goal="evasion", metric=metric, value=value, blind=0.0) for metric, value in values.items())
+        runs.append(Run(Record(scores=scores), Path()))
+    clean = Number("clean accuracy", "natural_accuracy", "evasion", percent=True)
+    drop = Number("drop", "accuracy_drop", "evasion", percent=True, limit=clean)
+    texts = texts_of(drop, Group((), tuple(runs)), printed)
+    said = "the printed value is more than the clean accuracy here, which no attack can exceed"
+    told = [f"drop (as published): {said}, at depth 1 ({exceeded})."]
+    assert texts == told if exceeded else all(said not in text for text in texts)
+    assert any("ours is worse" in text for text in texts_of(replace(drop, limit=None), Group((), tuple(runs)), 0.9))
+
+
+def test_what_no_printed_value_should_fall_short_of_is_named_as_it_is() -> None:
+    blind = replace(SUCCESS, blindly="the same trigger without the attack")
+    (text,) = texts_of(blind, group_of(0.01), 0.0)
+    assert text == "ASR: the printed value is no better than the same trigger without the attack, at depth 1."
+    assert "the same trigger without the attack" in backdoor.SUCCESS.blindly
 
 
 def test_an_interval_that_a_share_cannot_reach_decides_nothing() -> None:

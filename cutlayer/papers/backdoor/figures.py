@@ -24,7 +24,11 @@ from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval
 
-SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
+SUCCESS = Number(
+    *("ASR", "attack_success", "backdoor"),
+    percent=True,
+    blindly="the same trigger without the attack, or the target's class unasked",
+)
 CLEAN = Number("CDA", "clean_accuracy", "backdoor", percent=True, beside="BA")
 NOISE = Number(
     "ASR of noise", "unplanted_success", "backdoor", percent=True, beside="without the attack", against=SUCCESS
