@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -61,13 +62,16 @@ def write_markdown(path: Path, paper: Paper, found: Found, lead: str, foot: str 
 
 
 def _lossy(found: Found) -> list[str]:
-    """A sentence for each dataset whose pixels are not the original ones."""
-    seen = {(run.record.cell.dataset, run.record.cell.pixels) for run in found.runs}
-    lossy = sorted((dataset, pixels) for dataset, pixels in seen if pixels not in {"", "lossless"})
-    return [
-        f"Some records of {dataset}, or all, are of {_copies(pixels)}. Records say which (`pixels`)."
-        for dataset, pixels in lossy
-    ]
+    """Of each dataset whose pixels are not the original ones, how many records are of such."""
+    counted = Counter((run.record.cell.dataset, run.record.cell.pixels) for run in found.runs)
+    told = []
+    for (dataset, pixels), count in sorted(counted.items()):
+        if pixels not in {"", "lossless"}:
+            all_ = sum(other for (of, _), other in counted.items() if of == dataset)
+            many = f"all {all_}" if count == all_ > 1 else f"{count} of {all_}"
+            unsaid = f"; of {none} it is not known" if (none := counted[dataset, ""]) else ""
+            told.append(f"Records of {dataset} that are of {_copies(pixels)}: {many} (by their `pixels`{unsaid}).")
+    return told
 
 
 def _copies(pixels: str) -> str:

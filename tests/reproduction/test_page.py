@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html, write_markdown
@@ -40,13 +42,31 @@ def test_pages_are_written_from_any_records(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "figure-3a.svg").read_bytes() == before
 
 
-def test_a_page_says_of_which_images_only_copies_were_at_hand(tmp_path: Path) -> None:
-    leave(tmp_path, 1, 0.05)
-    (path,) = tmp_path.glob("**/record.json")
-    for pixels, said in (("lossless", False), ("jpeg", True)):
-        path.write_text(path.read_text().replace('"pixels":""', '"pixels":"lossless"').replace("lossless", pixels))
-        write_markdown(tmp_path / "page.md", SHORT, find([tmp_path]), "lead")
-        assert ("of mnist, or all, are of JPEG copies" in (tmp_path / "page.md").read_text()) is said
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (("lossless", "lossless"), ""),
+        (("jpeg", "jpeg"), "all 2 (by their `pixels`)."),
+        (("jpeg", "lossless"), "1 of 2 (by their `pixels`)."),
+        (("jpeg", ""), "1 of 2 (by their `pixels`; of 1 it is not known)."),
+        (("", ""), ""),
+    ],
+)
+def test_a_page_says_of_how_many_records_only_copies_were_at_hand(
+    tmp_path: Path, pixels: tuple[str, ...], said: str
+) -> None:
+    for seed, kind in enumerate(pixels, start=1):
+        leave(tmp_path / str(seed), seed, 0.05)
+        (path,) = (tmp_path / str(seed)).glob("**/record.json")
+        path.write_text(path.read_text().replace('"pixels":""', f'"pixels":"{kind}"'))
+    write_markdown(tmp_path / "page.md", SHORT, find([tmp_path]), "lead")
+    _, copies, rest = (
+        (tmp_path / "page.md")
+        .read_text()
+        .partition("Records of mnist that are of JPEG copies of its images, which lack their finest detail: ")
+    )
+    assert rest.partition("\n")[0] == said
+    assert bool(copies) is bool(said)
 
 
 def test_seeds_of_several_settings_are_not_counted_together(tmp_path: Path) -> None:
@@ -67,6 +87,6 @@ def test_a_page_writes_what_pixels_are_as_records_do(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"pixels":""', '"pixels":"8x8 interpolated to 28x28"'))
     write_markdown(tmp_path / "page.md", SHORT, find([tmp_path]), "lead")
     assert (
-        "of mnist, or all, are of images whose pixels are 8x8 interpolated to 28x28."
+        "Records of mnist that are of images whose pixels are 8x8 interpolated to 28x28: 1 of 1 (by their `pixels`)."
         in (tmp_path / "page.md").read_text()
     )
