@@ -34,8 +34,9 @@ class SLADV(TamperingAttack):
     Departures, and what is taken where the paper is silent:
 
     * The similarity loss is the L2 norm over the whole batch (``distance="batch"``), whose gradient at what the client
-      sent has length 1 however near the two are, several times the task's. ``"image"`` is the mean of each image's
-      norm, the root of the batch's size weaker; the mean square of all elements (``"mean"``) pulls weaker still.
+      sent has length 1 however near the two are: many times the task's in honest training, though under the attack the
+      task's own can grow past it. ``"image"`` is the mean of each image's norm, the root of the batch's size weaker;
+      the mean square of all elements (``"mean"``) pulls weaker still.
     * At the printed rate the shadow can diverge under either norm, under the first one to what is no number: the
       gradient of its weights is clipped (``clip``), at a length chosen by the shadow's own loss alone.
     * The two batches have nothing to do with one another, as printed: what is compared are an image of the client and
