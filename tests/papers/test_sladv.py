@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cutlayer.methods.shadow import shadow
 from cutlayer.model import blocks
 from cutlayer.papers.sladv import PAPER, printed
 from cutlayer.papers.sladv.setup import BLOCKS, LAST, MULTI
-from cutlayer.record import AttackRun, Cell, Record, Score, write_record
+from cutlayer.record import AttackRun, Cell, Epoch, Record, Score, write_record
 from cutlayer.registry import module
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import find
@@ -87,18 +88,33 @@ def test_an_option_that_only_some_cells_have_chooses_those_and_changes_none() ->
 _USUAL = {"alpha": 1.0, "shadow": "two_conv", "align": "cut", "distance": "batch"}
 
 
-def left(experiment: Experiment, folder: Path, drop: float) -> None:
-    """A record as the cell would leave it."""
+def left(
+    experiment: Experiment,
+    folder: Path,
+    drop: float,
+    curves: Mapping[str, Sequence[float]] | None = None,
+    accuracies: Sequence[float] = (),
+    untampered: Sequence[float] = (),
+    seed: int = 1,
+    **others: tuple[float, float],
+) -> None:
+    """A record as the cell would leave it; ``others``: further scores, each with its blind value."""
     attack = make_attack(experiment.attack, experiment.options[experiment.attack])
+    scores = {
+        "accuracy_drop": (drop, 0.02), "random_signs_drop": (0.05, 0.02), "natural_accuracy": (0.8, 0.9), **others
+    }  # fmt: skip
+    training, honest = (tuple(Epoch(epoch=n, accuracy=a) for n, a in enumerate(of)) for of in (accuracies, untampered))
+    usual = {"task_gradient_norm": [0.1, 0.3], "gradient_cosine": [1.0]}
     record = Record(
-        cell=Cell(attack=experiment.attack, dataset="cifar10", seed=1),
+        cell=Cell(attack=experiment.attack, dataset="cifar10", seed=seed),
         utility=0.8,
-        scores=(
-            Score(goal="evasion", metric="accuracy_drop", value=drop, blind=0.02, best=0.8, decides=True),
-            Score(goal="evasion", metric="random_signs_drop", value=0.05, blind=0.02, decides=False),
-            Score(goal="evasion", metric="natural_accuracy", value=0.8, blind=0.9, decides=False),
+        training=training,
+        untampered=honest,
+        scores=tuple(
+            Score(goal="evasion", metric=metric, value=value, blind=blind, decides=metric == "accuracy_drop")
+            for metric, (value, blind) in scores.items()
         ),
-        attack=AttackRun(options=vars(attack), curves={"task_gradient_norm": [0.1, 0.3], "gradient_cosine": [1.0]}),
+        attack=AttackRun(options=vars(attack), curves={**usual, **{k: list(v) for k, v in (curves or {}).items()}}),
         experiment={**experiment.model_dump(mode="json"), "budget_unit": "normalized"},
     )
     write_record(folder, record, {})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from cutlayer.papers.sladv.conclusions import CONCLUSIONS
-from cutlayer.papers.sladv.course import gradients, readings, theory
+from cutlayer.papers.sladv.course import gradients, readings
 from cutlayer.papers.sladv.headlines import HEADLINES
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
 from cutlayer.papers.sladv.tables import TABLE_6, table_1, table_3, table_4, table_5
+from cutlayer.papers.sladv.theory import theory
 from cutlayer.papers.sladv.transfers import table_2
 from cutlayer.reproduction.paper import Exhibit, Paper
 
@@ -34,7 +35,8 @@ is not said.
 
 The budget of 0.3 is in normalized units: with CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
 15.4 of 255 in the three channels, where the paper's normalization, which is not stated, could also mean 38 of 255 (.5).
-At 8 and 16 of 255 the same attack is judged beside it.
+At 8 and 16 of 255 SLADV is judged beside it, and so is PGD on the victim itself. The attacks on a proxy (VR, SSA, FGSM
+and PGD) are so at the scale *paper* alone, and not at *quick*.
 
 Nine epochs over ten clients are 2,880 of the paper's 3,000 iterations; at the scale *quick* it is one epoch, 320
 iterations, and the accuracy of the victims is below the paper's. There VR, SSA, FGSM and PGD perturb the first 512 test

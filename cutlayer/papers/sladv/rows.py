@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,16 +16,22 @@ from cutlayer.reproduction.paper import Exhibit
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
-DROP = Number("accuracy drop", "accuracy_drop", "evasion", percent=True)
+CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
+DROP = Number(
+    *("accuracy drop", "accuracy_drop", "evasion"),
+    percent=True,
+    blindly="random signs of the same budget",
+    limit=CLEAN,
+)
 _AT_8 = Number(f"drop at {EIGHT}", "accuracy_drop", "evasion", EIGHT, percent=True)
 _AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, percent=True)
 _DROPS = (DROP, _AT_8, _AT_16)
 SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
-CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
 _LEFT = Number("accuracy left", "adversarial_accuracy", "evasion", percent=True)
 _EXCHANGED = Number("drop by another image's change", "exchanged_drop", "evasion", percent=True)
-_SIZE = Number("mean change in budgets", "perturbation_size", "evasion")
-_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT, _SIZE)
+SIZE = Number("mean change in budgets", "perturbation_size", "evasion")
+_PROXY = Number("proxy accuracy", "proxy_accuracy", "evasion", percent=True)
+_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT, SIZE, _PROXY)
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
@@ -79,6 +85,27 @@ class Rows:
 def of(column: str) -> dict[str, Any]:
     """What a cell of the column has."""
     return {"dataset": "cifar10", "aux": own_images(column, 0, "paper")["aux"]}
+
+
+def by_alpha(found: Found, cells: Cells) -> Iterator[tuple[str, float, list[Group]]]:
+    """By where the server's own images come from and by alpha, all settings that have a record, the nearest last."""
+    for column in (*SEEN, "digits"):
+        own = {"dataset": "digits"} if column == "digits" else of(column)
+        for alpha in ALPHAS:
+            if groups := found.groups(cells, {**own, "sladv.alpha": alpha}):
+                yield column, alpha, groups
+
+
+def apart(groups: Sequence[Group]) -> list[str]:
+    """What tells each one's setting from the others': the differences that not all of them have."""
+    shared = set.intersection(*(set(group.differences) for group in groups)) if groups else set()
+    own = [", ".join(part for part in group.differences if part not in shared) for group in groups]
+    return [told or "otherwise as published" for told in own] if any(own) else own
+
+
+def drawing(name: str, model: str) -> str:
+    """Of a figure, the name of its file."""
+    return f"narrow-{name}" if model == NARROW else name
 
 
 def exhibit(

@@ -62,9 +62,9 @@ def table_2(model: str) -> Exhibit:
 labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
 already weakened: there are cells for both, the honest victim (for SLADV that is alpha = 0) and the attacked one, and
 only rows about the same victim and the same images can be compared. They move inputs away from what the proxy
-takes them for, or from their true labels (*labels=true*), of which the paper does not speak. Newer records say how
-often the proxy is right on the targets (`proxy_accuracy`), and how far inputs are moved in the mean
-(`perturbation_size`): the directions of a poor proxy do not carry over, and the ten short steps of SSA can lead back
+takes them for, or from their true labels (*labels=true*), of which the paper does not speak. *Proxy accuracy* is how
+often the proxy is right on the targets, and *mean change in budgets* how far inputs are moved, in the records that have
+them. We conjecture that the directions of a poor proxy do not carry over, and that the ten short steps of SSA lead back
 and forth. PGD on the victim itself knows its weights and the true labels: what the budget allows, as far as sign steps
 find it.""",
         model,

@@ -1,0 +1,167 @@
+"""How a conclusion is judged: from which cells, by what rule, and what is left out because it tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from cutlayer.papers.sladv.telling import Sifted, Silences, by_chance, sift, targets_of
+from cutlayer.reproduction.comparison import Number
+from cutlayer.reproduction.found import Group
+from cutlayer.reproduction.paper import Exhibit
+
+HOLDS, FAILS, UNTOLD, FEW = "holds", "does not hold", "cannot be told", "too few cells"
+HONEST = "alpha 0"
+"""The place of a series where the server tampers with nothing."""
+_ENOUGH = 2048
+"""Images of its own from which on, the paper says, more of them add little."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of a series, means over those seeds that tell something, or over all where none does."""
+
+    place: str
+    value: float
+    blind: float
+    group: Group
+    sifted: Sifted
+
+    @property
+    def tells(self) -> bool:
+        """Whether any seed tells something."""
+        return bool(self.sifted.telling)
+
+    @property
+    def gain(self) -> float:
+        """What it is beyond blind: of a drop only this is the attack's."""
+        return self.value - self.blind
+
+    def told(self, number: Number) -> str:
+        """As in the table."""
+        return f"{self.place} {number.spell(self.value)} ({number.spell(self.blind)}{self.sifted.aside})".strip()
+
+
+Rule = Callable[[Sequence[Point], float], str]
+"""From the points, and what two of them differ by through chance, whether a conclusion holds."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A conclusion: of which cells which number is compared, and how."""
+
+    what: str
+    exhibit: Callable[[str], Exhibit]
+    places: Callable[[str], Mapping[str, Mapping[str, Any]]]
+    """By the name of a place, what its cells have; from the first to the last."""
+    number: Number
+    rule: Rule
+    silences: Silences = field(default_factory=dict)
+    """What makes a victim tell nothing of it."""
+    ours: bool = False
+    """Whether it is stricter than what the paper says, or not said there at all."""
+    least: int = 1
+    """Places below which nothing can be said."""
+    alike: bool = True
+    """Whether all places are of one setting, as those of one attack are."""
+    everywhere: bool = False
+    """Whether it is told of every setting, and not of one of several."""
+    most: int | None = None
+    """Targets that the number is taken over, where not over all."""
+
+    def point(self, place: str, group: Group) -> Point | None:
+        """Ours at one place; None where it was not measured."""
+        sifted = sift(group.records, self.silences)
+        ours, blind = self.number.measured(sifted.telling or group.records)
+        return Point(place, ours.mean, blind.mean if blind else 0.0, group, sifted) if ours else None
+
+    def outcome(self, points: Sequence[Point]) -> str:
+        """Whether it holds; where it cannot be told, why."""
+        targets = min(targets_of(record) for point in points for record in point.group.records)
+        chance = by_chance(min(targets, self.most or targets))
+
+        def by(some: Sequence[Point]) -> str:
+            return self.rule(some, chance) if some and len(some) >= self.least else FEW
+
+        found = by([point for point in points if point.tells])
+        if found != FEW or by(points) == FEW:
+            return found
+        why = dict.fromkeys(name for point in points if not point.tells for name in point.sifted.why)
+        return f"{UNTOLD}: {', '.join(why)}"
+
+
+def said(holds: bool) -> str:
+    """In words."""
+    return HOLDS if holds else FAILS
+
+
+def grows(points: Sequence[Point], chance: float) -> str:
+    """From the first to the last, without falling by the way."""
+    # What is less than blind is no attack, and one is as little of it as the other.
+    gains = [max(point.gain, 0.0) for point in points]
+    steady = all(after > before - chance / 2 for before, after in pairwise(gains))
+    return said(gains[-1] - gains[0] > chance and steady)
+
+
+def more(points: Sequence[Point], chance: float) -> str:
+    """The last of two attacks than the first: of two that both do nothing neither is better."""
+    return grows(points, chance) if _any_gain(points, chance) else f"{UNTOLD}: neither is beyond blind"
+
+
+def falls(points: Sequence[Point], chance: float) -> str:
+    """From the first to the last: from nothing nothing falls."""
+    return grows(points[::-1], chance) if _any_gain(points, chance) else f"{UNTOLD}: none is beyond blind"
+
+
+def _any_gain(points: Sequence[Point], chance: float) -> bool:
+    return any(point.gain > chance for point in points)
+
+
+def saturates(points: Sequence[Point], chance: float) -> str:
+    """More from many images than from few, and no more from more than many."""
+    few = [point.gain for point in points if int(point.place) < _ENOUGH]
+    enough = [point.gain for point in points if int(point.place) >= _ENOUGH]
+    if not few or len(enough) < 2:
+        return FEW
+    return said(min(enough) - min(few) > chance and max(enough) - min(enough) <= chance)
+
+
+def beats_blind(points: Sequence[Point], chance: float) -> str:
+    """More than chance makes of it."""
+    return said(points[-1].gain > chance)
+
+
+def negative(points: Sequence[Point], chance: float) -> str:
+    """A correlation at every place; within chance of 0 it has no sign."""
+    if any(point.value > chance for point in points):
+        return FAILS
+    return HOLDS if all(point.value < -chance for point in points) else f"{UNTOLD}: within chance of 0"
+
+
+def below_blind(points: Sequence[Point], chance: float) -> str:
+    """At every place."""
+    return said(all(point.gain < 0 for point in points))
+
+
+def alike(points: Sequence[Point], chance: float) -> str:
+    """A cosine at every place that is more than a trace."""
+    return said(all(point.value > 0.1 for point in points))
+
+
+def less_than_honest(points: Sequence[Point], chance: float) -> str:
+    """At every alpha above 0."""
+    return _beside_honest(points, lambda value, honest: value < honest)
+
+
+def more_than_honest(points: Sequence[Point], chance: float) -> str:
+    """At every alpha above 0."""
+    return _beside_honest(points, lambda value, honest: value > honest)
+
+
+def _beside_honest(points: Sequence[Point], better: Callable[[float, float], bool]) -> str:
+    first, *others = points
+    if first.place != HONEST or not others:
+        return FEW
+    return said(all(better(point.value, first.value) for point in others))
