@@ -22,7 +22,8 @@ from cutlayer.simulation.assembly import assemble, brief, honest_host
 from cutlayer.simulation.session import Session
 from cutlayer.stream import derive, drawing
 from cutlayer.threat import Seat
-from tests import fuzzing, test_channel, test_pipeline, test_tampering, test_wire
+from tests import fuzzing, test_channel, test_tampering, test_wire
+from tests.exchange import test_pipeline
 from tests.scenes import CUTS, made, scene_of
 
 __all__ = ["made"]
