@@ -20,8 +20,8 @@ _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red
 def summary_table(records: Iterable[Record]) -> Table:
     """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
 
-    Only the deciding metrics have a line, what noise in a trigger's place does, and the accuracy that an attack on the
-    training has left.
+    Only the deciding metrics have a line, what noise in a trigger's place does, what adversarial inputs take, and the
+    accuracy that an attack on the training has left.
     """
     cells = [Evidence(record) for record in records]
     found = findings(cells)
@@ -58,7 +58,9 @@ def _shown(finding: Finding) -> Sequence[ScoreRow]:
     # A success as high without the planted trigger is another finding than a backdoor.
     decided = {row.guess for row in finding.deciding}
     noise = [row for row in finding.rows if row.metric == "unplanted_success" and row.guess in decided]
-    beside = [*rows_of(finding), *noise]
+    # What the attack itself takes away, also where only what its training has done to the deployment can be judged.
+    taken = [row for row in finding.rows if row.metric == "accuracy_drop" and not row.guess]
+    beside = [*rows_of(finding), *noise, *taken]
     # A cell where nothing decides would else not be there at all.
     return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows
 

@@ -108,3 +108,18 @@ def test_what_noise_in_a_triggers_place_does_stands_beside_the_triggers_success(
     assert "99.7 %" in own
     assert "0.2 %" in own
     assert all(len(line.rstrip()) <= 80 for line in lines)
+
+
+def test_what_adversarial_inputs_take_is_shown_where_only_the_noise_decides() -> None:
+    record = made_record("unsplit", 1, 1, 0.5)
+    record["threat"]["tampers"] = True
+    record["scores"] = [
+        score("evasion", "accuracy_drop", 0.4, 0.373, None, False),
+        score("evasion", "random_signs_drop", 0.373, 0.104, 0.58, True) | {"verdict": "leak"},
+        score("evasion", "accuracy_drop", 0.2, 0.1, None, False) | {"guess": "8/255"},
+        score("evasion", "slope_similarity", 0.2, 0.1, None, False),
+    ]
+    lines = printed([read(record)]).splitlines()
+    (own,) = (line for line in lines if "accuracy drop" in line)
+    assert "40.0 %" in own
+    assert not any("slope" in line for line in lines)
