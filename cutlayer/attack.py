@@ -271,7 +271,7 @@ class Adversary:
 
     def _attend(self, act: Callable[[], T]) -> T:
         start = time.perf_counter()
-        with self.stream.taken_up(), self.computing.precision() if self.attack.narrow else nullcontext():
+        with self.stream.taken_up(), self.computing.precision(training=True) if self.attack.narrow else nullcontext():
             result = act()
         self.seconds += time.perf_counter() - start
         return result

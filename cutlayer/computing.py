@@ -47,10 +47,15 @@ class Computing:
         narrow = there.to(getattr(torch, self.autocast))
         return narrow if torch.equal(narrow.detach().float(), there.detach()) else there
 
-    def precision(self) -> contextlib.AbstractContextManager[object]:
-        """Within it forward passes are computed in the type."""
+    def precision(self, training: bool = False) -> contextlib.AbstractContextManager[object]:
+        """Within it forward passes are computed in the type.
+
+        With ``training`` weights may change in between: they are cast anew for each pass, where one cast serves all.
+        """
+        if not self.autocast:
+            return contextlib.nullcontext()
         kind = torch.device(self.device).type
-        return torch.autocast(kind, getattr(torch, self.autocast)) if self.autocast else contextlib.nullcontext()
+        return torch.autocast(kind, getattr(torch, self.autocast), cache_enabled=not training)
 
 
 def exactly(device: torch.device | str) -> contextlib.AbstractContextManager[object]:

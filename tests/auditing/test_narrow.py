@@ -79,6 +79,25 @@ def test_its_guess_is_near_that_in_float32(attack: str) -> None:
     assert torch.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0) > 0.4
 
 
+@pytest.mark.parametrize("attack", [name for name in OPTIONS if name != "sladv"])
+def test_a_proxy_learns_as_it_does_in_float32(attack: str) -> None:
+    """Its weights change within one call of the attack: a cast of the first ones must not stand for later ones."""
+    ours, plain = (losses(scene_of(attack, precision, epochs=20, learning_rate=0.01)) for precision in ("bf16", "fp32"))
+    assert plain[-1] < 0.8 * plain[0], "it learns nothing that could be compared"
+    assert ours == pytest.approx(plain, rel=0.25)
+
+
+def losses(scene: Scene) -> list[float]:
+    outside = Outside(scene.auxiliary, scene.facts)
+    with seated(scene, outside, quiet) as place:
+        session = place.attended(scene, outside)
+        place.occupant.announce(tuple(send_targets(scene, session)))
+        place.occupant.infer()
+        curve = place.occupant.findings.notes["proxy_loss"]
+    assert isinstance(curve, list)
+    return curve
+
+
 def test_a_transform_of_images_is_exact_whatever_the_type_around_it() -> None:
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     plain = dct2(images)
