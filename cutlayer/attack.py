@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from cutlayer.batch import Batch
@@ -250,6 +251,8 @@ class Adversary:
             start = time.perf_counter()
             # A copy, as the party differentiates with respect to what it is given.
             with exactly(self.computing.device):
+                # The party's passes keep casts of its weights, which its next step changes.
+                torch.clear_autocast_cache()
                 reply, hidden = self._divided(honest(_joined(request.copy(), unseen)))
             unseen_reply.update(hidden)
             # What the honest party takes is not the attack's time.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
+from types import UnionType
+from typing import Union, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,7 +29,7 @@ def mistake(error: ValidationError, kind: type[BaseModel], whole: str, a_list: s
     ``whole``: what all of them are called; ``a_list``: how a list is given there.
     """
     first = error.errors()[0]
-    key = ".".join(part for part in first["loc"] if isinstance(part, str))
+    key = ".".join(part for part in _place(first, kind) if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         return unknown_key(key, tuple(kind.model_fields))
     about = kind.model_fields[key].description if key in kind.model_fields else None
@@ -37,6 +39,13 @@ def mistake(error: ValidationError, kind: type[BaseModel], whole: str, a_list: s
     if about and first["type"].endswith(("_parsing", "_type")):
         why += f" ({about})"
     return f"{key} = {first['input']!r}: {why}" if key else why
+
+
+def _place(first: ErrorDetails, kind: type[BaseModel]) -> tuple[int | str, ...]:
+    """Where the value is; of one that may be of several kinds without what it was tried as."""
+    place = first["loc"]
+    field = kind.model_fields.get(str(place[0])) if place else None
+    return place[:1] if field and get_origin(field.annotation) in {Union, UnionType} else place
 
 
 def reason(error: ValidationError, a_list: str) -> str:

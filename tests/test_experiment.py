@@ -172,6 +172,10 @@ def test_double_brackets_keep_an_options_list_whole() -> None:
         ("seed=1.5", "seed = 1.5: must be a valid integer"),
         ("milestones=3,0", "milestones = 0: must be greater than or equal to 1"),
         ("seed=", "seed = '': must be a valid integer"),
+        (
+            "isolate=onec",
+            "isolate = 'onec': must be a valid boolean, unable to interpret input (run the attacked party in",
+        ),
         ("seed=[]", "seed = []: there is no value to run"),
         ("seed=" + "1" * 5000, "exceeded maximum size"),
         ("seed=1\nname=2", r"seed = '1\nname=2': must be a valid integer"),

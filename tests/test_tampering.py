@@ -206,3 +206,28 @@ def test_the_honest_party_computes_as_it_does_without_the_attack_around_it(narro
     tap.attack.narrow, tap.computing = narrow, Computing("cpu", "bfloat16")  # type: ignore[misc]
     tap(train_message(), honest)
     assert types == {"attack": narrow, "party": False}
+
+
+def test_an_honest_party_asked_twice_computes_with_the_weights_that_it_has_by_then() -> None:
+    """Autocast keeps the first cast of a weight until its outermost context ends."""
+    layer, computing = nn.Linear(3, 3, bias=False), Computing("cpu", "bfloat16")
+    gave: list[torch.Tensor] = []
+
+    class Twice(Meddler):
+        narrow = True
+
+        def around(self, request, honest):
+            honest(request)
+            return super().around(request, honest)
+
+    def honest(request: Message) -> Message:
+        with computing.precision():
+            gave.append(layer(request["smashed"]).detach().float())
+        with torch.no_grad():
+            layer.weight.mul_(2)
+        return train_reply(request)
+
+    tap = adversary(Twice())
+    tap.computing = computing
+    tap(train_message(), honest)
+    assert torch.equal(gave[1], 2 * gave[0])

@@ -39,10 +39,12 @@ def _backdoor(found: Mapping[str, Score]) -> str:
 
 def _evasion(found: Mapping[str, Score]) -> str:
     drop, natural = found["accuracy_drop"], found["natural_accuracy"]
-    if drop.blind is not None and drop.blind >= ROOM:
-        takes = f"random noise of the budget already takes {_share(drop.blind)} of {_share(natural.value)} accuracy"
-        return f"{takes}: it leaves hardly more than always naming one class does"
-    return _ruined(natural.value, natural.blind, "natural inputs")
+    if drop.blind is None or drop.blind < ROOM:
+        return _ruined(natural.value, natural.blind, "natural inputs")
+    fell = None not in (natural.value, natural.blind) and not _near(natural.blind, natural.value)
+    whole = f"{_share(natural.value)} accuracy" + (f" ({_share(natural.blind)} without the attack)" if fell else "")
+    takes = f"of {whole} random noise of the budget takes {_share(drop.blind)}, here or without the attack"
+    return f"{takes}: that leaves hardly more than always naming one class gives"
 
 
 def _model(found: Mapping[str, Score]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cutlayer.auditing.audit import fingerprint
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.scene.scene import Scene
 from cutlayer.threat import Seat
 
-Kind = tuple[str, str]
-"""An attack and a protocol."""
+Kind = tuple[str, str, str]
+"""An attack, the one that it is under, a protocol."""
 
 
 @dataclass(frozen=True)
@@ -21,52 +23,80 @@ class Pair:
     beside: int
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What a pair has ended with."""
+
+    isolated: Record
+    beside: Record
+    name: str
+    """The folder of the isolated one."""
+
+    def is_about(self, record: Record) -> bool:
+        """Whether all three have ended, and the same code has run on a machine of the same make."""
+        three = (record, self.isolated, self.beside)
+        made = [({key: one.code.get(key) for key in ("commit", "dirty")}, one.environment) for one in three]
+        ended = all(one.status == DONE for one in three) and all((self.isolated.outcome, self.beside.outcome))
+        return ended and made[1:] == made[:-1]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two have ended in the same bits."""
+        return self.isolated.outcome == self.beside.outcome
+
+
 def kind(scene: Scene) -> Kind:
     """What a cell can speak for."""
-    return scene.experiment.attack, scene.experiment.protocol
+    return scene.experiment.attack, scene.experiment.under, scene.experiment.protocol
 
 
 def spelled_out(cells: Sequence[Scene]) -> list[Scene]:
-    """``cells`` with ``isolate=once`` made yes or no: the first one of a kind runs both ways, the others beside."""
-    found: list[Scene] = []
+    """``cells``, each once, with ``isolate=once`` made yes or no: the first one of a kind runs both ways."""
+    found: dict[str, Scene] = {}
     shown = set[Kind]()
     for scene in cells:
-        if scene.experiment.isolate != "once":
-            found.append(scene)
-            continue
-        # A client that attacks holds the truth anyway.
-        if scene.attack.threat.seat is Seat.SERVER and kind(scene) not in shown:
-            found.append(_where(scene, isolate=True))
-        shown.add(kind(scene))
-        found.append(_where(scene, isolate=False))
-    return found
+        ways = [scene]
+        if scene.experiment.isolate == "once":
+            first = kind(scene) not in shown and _can_be_alone(scene)
+            shown.add(kind(scene))
+            ways = [_where(scene, isolate) for isolate in ((True, False) if first else (False,))]
+        for one in ways:
+            found.setdefault(fingerprint(one), one)
+    return list(found.values())
 
 
-def pairs(cells: Sequence[Scene]) -> Mapping[Kind, Pair]:
-    """The first pair of each kind that has one."""
-    isolated = {_asked(scene): number for number, scene in enumerate(cells) if scene.isolated}
-    found: dict[Kind, Pair] = {}
+def pairs(cells: Sequence[Scene]) -> Mapping[Kind, Sequence[Pair]]:
+    """All pairs of each kind that has any."""
+    alone = {_asked(s): n for n, s in enumerate(cells) if s.experiment.isolate and _can_be_alone(s)}
+    found = defaultdict[Kind, list[Pair]](list)
     for number, scene in enumerate(cells):
-        twin = isolated.get(_asked(scene))
-        if twin is not None and not scene.isolated:
-            found.setdefault(kind(scene), Pair(twin, number))
+        if not scene.experiment.isolate and _asked(scene) in alone:
+            found[kind(scene)].append(Pair(alone[_asked(scene)], number))
     return found
 
 
-def checked(record: Record, isolated: Record, beside: Record, name: str) -> Record:
-    """``record`` of a cell that ran beside the truth, with what the pair of its kind says of it.
+def checked(record: Record, proofs: Iterable[Proof]) -> Record:
+    """``record`` of a cell that ran beside the truth, with what the pairs of its kind say of it.
 
-    ``name``: the folder of the isolated one. Where the two ended otherwise, the cell has failed; but for other devices
-    than the CPU, where nobody promises the same bits.
+    Where its own isolated twin has ended otherwise it has failed, but for other devices than the CPU, where nobody
+    promises the same bits. Where any pair differs the others are verified by none.
     """
-    if record.isolated is not False or {record.status, isolated.status, beside.status} != {DONE}:
+    record = record.model_copy(update={"verified_by": ""})
+    if record.isolated is not False:
         return record
-    if isolated.outcome == beside.outcome:
-        return record.model_copy(update={"verified_by": name})
-    if record.experiment.get("device") != "cpu":
+    about = [proof for proof in proofs if proof.is_about(record)]
+    if about and all(proof.holds for proof in about):
+        return record.model_copy(update={"verified_by": about[0].name})
+    own = [proof for proof in about if proof.beside.fingerprint == record.fingerprint and not proof.holds]
+    if not own or record.experiment.get("device") != "cpu":
         return record
-    reason = f"isolated, {name} ended otherwise than beside the truth: its guesses, or the network it left, differ"
+    reason = f"isolated, as {own[0].name}, it ended otherwise: its guesses, or the network that it left, differ"
     return record.model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+
+
+def _can_be_alone(scene: Scene) -> bool:
+    """A client that attacks holds the truth anyway."""
+    return all(one.attack.threat.seat is Seat.SERVER for one in (scene, scene.under) if one)
 
 
 def _asked(scene: Scene) -> str:

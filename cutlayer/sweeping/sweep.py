@@ -24,7 +24,7 @@ from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.folder import cell_folder, finished, run_folder
-from cutlayer.sweeping.once import Pair, checked, kind, pairs, spelled_out
+from cutlayer.sweeping.once import Kind, Pair, Proof, checked, kind, pairs, spelled_out
 from cutlayer.sweeping.pool import Pool
 from cutlayer.sweeping.room import Room
 
@@ -73,7 +73,7 @@ class Sweep:
     """Cells at once, at most, each in a process of its own; 1: one after another in this process; 0: no limit but the
     machine's cores."""
     until: float | None = None
-    """The time (``time.monotonic()``) after which nothing goes on; a cell under way is taken up the next time."""
+    """The time (``time.monotonic()``) after which nothing goes on; a training under way is taken up the next time."""
 
     @property
     def room(self) -> Room:
@@ -91,39 +91,48 @@ class Sweep:
         return [min(e.threads, most) if e.device == "cpu" else 1 if self.jobs else most for e in found]
 
     def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
-        """Each cell's place and record, as soon as it is there: what is finished first."""
+        """Each cell's place and record, as soon as it is there: what is finished first, then what speaks for others."""
         shown = pairs(self.cells)
-        first = dict.fromkeys(number for pair in shown.values() for number in (pair.isolated, pair.beside))
-        # What speaks for others runs before them, and is told when both of a pair are there.
-        both = dict(self._ended(first, watcher))
-        others = self._ended([number for number in range(len(self.cells)) if number not in first], watcher)
-        for number, record in chain(both.items(), others):
-            pair = shown.get(kind(self.cells[number]))
-            yield number, self._checked(number, record, pair, both) if pair else record
+        speaking = {number for pair in chain(*shown.values()) for number in (pair.isolated, pair.beside)}
+        known: dict[int, Record] = {}
+        for number, record in self._there(watcher):
+            known[number] = record
+            if number not in speaking:
+                yield number, record
+        both = {number: record for number, record in known.items() if number in speaking}
+        both |= dict(self._ran(speaking - known.keys(), watcher))
+        for number, record in both.items():
+            yield number, self._checked(number, record, shown, both)
+        for number, record in self._ran(set(range(len(self.cells))) - speaking - known.keys(), watcher):
+            yield number, self._checked(number, record, shown, both)
+        for number in known.keys() - speaking:
+            self._checked(number, known[number], shown, both)
 
-    def _ended(self, numbers: Iterable[int], watcher: Watcher) -> Iterator[tuple[int, Record]]:
-        waiting = {}
-        for number in numbers:
-            scene = self.cells[number]
-            record = finished(scene, self.run)
-            if record is None:
-                waiting[number] = scene
-            else:
+    def _there(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
+        for number, scene in enumerate(self.cells):
+            if record := finished(scene, self.run):
                 # Another command may have kept what a cell was at beside the one that ended it.
                 begun(scene, self.run).discard()
                 watcher.end(number)
                 yield number, record
+
+    def _ran(self, numbers: Iterable[int], watcher: Watcher) -> Iterator[tuple[int, Record]]:
+        waiting = {number: self.cells[number] for number in sorted(numbers)}
         several = self.room.most(self.cores(waiting)) > 1
         ran = self._at_once(waiting, watcher) if several else self._in_turn(waiting, watcher)
         for number in ran:
             watcher.end(number)
             yield number, self._kept(self.cells[number])
 
-    def _checked(self, number: int, record: Record, pair: Pair, both: Mapping[int, Record]) -> Record:
-        if not {pair.isolated, pair.beside} <= both.keys():
-            return record
-        name = cell_folder(self.cells[pair.isolated], self.run).name
-        said = checked(record, both[pair.isolated], both[pair.beside], name)
+    def _checked(
+        self, number: int, record: Record, shown: Mapping[Kind, Sequence[Pair]], both: Mapping[int, Record]
+    ) -> Record:
+        proofs = [
+            Proof(both[pair.isolated], both[pair.beside], cell_folder(self.cells[pair.isolated], self.run).name)
+            for pair in shown.get(kind(self.cells[number]), ())
+            if {pair.isolated, pair.beside} <= both.keys()
+        ]
+        said = checked(record, proofs) if proofs else record
         if said != record:
             write_record(cell_folder(self.cells[number], self.run), said)
         return said

@@ -45,8 +45,8 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
         ),
         (
             scores("evasion", accuracy_drop=(0.6, 0.58), natural_accuracy=(0.6, 0.7)),
-            "random noise of the budget already takes 58.0 % of 60.0 % accuracy: it leaves hardly more than always "
-            "naming one class does",
+            "of 60.0 % accuracy (70.0 % without the attack) random noise of the budget takes 58.0 %, here or without "
+            "the attack: that leaves hardly more than always naming one class gives",
         ),
         (
             scores("evasion", accuracy_drop=(0.1, 0.02), natural_accuracy=(0.13, 0.44)),
