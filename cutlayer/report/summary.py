@@ -17,7 +17,7 @@ _DONE = {
     "obedience": "the deployment obeys any noise in the trigger's place",
     "evasion": "predictions can be overturned",
 }
-_OBEDIENT = 0.9
+OBEDIENT = 0.9
 """Of a trigger's success the part from which on any noise in its place does as well: no backdoor of its own."""
 
 
@@ -83,7 +83,7 @@ def _reached(finding: Finding, row: ScoreRow) -> str:
     noise = next((r for r in finding.rows if (r.metric, r.guess) == ("unplanted_success", row.guess)), None)
     if row.goal != "backdoor" or not (row.value and noise and noise.value):
         return row.goal
-    return "obedience" if noise.value.mean >= _OBEDIENT * row.value.mean else row.goal
+    return "obedience" if noise.value.mean >= OBEDIENT * row.value.mean else row.goal
 
 
 def seeds(records: Iterable[Record]) -> list[int]:

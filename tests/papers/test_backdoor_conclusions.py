@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cutlayer.papers.backdoor import PAPER, conclusions
+from cutlayer.papers.backdoor import PAPER
 from cutlayer.papers.backdoor.conclusions import CONCLUSIONS
 from cutlayer.papers.backdoor.figures import FIGURES
 from cutlayer.papers.backdoor.injector import FIGURE_6
 from cutlayer.record import read_record
-from cutlayer.report import summary
 from cutlayer.reproduction.block import Table
 from cutlayer.reproduction.found import find
 from tests.papers.test_backdoor import cell_of, leave
@@ -127,10 +126,6 @@ def test_seeds_that_obey_any_noise_are_counted_and_change_no_outcome(tmp_path: P
     assert newer[GROWS, "lenet", "mnist"][3] == "1 of 3"
     assert newer[CLEAN, "lenet", "mnist"][3] == "-", "it is about no success"
     assert {key: [*row[:3], row[4]] for key, row in newer.items()} == {k: [*r[:3], r[4]] for k, r in older.items()}
-
-
-def test_reports_and_conclusions_call_the_same_obedient() -> None:
-    assert conclusions.OBEDIENT == summary._OBEDIENT
 
 
 def test_the_mean_is_over_cells_that_all_its_seeds_have(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.claims import CLAIMS, FAILED, Claim, Pair
 from cutlayer.papers.backdoor.figures import NOISE, SUCCESS
 from cutlayer.record import Record
+from cutlayer.report.summary import OBEDIENT
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.comparison import DASH, Number, spelled
 from cutlayer.reproduction.found import Found, Group
@@ -18,8 +19,6 @@ from cutlayer.reproduction.statistic import Interval, interval
 
 _SEEDS = 3
 """Which an interval takes."""
-OBEDIENT = 0.9
-"""Of a trigger's success the part from which on any noise in its place does as well, as in the package's reports."""
 
 
 @dataclass(frozen=True)
