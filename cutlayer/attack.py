@@ -90,6 +90,8 @@ class Attack(ABC):
     """The kinds of message it wants copies of; copying fewer costs the honest run less."""
     anytime: ClassVar[bool] = False
     """Whether ``infer`` may be called after every epoch of the training it attends, each time about new targets."""
+    stream: ClassVar[str] = ""
+    """Attacks of the same stream draw the same numbers, and so make the same of the same things; empty: its own."""
     narrow: ClassVar[bool] = False
     """Whether it makes its forward passes in the type of the training, which large networks gain from; else float32."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +13,15 @@ from torch.optim import Optimizer
 from cutlayer.message import detached
 
 Tensors = Mapping[str, Tensor]
+
+
+def digest(*tensors: Tensor) -> str:
+    """A short digest of values, types and shapes of ``tensors`` on the CPU."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
+        found.update(tensor.contiguous().numpy().data)
+    return found.hexdigest()[:16]
 
 
 def named(name: str, tensors: Tensors) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cutlayer.budget import Budget
 from cutlayer.message import Kind
+from cutlayer.shelf import Shelf, made
 
 T = TypeVar("T")
 Note = float | int | str | list[float]
@@ -155,6 +156,10 @@ class View:
     """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
     used: dict[Knows, int] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
+    shelf: Shelf | None = None
+    """Where attacks of the same run leave what they have made of the same things."""
+    spared: float = 0.0
+    """Seconds of work that was found there: the attack's, whoever did it."""
 
     def __post_init__(self, grants: Mapping[Knows, Callable[..., Any]]) -> None:
         missing = sorted(self.threat.knows - set(grants))
@@ -249,6 +254,15 @@ class View:
         if odd := _odd(value):
             raise TypeError(f"note {name!r} is {odd}: a record keeps a float, an int, a text or a list of numbers")
         self.notes[name] = value
+
+    def made_once(self, key: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """What ``make`` gives, or what another attack of the run was given under the same ``key``, with its notes.
+
+        ``key`` is a digest of all that the result depends on: what was granted, options, the seed of what is drawn.
+        """
+        found, seconds = made(self.shelf, key, make, self.notes)
+        self.spared += seconds
+        return found
 
     def track(self, steps: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
         """Go through ``steps`` while progress is shown; at most ten reports a second leave the attack."""

@@ -12,6 +12,7 @@ import torch
 from cutlayer.attack import Adversary
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.training import Progress, train_through
 from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
 from cutlayer.isolated.grpc_process import GrpcProcess
@@ -22,6 +23,7 @@ from cutlayer.scene.loading import own_files
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host, Occupant
 from cutlayer.seat.seating import seat_clients, seat_server
+from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.threat import NotOfferedError, Seat
@@ -46,11 +48,17 @@ class Seated:
 
 
 @contextmanager
-def seated(scene: Scene, outside: Outside, progress: Progress, process: OtherProcess | None = None) -> Iterator[Seated]:
+def seated(
+    scene: Scene,
+    outside: Outside,
+    progress: Progress,
+    process: OtherProcess | None = None,
+    shelf: Shelf | None = None,
+) -> Iterator[Seated]:
     """The deployment while the adversary of ``scene`` is there.
 
-    In ``process`` where it is isolated and one is at hand. ``NotOfferedError`` when the attack needs more than is
-    offered.
+    In ``process`` where it is isolated and one is at hand; with what is on the ``shelf`` at hand. ``NotOfferedError``
+    when the attack needs more than is offered.
     """
     told = brief(scene, attack=True)
     if scene.attack.threat.seat is Seat.CLIENT:
@@ -62,9 +70,9 @@ def seated(scene: Scene, outside: Outside, progress: Progress, process: OtherPro
     if scene.isolated:
         if scene.experiment.carrier == "grpc":
             process = GrpcProcess()
-        host = ProcessHost(told, outside, progress, process)
+        host = ProcessHost(told, outside, progress, process, shelf)
     else:
-        host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier])
+        host = seat_server(told, outside, progress, CARRIERS[scene.experiment.carrier], shelf=shelf)
     try:
         if isinstance(host, ProcessHost):
             host.ready()
@@ -94,7 +102,7 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
         return victim
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
-    with seated(scene, outside, progress) as place:
+    with seated(scene, outside, progress, shelf=shelf_of(scene, run)) as place:
         session = place.attended(scene, outside)
         found = train_attended(scene, session, place.occupant, _begun(scene, run), progress)
         victim = Victim(whole_model(scene, session), found.epochs)

@@ -25,10 +25,10 @@ from cutlayer.auditing.attacked import (
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
+from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim, key, train
-from cutlayer.data.content import digest
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
@@ -45,7 +45,7 @@ from cutlayer.seat.seating import make_attack
 from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost
-from cutlayer.state import as_tensor
+from cutlayer.state import as_tensor, digest
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
 
 
@@ -60,7 +60,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     torch.set_num_threads(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     try:
-        with seated(scene, outside, progress, process) as place:
+        with seated(scene, outside, progress, process, shelf_of(scene, run)) as place:
             result = _attacked(scene, run, progress, place, outside, record)
     except NotOfferedError as error:
         return not_applicable(record, str(error))
@@ -136,7 +136,7 @@ def _attacked(
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
-    beside = honest(scene, clean)
+    beside = honest(scene, clean, run / "victims" / key(scene) / "noise")
     if victim is None:
         session = place.attended(scene, outside)
         if after:

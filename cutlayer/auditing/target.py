@@ -9,13 +9,15 @@ import torch
 from cutlayer.message import Kind
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Act
-from cutlayer.simulation.session import CHUNK, Session
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Row
+
+_MOST = 1000  # targets in one message
 
 
 def at_once(scene: Scene) -> int:
     """How many targets go into one message: as asked for, as in the attack's paper, or all, in bounds."""
-    given = scene.experiment.target_batch or scene.attack.setting.target_batch or CHUNK
+    given = scene.experiment.target_batch or scene.attack.setting.target_batch or _MOST
     return min(given, len(scene.target_rows))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cutlayer.data.content import digest, split_digest
+from cutlayer.data.content import split_digest
 from cutlayer.dataset import Dataset, DatasetError, Split
+from cutlayer.state import digest
 from cutlayer.stream import generator
 
 SHARE = "share"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from weakref import WeakKeyDictionary
 
-from torch import Tensor
-
 from cutlayer.dataset import Dataset, Split
+from cutlayer.state import digest
 
 # Hundreds of cells share one split: it is read once as long as it is there.
 _DIGESTS: WeakKeyDictionary[Split, str] = WeakKeyDictionary()
@@ -28,12 +26,3 @@ def split_digest(split: Split) -> str:
     if split not in _DIGESTS:
         _DIGESTS[split] = digest(split.inputs, split.labels)
     return _DIGESTS[split]
-
-
-def digest(*tensors: Tensor) -> str:
-    """A short digest of values, types and shapes of ``tensors`` on the CPU."""
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
-        found.update(tensor.contiguous().numpy().data)
-    return found.hexdigest()[:16]

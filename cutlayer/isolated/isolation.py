@@ -23,6 +23,7 @@ from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess,
 from cutlayer.message import Kind, Message
 from cutlayer.seat.host import Act, Findings, Host, Occupant
 from cutlayer.seat.seating import Brief, Outside, answerable, seat_server
+from cutlayer.shelf import Shelf
 from cutlayer.state import named, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
 from cutlayer.wire import NotFiniteError, WireError
@@ -39,10 +40,11 @@ class ProcessHost(Host, Occupant):
         outside: Outside,
         progress: Callable[[str, int, int], None],
         process: OtherProcess | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         super().__init__()
         self.occupant = self
-        self._outside, self._progress = outside, progress
+        self._outside, self._progress, self._shelf = outside, progress, shelf
         self._received: Mapping[str, Tensor] = {}
         self._granted: dict[Knows, int] = {}
         self._other = process or PipedProcess()
@@ -150,6 +152,12 @@ class ProcessHost(Host, Occupant):
                 return content
             if said == "progress":
                 self._progress(*content)
+            elif said == "take":
+                found = self._shelf.take(content) if self._shelf else None
+                self._tell("taken", found is not None, found)
+            elif said == "put":
+                if self._shelf:
+                    self._shelf.put(content, tensors)
             elif said == "grant":
                 self._tell("granted", None, self._grant(content, tensors))
             elif said == "failed":
@@ -167,7 +175,7 @@ class _Resident:
         assert verb == "begin"
         brief = TypeAdapter(Brief).validate_python(content)
         torch.set_num_threads(brief.threads)
-        self._host = seat_server(brief, self._ask_outside, self._report)
+        self._host = seat_server(brief, self._ask_outside, self._report, shelf=self)
         self._tell("ready")
 
     def serve(self) -> None:
@@ -221,11 +229,26 @@ class _Resident:
         return decode(self._lines.receive(Line.WIRE))
 
     def _ask_outside(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        self._tell("grant", what, tensors)
-        verb, _, granted = unpack(self._lines.receive(Line.CONTROL))
-        if verb == "close":
-            raise EOFError("the caller grants nothing more")
-        return granted
+        return self._asked("grant", what, tensors)[1]
+
+    def take(self, key: str) -> Mapping[str, Tensor] | None:
+        """From the caller's shelf: no file of the run is opened here."""
+        there, found = self._asked("take", key)
+        return found if there else None
+
+    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Onto the caller's shelf."""
+        self._tell("put", key, tensors)
+
+    def _asked(
+        self, verb: str, content: Any, tensors: Mapping[str, Tensor] | None = None
+    ) -> tuple[Any, Mapping[str, Tensor]]:
+        """The caller's answer."""
+        self._tell(verb, content, tensors)
+        answer, content, given = unpack(self._lines.receive(Line.CONTROL))
+        if answer == "close":
+            raise EOFError("the caller answers nothing more")
+        return content, given
 
     def _report(self, what: str, done: int, total: int) -> None:
         self._tell("progress", [what, done, total])

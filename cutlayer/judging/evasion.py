@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,10 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
+from cutlayer.judging.noise import BESIDE, Accuracies, Deployed, Noisy, share
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.stream import generator
 
-Answers = Callable[[Tensor], Tensor]
-"""The deployment's logits [n, classes] for inputs [n, ...] that take the place of the targets."""
-_NOISY, _MOST_DRAWS = 1000, 10  # inputs with noise that a blind value rests on: few targets are drawn several times
 _CORRELATED = 512  # targets that the correlation of similarity and loss is taken over
 
 
@@ -29,8 +26,8 @@ class EvasionError(ValueError):
 class EvasionTruth:
     """The deployment, as it answers and as it is."""
 
-    answers: Answers
-    honest: Answers | None
+    deployed: Deployed
+    honest: Noisy | None
     """The deployment trained without the attack; None where no attack was there while it trained."""
     tampered: bool
     """Whether the attack that is judged was there then, and not another one."""
@@ -38,49 +35,6 @@ class EvasionTruth:
     """By name, as a guess has it."""
     parts: Sequence[nn.Module]
     """All parts in order, on the CPU: for what shows why an attack works, not for its score."""
-    natural: Tensor
-    """The targets, float32 [n, ...] in [0, 1]."""
-    labels: Tensor
-    """int64 [n]."""
-
-    @cached_property
-    def before(self) -> Tensor:
-        """The deployment's predictions for the targets as they are, int64 [n]."""
-        return self.answers(self.natural).argmax(1)
-
-    @cached_property
-    def _honest_before(self) -> Tensor:
-        assert self.honest is not None
-        return self.honest(self.natural).argmax(1)
-
-    def accuracies(self, answers: Answers, budget: Budget) -> Accuracies:
-        """Of one of the two deployments: with noise drawn several times where there are few targets."""
-        natural = self.before if answers is self.answers else self._honest_before
-        return Accuracies(
-            natural=_share(natural == self.labels),
-            signs=self._under_noise(answers, budget, signs=True),
-            uniform=self._under_noise(answers, budget, signs=False),
-        )
-
-    def _under_noise(self, answers: Answers, budget: Budget, signs: bool) -> float:
-        draw = generator(0, "noise", budget.name)
-        found = [
-            _share(answers(budget.noise(self.natural, draw, signs)).argmax(1) == self.labels)
-            for _ in range(min(_MOST_DRAWS, -(-_NOISY // len(self.natural))))
-        ]
-        return sum(found) / len(found)
-
-
-@dataclass(frozen=True)
-class Accuracies:
-    """Of a deployment on the targets, from 0 to 1."""
-
-    natural: float
-    """On them as they are."""
-    signs: float
-    """With plus or minus the budget at every value, by chance."""
-    uniform: float
-    """With uniform noise within the budget."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +46,9 @@ class Evaded:
     honest: Accuracies
     """Of the same one trained without the attack; ``own`` where no attack was there while it trained."""
     adversarial: float
-    exchanged: float
-    """Of the deployment when every target is given the change that was made for another one: no less than
-    ``adversarial`` says that changes are their inputs' own."""
+    exchanged_drop: float
+    """What is lost when each of the first ``BESIDE`` targets is given the change that was made for another one: no more
+    than random signs take says that changes are their inputs' own."""
     size: float
     """Mean change of a value as judged, in budgets: from 0 to 1."""
     noise_size: float
@@ -115,8 +69,8 @@ class Evaded:
         """What is shown beside the score, each with what stands beside it: a report says what that is."""
         own, honest = self.own, self.honest
         return {
-            "uniform_noise_drop": (own.natural - own.uniform, honest.natural - honest.uniform),
-            "exchanged_drop": (own.natural - self.exchanged, own.natural - own.signs),
+            "uniform_noise_drop": (own.uniform_drop, honest.uniform_drop),
+            "exchanged_drop": (self.exchanged_drop, own.natural - own.signs),
             "adversarial_accuracy": (self.adversarial, honest.signs),
             "natural_accuracy": (own.natural, honest.natural),
             "perturbation_size": (self.size, self.noise_size),
@@ -130,18 +84,20 @@ def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
     if budget is None:
         known = ", ".join(map(repr, truth.budgets))
         raise EvasionError(f"the guess at evasion is for a budget {guess.name!r}; there are {known}")
-    inputs = budget.clip(claimed, truth.natural)
-    after = truth.answers(inputs).argmax(1)
-    noisy = budget.noise(truth.natural, generator(0, "noise", budget.name), signs=True)
-    exchanged = budget.clip(truth.natural + (inputs - truth.natural).roll(1, 0), truth.natural)
-    own = truth.accuracies(truth.answers, budget)
+    deployed, natural = truth.deployed, truth.deployed.natural
+    inputs = budget.clip(claimed, natural)
+    after = deployed.answers(inputs).argmax(1)
+    noisy = budget.noise(natural, generator(0, "noise", budget.name), signs=True)
+    first = natural[:BESIDE]
+    exchanged = budget.clip(first + (inputs[:BESIDE] - first).roll(1, 0), first)
+    own = deployed.accuracies(budget)
     return Evaded(
         own=own,
-        honest=truth.accuracies(truth.honest, budget) if truth.honest else own,
-        adversarial=_share(after == truth.labels),
-        exchanged=_share(truth.answers(exchanged).argmax(1) == truth.labels),
-        size=_size(inputs, truth.natural, budget),
-        noise_size=_size(noisy, truth.natural, budget),
+        honest=truth.honest.accuracies(budget) if truth.honest else own,
+        adversarial=share(after == deployed.labels),
+        exchanged_drop=deployed.drop(exchanged),
+        size=_size(inputs, natural, budget),
+        noise_size=_size(noisy, natural, budget),
         inputs=inputs,
         after=after,
         correlation=_correlation(truth, inputs),
@@ -186,7 +142,8 @@ def compare_layers(guess: Guess, truth: EvasionTruth, natural: Tensor) -> Likene
 
 def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
     *inner, last = (part.eval() for part in truth.parts)
-    natural, changed, labels = (t[:_CORRELATED] for t in (truth.natural, changed, truth.labels))
+    known = truth.deployed
+    natural, changed, labels = (t[:_CORRELATED] for t in (known.natural, changed, known.labels))
     whole = len(truth.parts) == 2
     with torch.no_grad():
         before, after = (nn.Sequential(*inner)(inputs) for inputs in (natural, changed))
@@ -203,10 +160,6 @@ def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
     if len(labels) < 3 or any(values.min() == values.max() for values in (likeness, losses)):
         return 0.0
     return float(spearmanr(likeness.numpy(), losses.numpy()).statistic)
-
-
-def _share(hits: Tensor) -> float:
-    return hits.double().mean().item()
 
 
 def _size(changed: Tensor, natural: Tensor, budget: Budget) -> float:

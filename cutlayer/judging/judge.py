@@ -254,14 +254,15 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     if truth.evasion is None:
         raise GuessError("there is no deployment to try adversarial inputs on")
     # A probe is about the first rows of the guess, which need not be those of the truth.
-    likeness = compare_layers(guess, truth.evasion, truth.evasion.natural[_places(truth.rows, guess.rows)])
+    deployed = truth.evasion.deployed
+    likeness = compare_layers(guess, truth.evasion, deployed.natural[_places(truth.rows, guess.rows)])
     found = evade(guess, claimed, truth.evasion)
     name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
     # What noise does to the attacked deployment needs no adversarial inputs, what it does to the one trained without
     # the attack no tampering.
     noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
     blind = max(noise, unattacked)
-    commonest = _commonest(truth.evasion.labels)
+    commonest = _commonest(deployed.labels)
     # Where no more is right than in naming one class, with or without noise, there is nothing that could be taken away:
     # an advantage would be a quotient of little, or change its sign.
     best, most = (own.natural if own.natural - max(b, 0) - commonest >= ROOM else None for b in (blind, unattacked))
@@ -270,9 +271,9 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     beside = found.beside
     if "predicted" in guess.tensors:
         predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
-        beside["proxy_accuracy"] = ((predicted == truth.evasion.labels).double().mean().item(), commonest)
-        answered = truth.evasion.before
-        beside["proxy_agreement"] = ((predicted == answered).double().mean().item(), _commonest(answered))
+        beside["proxy_accuracy"] = ((predicted == deployed.labels).double().mean().item(), commonest)
+        agreed = (predicted == deployed.predicted).double().mean().item()
+        beside["proxy_agreement"] = (agreed, _commonest(deployed.predicted))
     if likeness:
         beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
         beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
@@ -286,14 +287,14 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
         ),
         *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
     )
-    return Judgement(scores, *_evasion_pictures(found, truth, truth.evasion)) if not name else Judgement(scores)
+    return Judgement(scores, *_evasion_pictures(found, truth, deployed.predicted)) if not name else Judgement(scores)
 
 
-def _evasion_pictures(found: Evaded, truth: Truth, evasion: EvasionTruth) -> tuple[Pictures, Mapping[str, Tensor]]:
+def _evasion_pictures(found: Evaded, truth: Truth, before: Tensor) -> tuple[Pictures, Mapping[str, Tensor]]:
     natural, changed = truth.inputs[:_SHOWN], found.inputs[:_SHOWN]
     difference = changed - natural
     largest = difference.abs().max().item()
     scale = 0.5 / largest if largest else 1.0
-    names = [tuple(truth.classes[i] for i in t[:_SHOWN].tolist()) for t in (truth.labels, evasion.before, found.after)]
+    names = [tuple(truth.classes[i] for i in t[:_SHOWN].tolist()) for t in (truth.labels, before, found.after)]
     pictures = Pictures(kind="evasion", labels=names[0], before=names[1], after=names[2], scale=scale)
     return pictures, {"truth": natural, "guess": changed, "blind": (0.5 + scale * difference).clamp(0, 1)}

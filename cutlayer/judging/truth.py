@@ -6,16 +6,19 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from torch import nn
 
 from cutlayer.attack import TamperingAttack
 from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
-from cutlayer.judging.evasion import Answers, EvasionTruth
+from cutlayer.judging.evasion import EvasionTruth
 from cutlayer.judging.judge import Truth
+from cutlayer.judging.noise import Deployed, Noisy, Remembered
 from cutlayer.judging.theft import ModelTruth
 from cutlayer.scene.loading import drawn_model
 from cutlayer.scene.scene import Scene
+from cutlayer.seat.host import Host
 from cutlayer.simulation.assembly import answers, answers_to, assemble, honest_host, replica, whole_parts
 from cutlayer.simulation.session import Session
 from cutlayer.stream import derive
@@ -27,17 +30,24 @@ class Honest:
     """The deployment trained without the attack: what triggers and changed inputs do to it."""
 
     triggered: Unattacked
-    answers: Answers
+    noisy: Noisy
 
 
-def honest(scene: Scene, clean: nn.Sequential | None) -> Honest | None:
-    """The deployment with the ``clean`` network; None where there is none."""
+def honest(scene: Scene, clean: nn.Sequential | None, kept: Path) -> Honest | None:
+    """The deployment with the ``clean`` network; None where there is none.
+
+    ``kept``: a folder of that network's alone, for what is the same for every attack.
+    """
     if clean is None:
         return None
     session = assemble(scene, honest_host(scene), clean)
     server = replica(scene, session)
     triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
-    return Honest(triggered, partial(answers_to, session, server, scene.target_rows))
+    deployed = _deployed(scene, session, server)
+    if scene.experiment.defenses:
+        # What a defense draws depends on what was asked before.
+        return Honest(triggered, deployed)
+    return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts}"))
 
 
 def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:
@@ -62,13 +72,11 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
     if scene.budgets:
         reaches = {budget.name: budget for budget in scene.budgets}
         evasion = EvasionTruth(
-            answers=partial(answers_to, session, server, scene.target_rows),
-            honest=beside.answers if beside else None,
+            deployed=_deployed(scene, session, server),
+            honest=beside.noisy if beside else None,
             tampered=isinstance(scene.attack, TamperingAttack),
             budgets=reaches,
             parts=model.parts,
-            natural=inputs,
-            labels=labels,
         )
     return Truth(
         rows=tuple(places[row] for row in rows.tolist()),
@@ -81,6 +89,11 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
         backdoor=backdoor,
         evasion=evasion,
     )
+
+
+def _deployed(scene: Scene, session: Session, server: Host) -> Deployed:
+    rows, samples = scene.target_rows, scene.samples
+    return Deployed(partial(answers_to, session, server, rows), samples.inputs(rows), samples.labels(rows))
 
 
 def untrained(scene: Scene) -> nn.Sequential:

@@ -17,7 +17,7 @@ from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
 from cutlayer.methods.fitting import Fitting
 from cutlayer.methods.perturbation import CHUNK, device_of, renewed
-from cutlayer.state import under
+from cutlayer.state import as_tensor, digest, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
 
 _TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
@@ -43,6 +43,7 @@ class ProxyAttack(Attack):
     )
     setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.PREDICT})
+    stream: ClassVar[str] = "proxy"
     narrow: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
@@ -128,15 +129,27 @@ class ProxyAttack(Attack):
         return Fitting(self.epochs, self.batch_size, self.learning_rate, 1e-8, max(1, ceil(self.epochs / 3)))
 
     def _trained(self) -> nn.Module:
-        view = self._view
-        own, inputs = view.own_part(), view.aux_inputs()
+        """The proxy: trained, or taken from an attack of the run that has trained the same one."""
+        view, seed = self._view, int(torch.randint(1 << 62, ()))
+        own, inputs, labels = view.own_part(), view.aux_inputs(), view.aux_labels()
         device = device_of(own)
-        # Weights are drawn on the CPU: that is where the attack's own stream is.
-        proxy = nn.Sequential(*self._parts(renewed(own.cpu()))).to(device)
         view.note("proxy_images", len(inputs))
         fitting = self._fitting().over(len(inputs), self.least_steps)
-        fitting.fit(proxy, inputs, view.aux_labels(), cross_entropy, view, "proxy")
-        return proxy
+        # On numbers of its own: what is drawn behind it is the same, whoever has trained it.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            # Weights are drawn on the CPU: that is where the attack's own stream is.
+            proxy = nn.Sequential(*self._parts(renewed(own.cpu())))
+            told = as_tensor(f"{fitting} {seed}".encode())
+            key = digest(told, inputs, labels, *proxy.state_dict().values())
+            proxy.to(device)
+
+            def train() -> Mapping[str, Tensor]:
+                fitting.fit(proxy, inputs, labels, cross_entropy, view, "proxy")
+                return proxy.state_dict()
+
+            proxy.load_state_dict(view.made_once(key, train))
+        return proxy.eval()
 
     def _true(self) -> nn.Module:
         own, weights = self._view.own_part(), self._view.peer_weights()

@@ -99,7 +99,7 @@ class LocalOccupant(Occupant):
             return ()
         guesses = self.adversary.infer()
         view = self.adversary.view
-        self.findings = Findings(dict(view.used), dict(view.notes), self.adversary.seconds)
+        self.findings = Findings(dict(view.used), dict(view.notes), self.adversary.seconds + view.spared)
         return guesses
 
 

@@ -25,6 +25,7 @@ from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
+from cutlayer.shelf import Shelf
 from cutlayer.stream import Stream, derive
 from cutlayer.tap import Tap
 from cutlayer.threat import Architecture, Knows, Row, Seat, View
@@ -123,6 +124,7 @@ def seat_server(
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     carrier: Carrier = Direct,
     beside: Tap | None = None,
+    shelf: Shelf | None = None,
 ) -> LocalHost:
     """The server's party, with random weights until its state is restored, and the adversary of ``brief`` in its seat.
 
@@ -138,7 +140,7 @@ def seat_server(
     adversary = None
     if brief.attack:
         asked = {what: _asking(outside, what) for what in _OUTSIDE} if outside else {}
-        adversary = _adversary(brief, {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}, progress)
+        adversary = _adversary(brief, {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}, progress, shelf)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
     return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
 
@@ -158,13 +160,16 @@ def seat_clients(
 
 
 def _adversary(
-    brief: Brief, known: Mapping[Knows, Callable[..., Any]], progress: Callable[[str, int, int], None]
+    brief: Brief,
+    known: Mapping[Knows, Callable[..., Any]],
+    progress: Callable[[str, int, int], None],
+    shelf: Shelf | None = None,
 ) -> Adversary:
     """The attack of ``brief``, to which of what is ``known`` in its seat all that is offered is granted."""
     attack = make_attack(brief.attack, brief.options, brief.plugin_folder)
     offered = {what: grant for what, grant in known.items() if what in brief.offers}
     layout = make_protocol(brief.protocol, brief.plugin_folder).layout(brief.protocol)
-    view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets)
+    view = View(attack.threat, offered, brief.targets, layout, progress, brief.budgets, shelf=shelf)
     return Adversary(attack, view, Stream(brief.attack_seed), _guarded, brief.computing)
 
 

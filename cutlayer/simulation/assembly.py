@@ -43,7 +43,7 @@ def brief(scene: Scene, attack: bool) -> Brief:
         optimization=scene.optimization,
         scaling=scaling(experiment),
         party_seed=derive(experiment.seed, "party", Seat.SERVER.value),
-        attack_seed=derive(experiment.seed, "adversary", experiment.attack),
+        attack_seed=derive(experiment.seed, "adversary", scene.attack.stream or experiment.attack),
         attack=experiment.attack if attack else "",
         options=scene.options if attack else {},
         offers=tuple(sorted(offers)),
@@ -136,9 +136,9 @@ def answers(session: Session, server: Host, change: Change | None = None, rows: 
 
 
 def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> Tensor:
-    """The logits for ``inputs`` [n, ...] that take the place of ``rows``, the targets, in their order."""
+    """The logits for ``inputs`` [n, ...] that take the place of the first n ``rows``, the targets, in their order."""
     parts = iter(torch.split(inputs, CHUNK))
-    return session.predictions(rows, server, lambda natural: next(parts))
+    return session.predictions(rows[: len(inputs)], server, lambda natural: next(parts))
 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:

@@ -30,8 +30,11 @@ from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Seat
 from cutlayer.wire import Agreement, NotFiniteError
 
-CHUNK = 1000
-"""Samples in one message of a prediction; between processes they are fewer, ``pipeline.PREDICTED_AT_ONCE``."""
+CHUNK = 250
+"""Samples in one message of a prediction: what large layers make of more no longer stays in the processor's caches.
+
+Between processes they are fewer, ``pipeline.PREDICTED_AT_ONCE``.
+"""
 Change = Callable[[Tensor], Tensor]
 """What is done to inputs [n, ...] before they are used."""
 

@@ -92,7 +92,8 @@ def test_what_tampering_has_left_is_compared_with_honest_training(under: str, tm
     values = set()
     for label in (few, many):
         with patch.object(audit, "train", return_value=always(scene, label)):
-            found = {score.metric: score for score in run_cell(scene, tmp_path, quiet).record.scores if not score.guess}
+            run = tmp_path / str(label)
+            found = {score.metric: score for score in run_cell(scene, run, quiet).record.scores if not score.guess}
         assert found["natural_accuracy"].blind == pytest.approx(shares[label].item())
         assert found["accuracy_drop"].blind == pytest.approx(0), "noise changes nothing there"
         values.add(found["natural_accuracy"].value)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("made")
 def test_one_message_holds_a_bounded_number_of_targets(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], largest: int
 ) -> None:
-    monkeypatch.setattr(target, "CHUNK", 5)
+    monkeypatch.setattr(target, "_MOST", 5)
     scene = scene_of(**{"protocol": "vanilla", "cut": "1", "targets": 11, **asked})
     sent = send_targets(scene, assemble(scene, honest_host(scene)))
     assert at_once(scene) == largest

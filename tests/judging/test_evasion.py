@@ -14,6 +14,7 @@ from cutlayer.attack import Guess
 from cutlayer.budget import Budget
 from cutlayer.judging.evasion import EvasionError, EvasionTruth, compare_layers, evade
 from cutlayer.judging.judge import GuessError, Truth, judge
+from cutlayer.judging.noise import Deployed
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.record import LEAK, Thresholds
 from cutlayer.threat import Goal
@@ -28,19 +29,18 @@ BUDGETS = {"": Budget((0.2,)), "8/255": Budget((8 / 255,), "8/255")}
 
 
 def evasion_truth(**also: Any) -> EvasionTruth:
-    given = {
-        "answers": NETWORK,
-        "honest": None,
-        "tampered": False,
-        "parts": (NETWORK[:1], NETWORK[1:]),
-        "natural": INPUTS,
-    }
-    return EvasionTruth(**{**given, "budgets": BUDGETS, "labels": LABELS, **also})
+    """``answers``, ``natural`` and ``labels`` of the deployment, ``honest``: the answers of the other one."""
+    known = {"answers": NETWORK, "natural": INPUTS, "labels": LABELS}
+    deployed = Deployed(**{**known, **{name: also.pop(name) for name in known if name in also}})
+    if honest := also.pop("honest", None):
+        also["honest"] = replace(deployed, answers=honest)
+    given = {"honest": None, "tampered": False, "parts": (NETWORK[:1], NETWORK[1:]), "budgets": BUDGETS}
+    return EvasionTruth(deployed, **{**given, **also})
 
 
 def truth_of(**also: Any) -> Truth:
     own = evasion_truth(**also)
-    return Truth(rows_of(COUNT), INPUTS, own.labels, INPUTS[0], ("a", "b"), evasion=own)
+    return Truth(rows_of(COUNT), INPUTS, own.deployed.labels, INPUTS[0], ("a", "b"), evasion=own)
 
 
 def guess_of(inputs: Tensor, name: str = "", **more: Tensor) -> Guess:
@@ -70,11 +70,11 @@ def test_changes_made_for_other_inputs_are_tried_too() -> None:
     worst = best(NETWORK, INPUTS, LABELS, BUDGETS[""])
     found = evade(guess_of(worst), worst, evasion_truth())
     others = BUDGETS[""].clip(INPUTS + (worst - INPUTS).roll(1, 0), INPUTS)
-    assert found.exchanged == (NETWORK(others).argmax(1) == LABELS).double().mean().item()
-    assert found.exchanged > found.adversarial
+    assert found.exchanged_drop == 1 - (NETWORK(others).argmax(1) == LABELS).double().mean().item()
+    assert found.exchanged_drop < 1 - found.adversarial
     universal = (INPUTS + 0.01).clamp(0, 1)
     same = evade(guess_of(universal), universal, evasion_truth())
-    assert same.exchanged == same.adversarial
+    assert same.exchanged_drop == 1 - same.adversarial
 
 
 def test_how_much_of_the_budget_is_used_is_told() -> None:

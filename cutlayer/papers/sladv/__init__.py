@@ -20,10 +20,10 @@ def _exhibits(model: str) -> list[Exhibit]:
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
     text="""The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the
-budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same
-deployment or in the one trained without the attack, whichever is more, and *random signs alone* what they cause in
-the attacked one. *Accuracy left* is what the drop leaves: where that is chance (10 %), and random signs leave no
-more, the drop cannot tell what the second stage adds. *Drop by another image's change* gives each image the
+budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
+or in the one trained without the attack, whichever is more, and *random signs alone* what they cause in the attacked
+one. *Accuracy left* is what the drop leaves: where that is chance (10 %), and random signs leave no more, the drop
+cannot tell what the second stage adds. *Drop by another image's change* gives each of the first 2,000 images the
 perturbation made for the one before. *Mean change in budgets* is 1 where every value is moved as far as it may be;
 where a shadow's last ReLU has died there is no slope, and hardly any change.
 
@@ -43,7 +43,8 @@ iterations, and the accuracy of the victims is below the paper's. There VR, SSA,
 images, the first two with 5 instead of 20 places or spectra a step, and SLADV all of them (`targets=2000` is faster).
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
 There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. On
-either network proxies take at least 600 steps. Values printed beside it are those of the whole network.
+either network proxies take at least 600 steps, and attacks that would train the same one share it. Values printed
+beside it are those of the whole network.
 At alpha = 0 the shadow watches the whole training, so that each column has a victim of its own, all equal to the last
 bit.
 

@@ -1,0 +1,109 @@
+"""What random noise within a budget leaves of a deployment's accuracy: beside it adversarial inputs are judged."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from cutlayer.budget import Budget
+from cutlayer.disk import write_whole
+from cutlayer.state import as_tensor, digest
+from cutlayer.stream import generator
+
+Answers = Callable[[Tensor], Tensor]
+"""A deployment's logits [n, classes] for inputs [n, ...] that take the place of the first n targets."""
+BESIDE = 2000
+"""Targets at most on which what only stands beside a score is tried: each try costs as much as the score."""
+_NOISY, _MOST_DRAWS = 1000, 10  # inputs with noise that a blind value rests on: few targets are drawn several times
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Of a deployment, from 0 to 1."""
+
+    natural: float
+    """On the targets as they are."""
+    signs: float
+    """With plus or minus the budget at every value of them, by chance."""
+    uniform_drop: float
+    """What uniform noise within the budget takes from the first ``BESIDE`` of them."""
+
+
+class Noisy(Protocol):
+    """Whatever knows what noise leaves of a deployment's accuracy."""
+
+    def accuracies(self, budget: Budget) -> Accuracies:
+        """Within ``budget``."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployment as it answers, and the targets that it is tried on."""
+
+    answers: Answers
+    natural: Tensor
+    """The targets, float32 [n, ...] in [0, 1]."""
+    labels: Tensor
+    """int64 [n]."""
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """For the targets as they are, int64 [n]."""
+        return self.answers(self.natural).argmax(1)
+
+    def accuracy(self, inputs: Tensor) -> float:
+        """On ``inputs`` [n, ...] in place of the first n targets, from 0 to 1."""
+        return share(self.answers(inputs).argmax(1) == self.labels[: len(inputs)])
+
+    def drop(self, changed: Tensor) -> float:
+        """What ``changed`` [n, ...] take of the accuracy on the first n targets."""
+        first = len(changed)
+        return share(self.predicted[:first] == self.labels[:first]) - self.accuracy(changed)
+
+    def accuracies(self, budget: Budget) -> Accuracies:
+        """With noise drawn several times where there are few targets."""
+        natural, first = share(self.predicted == self.labels), self.natural[:BESIDE]
+        return Accuracies(
+            natural=natural,
+            signs=statistics.fmean(self.accuracy(inputs) for inputs in _noisy(self.natural, budget, signs=True)),
+            uniform_drop=statistics.fmean(self.drop(inputs) for inputs in _noisy(first, budget, signs=False)),
+        )
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A deployment whose accuracies many cells ask for: measured once and kept in ``folder``."""
+
+    deployed: Deployed
+    folder: Path
+    """Of what trained it: for nothing else."""
+    told: str
+    """What sets it apart from other deployments of the same network."""
+
+    def accuracies(self, budget: Budget) -> Accuracies:
+        """Those of the ``Deployed``."""
+        asked = as_tensor(f"{self.told} {budget}".encode())
+        file = self.folder / f"{digest(asked, self.deployed.natural, self.deployed.labels)}.json"
+        if file.is_file():
+            return Accuracies(**json.loads(file.read_bytes()))
+        found = self.deployed.accuracies(budget)
+        write_whole(file, json.dumps(asdict(found)))
+        return found
+
+
+def share(hits: Tensor) -> float:
+    """Of those that are true, from 0 to 1."""
+    return hits.double().mean().item()
+
+
+def _noisy(natural: Tensor, budget: Budget, signs: bool) -> Iterator[Tensor]:
+    draw = generator(0, "noise", budget.name)
+    for _ in range(min(_MOST_DRAWS, -(-_NOISY // len(natural)))):
+        yield budget.noise(natural, draw, signs)

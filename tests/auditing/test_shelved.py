@@ -1,0 +1,83 @@
+"""Attacks that need the same proxy train it once in a run, to the bits that each would have trained by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cutlayer.auditing.audit import run_cell
+from cutlayer.auditing.shelved import FolderShelf, shelf_of
+from cutlayer.experiment import ExperimentError, make
+from cutlayer.methods.fitting import Fitting
+from cutlayer.record import Record
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
+
+SIZE = {"train_rows": 120, "test_rows": 40, "targets": 20, "epochs": 1, "batch_size": 16, "isolate": False}
+FIXED = {"model": "lenet", "protocol": "u_shaped", "cut": "1", "aux": "share"}
+OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
+
+
+def scene_of(attack: str, epochs: int = 2, **also: Any) -> Scene:
+    options = {attack: {"epochs": epochs, **({} if attack == "fgsm" else {"iterations": 2})}}
+    return settle(make({**SIZE, **FIXED, "offers": OFFERS, "attack": attack, "options": options, **also}))[0]
+
+
+def run(scene: Scene, folder: Path) -> Record:
+    return run_cell(scene, folder, lambda what, done, total: None).record
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has been fitted."""
+    fitted: list[str] = []
+    fit = Fitting.fit
+
+    def counted(self: Fitting, *arguments: Any) -> None:
+        fitted.append(arguments[-1])
+        fit(self, *arguments)
+
+    monkeypatch.setattr(Fitting, "fit", counted)
+    return fitted
+
+
+def test_one_proxy_serves_all_attacks_that_would_train_it(tmp_path: Path, trained: list[str]) -> None:
+    first = run(scene_of("fgsm"), tmp_path / "run")
+    second = run(scene_of("ssa"), tmp_path / "run")
+    assert trained == ["proxy"]
+    alone = run(scene_of("ssa"), tmp_path / "other")
+    assert len(trained) == 2
+    assert second.outcome == alone.outcome
+    assert (second.attack.notes, second.attack.curves) == (alone.attack.notes, alone.attack.curves)
+    assert first.attack.curves["proxy_loss"] == second.attack.curves["proxy_loss"]
+
+
+@pytest.mark.parametrize("also", [{"epochs": 3}, {"seed": 2}, {"aux_rows": 15}, {"train_rows": 119}])
+def test_another_training_is_another_proxy(also: dict[str, Any], tmp_path: Path, trained: list[str]) -> None:
+    run(scene_of("fgsm"), tmp_path)
+    run(scene_of("ssa", **also), tmp_path)
+    assert len(trained) == 2
+
+
+def test_no_isolated_attack_takes_what_another_one_has_left(tmp_path: Path, trained: list[str]) -> None:
+    """Beside the truth it could have written anything down; the isolated ones share among themselves."""
+    beside = run(scene_of("fgsm"), tmp_path)
+    isolated = [run(scene_of(attack, isolate=True), tmp_path) for attack in ("fgsm", "ssa")]
+    shelves = {shelf_of(scene_of("fgsm", isolate=alone), tmp_path).folder for alone in (True, False)}
+    assert [len(list(shelf.iterdir())) for shelf in shelves] == [1, 1]
+    assert beside.outcome == isolated[0].outcome
+    assert isolated[1].outcome == run(scene_of("ssa"), tmp_path).outcome
+    assert trained == ["proxy"], "in this process"
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    shelf = FolderShelf(tmp_path)
+    assert shelf.take("a") is None
+    shelf.put("a", {"x": torch.ones(2)})
+    assert torch.equal((shelf.take("a") or {})["x"], torch.ones(2))
+    (tmp_path / "a.safetensors").write_bytes(b"half")
+    with pytest.raises(ExperimentError, match=r"a.safetensors is damaged: remove it"):
+        shelf.take("a")

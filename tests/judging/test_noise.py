@@ -1,0 +1,84 @@
+"""What noise leaves of a deployment: tried on as many targets as there are, or on the first, and measured once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cutlayer.budget import Budget
+from cutlayer.judging.noise import BESIDE, Deployed, Remembered
+from tests.evasions import linear, natural
+
+NETWORK = linear()
+BUDGET = Budget((0.2,))
+COUNT = BESIDE + 500
+
+
+class Asked:
+    """A deployment that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        self.sizes.append(len(inputs))
+        return torch.as_tensor(NETWORK(inputs))
+
+
+def deployed(asked: Asked, count: int = COUNT) -> Deployed:
+    inputs = natural(count)
+    labels = NETWORK(inputs).argmax(1)
+    # The first are right, of the others half.
+    labels[BESIDE::2] = 1 - labels[BESIDE::2]
+    return Deployed(asked, inputs, labels)
+
+
+def test_signs_are_tried_on_all_targets_and_uniform_noise_on_the_first() -> None:
+    asked = Asked()
+    found = deployed(asked).accuracies(BUDGET)
+    assert found.natural == pytest.approx((BESIDE + 250) / COUNT)
+    assert asked.sizes == [COUNT, COUNT, BESIDE]
+    assert 0 < found.uniform_drop < found.natural - found.signs
+    half = deployed(Asked())
+    assert half.drop(half.natural[:BESIDE]) == 0, "held against what is right of the same targets"
+    assert half.accuracy(half.natural[:BESIDE]) == 1
+
+
+def test_few_targets_are_given_noise_several_times() -> None:
+    asked = Asked()
+    deployed(asked, 300).accuracies(BUDGET)
+    assert asked.sizes == [300] * (1 + 4 + 4)
+    asked.sizes.clear()
+    deployed(asked, 5).accuracies(BUDGET)
+    assert asked.sizes == [5] * (1 + 10 + 10)
+
+
+def test_what_many_cells_ask_for_is_measured_once(tmp_path: Path) -> None:
+    asked = Asked()
+    first = Remembered(deployed(asked), tmp_path, "vanilla (1,)").accuracies(BUDGET)
+    calls = len(asked.sizes)
+    assert Remembered(deployed(asked), tmp_path, "vanilla (1,)").accuracies(BUDGET) == first
+    assert len(asked.sizes) == calls
+    assert first == deployed(Asked()).accuracies(BUDGET)
+
+
+def test_other_deployments_targets_and_budgets_are_others(tmp_path: Path) -> None:
+    Remembered(deployed(Asked(), 20), tmp_path, "vanilla (1,)").accuracies(BUDGET)
+    same = deployed(Asked(), 20)
+    others = [
+        Remembered(same, tmp_path, "u_shaped (1,)"),
+        Remembered(deployed(Asked(), 21), tmp_path, "vanilla (1,)"),
+        Remembered(Deployed(Asked(), same.natural, 1 - same.labels), tmp_path, "vanilla (1,)"),
+    ]
+    for other in others:
+        other.accuracies(BUDGET)
+        assert isinstance(other.deployed.answers, Asked)
+        assert other.deployed.answers.sizes, other.told
+    again = deployed(Asked(), 20)
+    for budget in (Budget((0.1,)), Budget((0.2,), "51/255")):
+        Remembered(again, tmp_path, "vanilla (1,)").accuracies(budget)
+    assert isinstance(again.answers, Asked)
+    assert len(again.answers.sizes) == 1 + 2 * 20
