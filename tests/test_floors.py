@@ -16,7 +16,7 @@ FLOORS = {
     # A module or a folder of the package is listed here.
     name: floor
     for floor, names in {
-        0: "message link batch model stream provenance budget computing stash mistake neighbor disk option home",
+        0: "message metric link batch model stream provenance budget computing stash mistake neighbor disk option home",
         1: "codec wire state",
         2: "channel party optimization shelf",
         3: "tap threat transport",

@@ -11,8 +11,10 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
-from cutlayer.judging.noise import BESIDE, Accuracies, Deployed, Noisy, share
+from cutlayer.judging.labeling import share
+from cutlayer.judging.noise import BESIDE, Accuracies, Deployed, Noisy
 from cutlayer.methods.perturbation import PROBED, probe
+from cutlayer.metric import Metric
 from cutlayer.stream import generator
 
 _CORRELATED = 512  # targets that the correlation of similarity and loss is taken over
@@ -65,16 +67,16 @@ class Evaded:
     """The same for random signs."""
 
     @property
-    def beside(self) -> dict[str, tuple[float, float]]:
+    def beside(self) -> dict[Metric, tuple[float, float]]:
         """What is shown beside the score, each with what stands beside it: a report says what that is."""
         own, honest = self.own, self.honest
         return {
-            "uniform_noise_drop": (own.uniform_drop, honest.uniform_drop),
-            "exchanged_drop": (self.exchanged_drop, own.natural - own.signs),
-            "adversarial_accuracy": (self.adversarial, honest.signs),
-            "natural_accuracy": (own.natural, honest.natural),
-            "perturbation_size": (self.size, self.noise_size),
-            "loss_correlation": (self.correlation, self.noise_correlation),
+            Metric.UNIFORM_NOISE_DROP: (own.uniform_drop, honest.uniform_drop),
+            Metric.EXCHANGED_DROP: (self.exchanged_drop, own.natural - own.signs),
+            Metric.ADVERSARIAL_ACCURACY: (self.adversarial, honest.signs),
+            Metric.NATURAL_ACCURACY: (own.natural, honest.natural),
+            Metric.PERTURBATION_SIZE: (self.size, self.noise_size),
+            Metric.LOSS_CORRELATION: (self.correlation, self.noise_correlation),
         }
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from cutlayer.attack import Guess
 from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplanted_success
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
+from cutlayer.judging.labeling import best_relabeling, blind_relabeling, commonest, confused, share
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
 from cutlayer.judging.scoring import ROOM, score
 from cutlayer.judging.theft import ModelTruth, compare_parts
+from cutlayer.metric import Metric
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
-from cutlayer.stream import generator
 from cutlayer.threat import Goal, Row
 
-_CHANCE_DRAWS = 200  # random clusterings that the blind value of a clustering is averaged over
 _SHOWN = 20  # adversarial inputs that are kept as pictures
 
 
@@ -120,24 +120,24 @@ def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     mean = truth.mean_input.expand_as(truth.inputs)
     of_mean, constants = image_metrics(mean, truth.inputs), best_constants(truth.inputs)
     blind = {m: better(m, [of_mean[m].mean().item(), constants[m].value]) for m in own}
-    deciding = {"ssim", "ssim_stretched"} & own.keys() or {"mse"}
+    deciding = {Metric.SSIM, Metric.SSIM_STRETCHED} & own.keys() or {Metric.MSE}
     scores = [
         score(Goal.INPUTS, m, v.mean().item(), blind[m], BEST[m], thresholds, guess.name, m in deciding)
         for m, v in own.items()
     ]
-    shown = "ssim" if "ssim" in own else "mse"
+    shown = Metric.SSIM if Metric.SSIM in own else Metric.MSE
     by_mean = blind[shown] == of_mean[shown].mean().item()
     pictured = mean if by_mean else torch.full_like(truth.inputs, constants[shown].level)
     pictures = Pictures(
         labels=tuple(truth.classes[label] for label in truth.labels.tolist()),
-        ssim=tuple(own["ssim"].tolist()) if "ssim" in own else (),
-        stretched_ssim=tuple(own["ssim_stretched"].tolist()) if "ssim" in own else (),
+        ssim=tuple(own[Metric.SSIM].tolist()) if Metric.SSIM in own else (),
+        stretched_ssim=tuple(own[Metric.SSIM_STRETCHED].tolist()) if Metric.SSIM in own else (),
         blind="mean" if by_mean else "constant",
-        blind_ssim=tuple(image_metrics(pictured, truth.inputs)["ssim"].tolist()) if "ssim" in own else (),
-        mse=tuple(own["mse"].tolist()),
+        blind_ssim=tuple(image_metrics(pictured, truth.inputs)[Metric.SSIM].tolist()) if Metric.SSIM in own else (),
+        mse=tuple(own[Metric.MSE].tolist()),
     )
     images = {"truth": truth.inputs, "guess": claimed.clamp(0, 1), "blind": pictured}
-    if "ssim" in own:
+    if Metric.SSIM in own:
         images["stretched"] = developed(claimed, truth.inputs)
     return Judgement(tuple(scores), pictures, images)
 
@@ -147,7 +147,7 @@ def _judge_table(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresh
     value = (claimed.clamp(0, 1) - truth.inputs).square().mean().item()
     constant = truth.inputs.var(unbiased=False).item()
     blind = min((truth.mean_input - truth.inputs).square().mean().item(), constant)
-    found = score(Goal.INPUTS, "mse", value, blind, 0.0, thresholds, guess.name, decides=True)
+    found = score(Goal.INPUTS, Metric.MSE, value, blind, 0.0, thresholds, guess.name, decides=True)
     return Judgement((found,), features=features)
 
 
@@ -155,52 +155,17 @@ def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     number = len(truth.classes)
     if claimed.dtype != torch.int64:
         raise GuessError(f"the guess at {guess.goal}: 'labels' are {claimed.dtype}, they must be torch.int64")
-    majority = _commonest(truth.labels)
-    if not guess.relabeled:
-        low, high = int(claimed.min()), int(claimed.max())
-        if low < 0 or high >= number:
-            raise GuessError(f"the guess at {guess.goal}: 'labels' go from {low} to {high}, classes to {number - 1}")
-        value = (claimed == truth.labels).double().mean().item()
-        found = score(Goal.LABELS, "accuracy", value, majority, 1.0, thresholds, guess.name, decides=True)
-        return Judgement((found,), confusion=_confusion(guess, claimed, truth))
-    chance = generator(len(claimed), "clusters")
-    draws = [
-        _best_relabeling(truth.labels, torch.randint(number, claimed.shape, generator=chance))
-        for _ in range(_CHANCE_DRAWS)
-    ]
-    # Few targets, one of a class, are told apart without a look: each is a group of its own.
-    apart = _best_relabeling(truth.labels, torch.arange(len(claimed)))
-    blind = max(majority, apart, sum(draws) / len(draws))
-    value = _best_relabeling(truth.labels, claimed)
-    return Judgement(
-        (score(Goal.LABELS, "relabeled_accuracy", value, blind, 1.0, thresholds, guess.name, decides=True),)
-    )
-
-
-def _best_relabeling(labels: Tensor, clusters: Tensor) -> float:
-    # Half a second to import, which most commands never need.
-    from scipy.optimize import linear_sum_assignment
-
-    names, groups = torch.unique(clusters, return_inverse=True)
-    counts = _counts(labels, groups, int(labels.max()) + 1, len(names))
-    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
-    return float(counts.numpy()[rows, columns].sum()) / len(labels)
-
-
-def _counts(labels: Tensor, claimed: Tensor, height: int, width: int) -> Tensor:
-    """How often each label [height] was claimed to be each of [width]."""
-    return torch.bincount(labels * width + claimed, minlength=height * width).view(height, width)
-
-
-def _commonest(labels: Tensor) -> float:
-    """What always naming one class gets right, from 0 to 1."""
-    return torch.bincount(labels).max().item() / len(labels)
-
-
-def _confusion(guess: Guess, claimed: Tensor, truth: Truth) -> Confusion:
-    number = len(truth.classes)
-    counts = _counts(truth.labels, claimed, number, number)
-    return Confusion(guess=guess.name, labels=truth.classes, counts=tuple(tuple(row) for row in counts.tolist()))
+    if guess.relabeled:
+        value, blind = best_relabeling(truth.labels, claimed), blind_relabeling(truth.labels, number)
+        metric = Metric.RELABELED_ACCURACY
+        return Judgement((score(Goal.LABELS, metric, value, blind, 1.0, thresholds, guess.name, decides=True),))
+    low, high = int(claimed.min()), int(claimed.max())
+    if low < 0 or high >= number:
+        raise GuessError(f"the guess at {guess.goal}: 'labels' go from {low} to {high}, classes to {number - 1}")
+    value, blind = share(claimed == truth.labels), commonest(truth.labels)
+    found = score(Goal.LABELS, Metric.ACCURACY, value, blind, 1.0, thresholds, guess.name, decides=True)
+    counts = tuple(tuple(row) for row in confused(truth.labels, claimed, number, number).tolist())
+    return Judgement((found,), confusion=Confusion(guess=guess.name, labels=truth.classes, counts=counts))
 
 
 def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
@@ -213,8 +178,8 @@ def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgemen
     best = real if trained else None
     return Judgement(
         (
-            score(goal, "accuracy", stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
-            score(goal, "agreement", stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
+            score(goal, Metric.ACCURACY, stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
+            score(goal, Metric.AGREEMENT, stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
         )
     )
 
@@ -226,24 +191,23 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     attacked = effect(trigger, truth.backdoor.attacked, truth.backdoor.labels)
     clean = truth.backdoor.clean(trigger)
     unplanted = unplanted_success(trigger, truth.backdoor.attacked, truth.backdoor.labels)
+    unplanted_before = truth.backdoor.clean.unplanted(trigger)
     # A deployment that takes everything for the target obeys no trigger.
     blind = max(clean.success, attacked.unprompted)
     name, goal = guess.name, Goal.BACKDOOR
-    commonest = _commonest(truth.backdoor.labels)
+    usual = commonest(truth.backdoor.labels)
     # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys; and
     # one that leaves nothing of an input to recognize takes the input's place, which no model can be blamed for.
-    room = min(1.0 - blind, attacked.accuracy - commonest, clean.recognized - clean.guessed)
+    room = min(1.0 - blind, attacked.accuracy - usual, clean.recognized - clean.guessed)
     best = 1.0 if room >= ROOM else None
     # Of several triggers only the unnamed one decides: with enough of them one succeeds.
     decides = best is not None and not name
     scores = (
-        score(goal, "attack_success", attacked.success, blind, best, thresholds, name, decides=decides),
+        score(goal, Metric.ATTACK_SUCCESS, attacked.success, blind, best, thresholds, name, decides=decides),
         # As high as the success, it says that the deployment obeys whatever covers that place, not this trigger alone.
-        score(
-            goal, "unplanted_success", unplanted, truth.backdoor.clean.unplanted(trigger), None, thresholds, name, False
-        ),
-        score(goal, "clean_accuracy", attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
-        score(goal, "recognition_rate", clean.recognized, clean.guessed, None, thresholds, name, decides=False),
+        score(goal, Metric.UNPLANTED_SUCCESS, unplanted, unplanted_before, None, thresholds, name, decides=False),
+        score(goal, Metric.CLEAN_ACCURACY, attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
+        score(goal, Metric.RECOGNITION_RATE, clean.recognized, clean.guessed, None, thresholds, name, decides=False),
     )
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
     alone = trigger.alone().expand_as(truth.inputs)
@@ -262,27 +226,27 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     # the attack no tampering.
     noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
     blind = max(noise, unattacked)
-    commonest = _commonest(deployed.labels)
+    usual = commonest(deployed.labels)
     # Where no more is right than in naming one class, with or without noise, there is nothing that could be taken away:
     # an advantage would be a quotient of little, or change its sign.
-    best, most = (own.natural if own.natural - max(b, 0) - commonest >= ROOM else None for b in (blind, unattacked))
+    best, most = (own.natural if own.natural - max(b, 0) - usual >= ROOM else None for b in (blind, unattacked))
     # Only the first budget decides.
     decides, opened = (not name and highest is not None for highest in (best, most))
     beside = found.beside
     if "predicted" in guess.tensors:
         predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
-        beside["proxy_accuracy"] = ((predicted == deployed.labels).double().mean().item(), commonest)
-        agreed = (predicted == deployed.predicted).double().mean().item()
-        beside["proxy_agreement"] = (agreed, _commonest(deployed.predicted))
+        beside[Metric.PROXY_ACCURACY] = (share(predicted == deployed.labels), usual)
+        agreed = share(predicted == deployed.predicted)
+        beside[Metric.PROXY_AGREEMENT] = (agreed, commonest(deployed.predicted))
     if likeness:
-        beside["layer_distance"] = (likeness.distance, likeness.blind_distance)
-        beside["slope_similarity"] = (likeness.slope_similarity, 0.0)
+        beside[Metric.LAYER_DISTANCE] = (likeness.distance, likeness.blind_distance)
+        beside[Metric.SLOPE_SIMILARITY] = (likeness.slope_similarity, 0.0)
     tampered = truth.evasion.tampered
     scores = (
-        score(goal, "accuracy_drop", own.natural - found.adversarial, blind, best, thresholds, name, decides),
+        score(goal, Metric.ACCURACY_DROP, own.natural - found.adversarial, blind, best, thresholds, name, decides),
         # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
         score(
-            *(goal, "random_signs_drop", noise, unattacked),
+            *(goal, Metric.RANDOM_SIGNS_DROP, noise, unattacked),
             *(most if tampered else None, thresholds, name, opened and tampered),
         ),
         *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),

@@ -10,12 +10,11 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from cutlayer.metric import Metric
 from cutlayer.record import Feature
 
-BEST = {"ssim": 1.0, "ssim_stretched": 1.0, "mse": 0.0, "psnr": None, "mse_published": 0.0}
+BEST = {Metric.SSIM: 1.0, Metric.SSIM_STRETCHED: 1.0, Metric.MSE: 0.0, Metric.PSNR: None, Metric.MSE_PUBLISHED: 0.0}
 """The best possible value of each metric; PSNR has none."""
-HIGHER = frozenset({"ssim", "ssim_stretched", "psnr"})
-"""Metrics of which more is better."""
 
 _WINDOW = 11  # pixels: the side of SSIM's Gaussian window; smaller images have no SSIM
 _LEVELS = 52  # grey levels tried for the best constant image
@@ -32,7 +31,7 @@ class Constant:
     """The metric's mean over the true images."""
 
 
-def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
+def image_metrics(claimed: Tensor, truth: Tensor) -> dict[Metric, Tensor]:
     """Per image [n]: SSIM, MSE, PSNR of ``claimed`` clipped to [0, 1], and two more; both are float32 [n, C, H, W].
 
     SSIM is averaged over all pixels; windows at the border are completed by reflection (scikit-image leaves them out).
@@ -43,12 +42,12 @@ def image_metrics(claimed: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """
     clipped = claimed.clamp(0, 1)
     mse = _per_image_mse(clipped, truth)
-    metrics = {"mse": mse, "psnr": _psnr(clipped, truth)}
+    metrics = {Metric.MSE: mse, Metric.PSNR: _psnr(clipped, truth)}
     if min(truth.shape[-2:]) >= _WINDOW:
         readable = torch.maximum(*_both_ways(claimed, truth))
-        metrics = {"ssim": _ssim(clipped, truth), "ssim_stretched": readable, **metrics}
+        metrics = {Metric.SSIM: _ssim(clipped, truth), Metric.SSIM_STRETCHED: readable, **metrics}
     published = stretched(claimed) if truth.shape[1] == 3 else claimed
-    return {**metrics, "mse_published": _per_image_mse(published, truth)}
+    return {**metrics, Metric.MSE_PUBLISHED: _per_image_mse(published, truth)}
 
 
 def stretched(images: Tensor) -> Tensor:
@@ -63,27 +62,27 @@ def developed(claimed: Tensor, truth: Tensor) -> Tensor:
     return torch.where((as_negative > as_positive)[:, None, None, None], 1 - positive, positive)
 
 
-def better(metric: str, values: Sequence[float]) -> float:
+def better(metric: Metric, values: Sequence[float]) -> float:
     """The better of some values of ``metric``."""
-    return max(values) if metric in HIGHER else min(values)
+    return max(values) if metric.higher else min(values)
 
 
-def best_constants(truth: Tensor) -> Mapping[str, Constant]:
+def best_constants(truth: Tensor) -> Mapping[Metric, Constant]:
     """For each metric the constant image that suits ``truth`` [n, C, H, W] best by it."""
     return _best_constants(truth.cpu().numpy().tobytes(), truth.shape)
 
 
 @lru_cache(maxsize=32)
-def _best_constants(pixels: bytes, shape: torch.Size) -> Mapping[str, Constant]:
+def _best_constants(pixels: bytes, shape: torch.Size) -> Mapping[Metric, Constant]:
     # The cells of a grid and the guesses of a cell are judged by the same targets, and this is most of judging.
     truth = torch.frombuffer(bytearray(pixels), dtype=torch.float32).view(shape)
-    found: dict[str, list[Constant]] = {}
+    found: dict[Metric, list[Constant]] = {}
     for level in torch.linspace(0, 1, _LEVELS).tolist():
         for metric, values in image_metrics(torch.full_like(truth, level), truth).items():
             found.setdefault(metric, []).append(Constant(level, values.mean().item()))
     return MappingProxyType(
         {
-            metric: (max if metric in HIGHER else min)(tried, key=lambda constant: constant.value)
+            metric: (max if metric.higher else min)(tried, key=lambda constant: constant.value)
             for metric, tried in found.items()
         }
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cutlayer.budget import Budget
 from cutlayer.disk import write_whole
+from cutlayer.judging.labeling import share
 from cutlayer.state import as_tensor, digest
 from cutlayer.stream import generator
 
@@ -96,11 +97,6 @@ class Remembered:
         found = self.deployed.accuracies(budget)
         write_whole(file, json.dumps(asdict(found)))
         return found
-
-
-def share(hits: Tensor) -> float:
-    """Of those that are true, from 0 to 1."""
-    return hits.double().mean().item()
 
 
 def _noisy(natural: Tensor, budget: Budget, signs: bool) -> Iterator[Tensor]:

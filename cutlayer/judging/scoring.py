@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cutlayer.metric import Metric
 from cutlayer.record import Score, Thresholds
 from cutlayer.threat import Goal
 
@@ -11,7 +12,7 @@ ROOM = 0.05
 
 def score(
     goal: Goal,
-    metric: str,
+    metric: Metric,
     value: float,
     blind: float,
     best: float | None,
@@ -27,7 +28,7 @@ def score(
     verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
     return Score(
         goal=goal.value,
-        metric=metric,
+        metric=metric.value,
         value=value,
         blind=blind,
         best=best,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.attack import Guess
+from cutlayer.judging.labeling import commonest, share
 from cutlayer.message import detached
 
 _CHUNK = 1000
@@ -56,10 +57,10 @@ def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]
     _load(stolen, guess.tensors)
     real, claimed, untrained = _predictions(truth, place, (truth.parts[place], stolen, truth.untrained[place]))
     blind = Theft(
-        accuracy=max(_share(untrained == truth.labels), _commonest(truth.labels)),
-        agreement=max(_share(untrained == real), _commonest(real)),
+        accuracy=max(share(untrained == truth.labels), commonest(truth.labels)),
+        agreement=max(share(untrained == real), commonest(real)),
     )
-    return Theft(_share(claimed == truth.labels), _share(claimed == real)), blind, _share(real == truth.labels)
+    return Theft(share(claimed == truth.labels), share(claimed == real)), blind, share(real == truth.labels)
 
 
 def _load(part: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -79,11 +80,3 @@ def _predictions(truth: ModelTruth, place: int, candidates: Sequence[nn.Module])
             for predictions, candidate in zip(found, candidates, strict=True):
                 predictions.append(after(candidate.eval()(value)).argmax(1))
     return [torch.cat(predictions) for predictions in found]
-
-
-def _commonest(labels: Tensor) -> float:
-    return torch.bincount(labels).max().item() / len(labels)
-
-
-def _share(hits: Tensor) -> float:
-    return hits.double().mean().item()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cutlayer.judging.scoring import ROOM
+from cutlayer.metric import Metric
 from cutlayer.record import Score
 from cutlayer.threat import Goal
 
@@ -22,7 +23,7 @@ def why(scores: Sequence[Score]) -> str:
 
 
 def _backdoor(found: Mapping[str, Score]) -> str:
-    success, clean, legible = found["attack_success"], found["clean_accuracy"], found["recognition_rate"]
+    success, clean, legible = found[Metric.ATTACK_SUCCESS], found[Metric.CLEAN_ACCURACY], found[Metric.RECOGNITION_RATE]
     if legible.blind == 0.0:
         return "all test inputs are of the trigger's target class: none could be taken for it"
     ruined = _ruined(clean.value, clean.blind, "clean inputs")
@@ -38,7 +39,7 @@ def _backdoor(found: Mapping[str, Score]) -> str:
 
 
 def _evasion(found: Mapping[str, Score]) -> str:
-    drop, natural = found["accuracy_drop"], found["natural_accuracy"]
+    drop, natural = found[Metric.ACCURACY_DROP], found[Metric.NATURAL_ACCURACY]
     if drop.blind is None or drop.blind < ROOM:
         return _ruined(natural.value, natural.blind, "natural inputs")
     fell = None not in (natural.value, natural.blind) and not _near(natural.blind, natural.value)
@@ -48,7 +49,7 @@ def _evasion(found: Mapping[str, Score]) -> str:
 
 
 def _model(found: Mapping[str, Score]) -> str:
-    blind = _share(found["accuracy"].blind)
+    blind = _share(found[Metric.ACCURACY].blind)
     return f"nothing was learned that could be stolen: a blind guess in the part's place is right on {blind}, too"
 
 

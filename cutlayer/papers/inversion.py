@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.reproduction.block import Block
 from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.comparison import Number, TableLine, comparison
 from cutlayer.reproduction.found import Found
 from cutlayer.reproduction.paper import Exhibit, Headline, Paper
 
-_PSNR, _SSIM = Number("PSNR", "psnr"), Number("SSIM", "ssim")
+_PSNR, _SSIM = Number("PSNR", Metric.PSNR), Number("SSIM", Metric.SSIM)
 _CUTS = {"digits": ("0",), "mnist": ("0", "4"), "cifar10": ("0", "8", "13")}
 _NAMES = {"0": "conv1", "4": "ReLU2", "8": "ReLU22", "13": "ReLU32"}
 _Reading = Mapping[str, Any]

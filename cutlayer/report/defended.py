@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cutlayer.metric import Metric
 from cutlayer.report import wording
 from cutlayer.report.finding import Finding, ScoreRow, Spread, spread, tampered, untrained
 
@@ -30,12 +31,12 @@ class Defended:
         here = [finding for finding in self.findings if finding.cut == cut]
         if honest := self.utility(cut):
             later = " trained afterwards" if all(untrained(finding.first) for finding in here) else ""
-            return wording.mean(honest, "accuracy") + later
+            return wording.mean(honest, Metric.ACCURACY) + later
         # Each attack leaves a network of its own behind: their mean is that of none.
         left = spread(cell.record.utility for finding in here for cell in finding.cells)
         if left is None:
             return wording.DASH
-        return f"{wording.span(left, 'accuracy') or wording.mean(left, 'accuracy')} under attack"
+        return f"{wording.span(left, Metric.ACCURACY) or wording.mean(left, Metric.ACCURACY)} under attack"
 
     def attacks(self, goal: str, cut: str) -> set[str]:
         """Those that were judged in ``goal`` at ``cut``."""

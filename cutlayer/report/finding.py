@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score, Thresholds
 from cutlayer.report.evidence import ASIDE, Evidence, latest
 
@@ -244,7 +245,7 @@ def tampered(record: Record) -> bool:
 
 def told_apart(score: Score) -> str:
     """The guess by its name; what random signs do is a question of its own beside what adversarial inputs do."""
-    return score.guess or ("random signs" if score.decides and score.metric == "random_signs_drop" else "")
+    return score.guess or ("random signs" if score.decides and score.metric == Metric.RANDOM_SIGNS_DROP else "")
 
 
 def _row(scores: Sequence[Score], thresholds: Thresholds) -> ScoreRow:
@@ -275,7 +276,7 @@ def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None,
         return advantage.mean > 0
     if value is None or blind is None:
         return None
-    if score.best is None and score.metric != "psnr":
+    if score.best is None and score.metric != Metric.PSNR:
         # Shown to be read, not to be beaten: which way is better, if any, is not said.
         return None
     up = score.best is None or score.best > blind.mean

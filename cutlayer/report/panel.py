@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cutlayer.metric import Metric
 from cutlayer.record import DONE, Course
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended, by_defense
@@ -21,7 +22,7 @@ _NOTICED = {
     "gradient_norm": "Norm of the returned gradient",
     "label_gap": "Label gap of the returned gradient",
 }
-_PLANTED = ("attack_success", "clean_accuracy")
+_PLANTED = (Metric.ATTACK_SUCCESS, Metric.CLEAN_ACCURACY)
 
 
 @dataclass(frozen=True)

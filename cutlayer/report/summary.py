@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cutlayer.metric import Metric
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.report import wording
 from cutlayer.report.finding import Finding, ScoreRow, Spread, as_written, cut_order, spread, tampered, untrained, worst
@@ -80,7 +81,7 @@ def _places(found: Sequence[Finding], goal: str) -> dict[tuple[tuple[str, str, s
 
 def _reached(finding: Finding, row: ScoreRow) -> str:
     """The row's goal; of a backdoor ``obedience`` where the trigger that was planted hardly matters."""
-    noise = next((r for r in finding.rows if (r.metric, r.guess) == ("unplanted_success", row.guess)), None)
+    noise = next((r for r in finding.rows if (r.metric, r.guess) == (Metric.UNPLANTED_SUCCESS, row.guess)), None)
     if row.goal != "backdoor" or not (row.value and noise and noise.value):
         return row.goal
     return "obedience" if noise.value.mean >= OBEDIENT * row.value.mean else row.goal
@@ -114,7 +115,7 @@ def audited(finished: Sequence[Record]) -> str:
     honest = [r for r in finished if not r.experiment.get("under")]
     trained = "model trained under attack" if attacked else "trained model"
     # Each attack leaves a network of its own behind: their mean is that of none.
-    share = (wording.span(utility, "accuracy") if attacked else "") or wording.mean(utility, "accuracy")
+    share = (wording.span(utility, Metric.ACCURACY) if attacked else "") or wording.mean(utility, Metric.ACCURACY)
     accurate = f"; {'without a defense ' if bare else ''}the {trained} is {share} accurate on test data"
     accurate = accurate if utility else ""
     # Such a victim is another one than an honestly trained one, and little else on the page says so.
@@ -202,7 +203,7 @@ def _facts(finding: Finding) -> tuple[tuple[str, str], ...]:
 
 def _unplanted(finding: Finding) -> tuple[tuple[str, str], ...]:
     """What a trigger that nobody has planted does: as much means that the deployment obeys any."""
-    row = finding.row("unplanted_success")
+    row = finding.row(Metric.UNPLANTED_SUCCESS)
     if row is None:
         return ()
     value, without = (wording.mean(one, row.metric) for one in (row.value, row.blind))
@@ -252,7 +253,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     """The run at a glance: (name, value, remark)."""
     finished = [record for record in records if record.status == DONE]
     utility, bare, attacked = _utility(finished)
-    mean, span = wording.mean(utility, "accuracy"), wording.span(utility, "accuracy")
+    mean, span = wording.mean(utility, Metric.ACCURACY), wording.span(utility, Metric.ACCURACY)
     later = "of the network trained afterwards" if utility and all(map(untrained, finished)) else ""
     # Each attack leaves a network of its own behind: their mean is that of none.
     accuracy = (span or mean, "under attack" if finished else "") if attacked else (mean, span, later)

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cutlayer.metric import Metric
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
@@ -57,9 +58,9 @@ def summary_table(records: Iterable[Record]) -> Table:
 def _shown(finding: Finding) -> Sequence[ScoreRow]:
     # A success as high without the planted trigger is another finding than a backdoor.
     decided = {row.guess for row in finding.deciding}
-    noise = [row for row in finding.rows if row.metric == "unplanted_success" and row.guess in decided]
+    noise = [row for row in finding.rows if row.metric == Metric.UNPLANTED_SUCCESS and row.guess in decided]
     # What the attack itself takes away, also where only what its training has done to the deployment can be judged.
-    taken = [row for row in finding.rows if row.metric == "accuracy_drop" and not row.guess]
+    taken = [row for row in finding.rows if row.metric == Metric.ACCURACY_DROP and not row.guess]
     beside = [*rows_of(finding), *noise, *taken]
     # A cell where nothing decides would else not be there at all.
     return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows

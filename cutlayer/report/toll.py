@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cutlayer.metric import Metric
 from cutlayer.report import wording
 from cutlayer.report.finding import Finding, ScoreRow
 
 # The accuracy that is left, which stands beside that of the same training without the attack.
-_LEFT = {("backdoor", "clean_accuracy"): "clean inputs", ("evasion", "natural_accuracy"): "natural targets"}
+_LEFT: dict[tuple[str, str], str] = {
+    ("backdoor", Metric.CLEAN_ACCURACY): "clean inputs",
+    ("evasion", Metric.NATURAL_ACCURACY): "natural targets",
+}
 _NOTED = 0.05
 """The fall of the accuracy from which on it belongs into the first lines of a report."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cutlayer.metric import Metric
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended
 from cutlayer.report.figure import Chart, Spot, against
@@ -103,7 +104,7 @@ def _costs(cuts: Sequence[str], bare: Defended, under: Defended) -> list[str]:
     lost = [one.mean - other.mean for one, other in pairs if one and other]
     told = []
     if lost:
-        low, high = (wording.number(value, "accuracy").removesuffix(" %") for value in (min(lost), max(lost)))
+        low, high = (wording.number(value, Metric.ACCURACY).removesuffix(" %") for value in (min(lost), max(lost)))
         told.append(f"accuracy lost: {low if low == high else f'{low} to {high}'} points")
     sizes = [(_bytes(bare, cut), _bytes(under, cut)) for cut in cuts]
     shares = [other.mean / one.mean for one, other in sizes if one and other and one.mean]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE
+from cutlayer.metric import Metric
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Thresholds
 from cutlayer.report.finding import ScoreRow, Spread
 
@@ -41,24 +42,24 @@ _DATA = {
     "peer_queries": "queries to the other party",
 }
 # What stands beside a score where it is not a guess that never looks at the wire.
-_BESIDE = {
+_BESIDE: dict[str, dict[str, str]] = {
     "backdoor": {
-        "attack_success": "without the attack or the trigger",
-        "unplanted_success": "trained without the attack",
-        "clean_accuracy": "trained without the attack",
-        "recognition_rate": "always naming one class; the value, too, is of the one trained without the attack",
+        Metric.ATTACK_SUCCESS: "without the attack or the trigger",
+        Metric.UNPLANTED_SUCCESS: "trained without the attack",
+        Metric.CLEAN_ACCURACY: "trained without the attack",
+        Metric.RECOGNITION_RATE: "always naming one class; the value, too, is of the one trained without the attack",
     },
     "evasion": {
-        "accuracy_drop": "random signs, here or trained without the attack, whichever cost more",
-        "random_signs_drop": "trained without the attack",
-        "uniform_noise_drop": "trained without the attack",
-        "exchanged_drop": "random signs",
-        "adversarial_accuracy": "random signs, trained without the attack",
-        "natural_accuracy": "trained without the attack",
-        "perturbation_size": "random signs",
-        "loss_correlation": "random signs",
-        "layer_distance": "a shadow that always gives the mean",
-        "slope_similarity": "an unrelated shadow",
+        Metric.ACCURACY_DROP: "random signs, here or trained without the attack, whichever cost more",
+        Metric.RANDOM_SIGNS_DROP: "trained without the attack",
+        Metric.UNIFORM_NOISE_DROP: "trained without the attack",
+        Metric.EXCHANGED_DROP: "random signs",
+        Metric.ADVERSARIAL_ACCURACY: "random signs, trained without the attack",
+        Metric.NATURAL_ACCURACY: "trained without the attack",
+        Metric.PERTURBATION_SIZE: "random signs",
+        Metric.LOSS_CORRELATION: "random signs",
+        Metric.LAYER_DISTANCE: "a shadow that always gives the mean",
+        Metric.SLOPE_SIMILARITY: "an unrelated shadow",
     },
 }
 _PICTURED = {
@@ -66,8 +67,8 @@ _PICTURED = {
     "constant": "the blind guess, which is the best constant",
     "": "the mean of other data, a blind guess",
 }
-_METRICS = {"ssim": "SSIM", "mse": "MSE", "psnr": "PSNR"}
-_RATES = ("accuracy", "agreement", "rate", "success", "drop")
+_METRICS: dict[str, str] = {Metric.SSIM: "SSIM", Metric.MSE: "MSE", Metric.PSNR: "PSNR"}
+_SHARES = {metric.value for metric in Metric if metric.share}
 
 
 def join(parts: Iterable[str], last: str = "and") -> str:
@@ -108,9 +109,9 @@ def number(value: float | None, name: str = "") -> str:
         return DASH
     if math.isinf(value):
         return "∞" if value > 0 else "\u2212∞"
-    if name == "psnr":
+    if name == Metric.PSNR:
         text = f"{value:.1f} dB"
-    elif any(word in name for word in _RATES) and -1 <= value <= 1:
+    elif name in _SHARES:
         text = f"{value:.1%}".replace("%", " %")
     else:
         text = f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"
@@ -220,7 +221,7 @@ def compared(row: ScoreRow) -> str:
         return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
         noise, where = "random signs of the same budget cause", ", here or without the attack"
-        if row.metric == "random_signs_drop":
+        if row.metric == Metric.RANDOM_SIGNS_DROP:
             noise, where = "without the attack they cause", ""
         if row.beats_blind is False:
             return f"{what} {value}, no more than {noise}{where} ({blind}{seeds})"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from cutlayer.metric import Metric
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Score
 from cutlayer.reproduction.block import Table, Text
 from cutlayer.reproduction.found import Group
@@ -21,10 +22,9 @@ class Number:
     """A column: which score of a record, and how it is spelled."""
 
     head: str
-    metric: str
+    metric: Metric
     goal: str = "inputs"
     guess: str = ""
-    percent: bool = False
     lower_is_better: bool = False
     beside: str = "blind"
     """What stands beside it, where that is no guess: the same network without the attack."""
@@ -44,25 +44,25 @@ class Number:
         """``value`` as in the table."""
         if value is None:
             return DASH
-        return f"{100 * value:.1f} %" if self.percent else f"{value:.3f}"
+        return f"{100 * value:.1f} %" if self.metric.share else f"{value:.3f}"
 
     def signed(self, difference: float | None) -> str:
         """A difference of two values, of shares in percentage points."""
         if difference is None:
             return DASH
-        return f"{100 * difference:+.1f} pp" if self.percent else f"{difference:+.3f}"
+        return f"{100 * difference:+.1f} pp" if self.metric.share else f"{difference:+.3f}"
 
     def over(self, values: Iterable[float | None]) -> Interval | None:
         """Of one value for each seed."""
-        if not self.percent:
+        if not self.metric.share:
             return interval(values)
         # A drop is the difference of two shares.
-        return interval(values, -1.0 if self.metric.endswith("_drop") else 0.0, 1.0)
+        return interval(values, -1.0 if self.metric.drop else 0.0, 1.0)
 
     def spelled(self, found: Interval | None) -> str:
         """Over several seeds as in the table."""
         # A wide interval says less than the values do.
-        widest = 0.5 if self.percent else 2 * abs(found.mean) if found else math.inf
+        widest = 0.5 if self.metric.share else 2 * abs(found.mean) if found else math.inf
         return spelled(found, self.spell, widest)
 
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
@@ -194,7 +194,7 @@ class _Said:
         where = "the printed value lies outside what one more run would give"
         if ours.half is None:
             # A handful of values bounds nothing: only what lies far from all of them disagrees.
-            if off <= self.FAR * (1 if number.percent else abs(printed)):
+            if off <= self.FAR * (1 if number.metric.share else abs(printed)):
                 return
             seeds = "from our one seed" if len(ours.values) == 1 else "outside the range of our seeds"
             where = f"the printed value lies far {seeds}"

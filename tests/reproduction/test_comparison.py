@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cutlayer.metric import Metric
 from cutlayer.papers.backdoor import figures as backdoor
 from cutlayer.record import Record, Score
 from cutlayer.reproduction.block import Table, Text
@@ -14,15 +15,15 @@ from cutlayer.reproduction.comparison import Number, TableLine, comparison
 from cutlayer.reproduction.found import Group, Run, find
 from tests.reproduction.test_reproduction import MSE, TABLE_2, leave
 
-SUCCESS = Number("ASR", "attack_success", "backdoor", percent=True)
-NOISE = Number("noise", "unplanted_success", "backdoor", percent=True, beside="before", against=SUCCESS)
+SUCCESS = Number("ASR", Metric.ATTACK_SUCCESS, "backdoor")
+NOISE = Number("noise", Metric.UNPLANTED_SUCCESS, "backdoor", beside="before", against=SUCCESS)
 
 
-def group_of(*successes: float, noise: tuple[float | None, ...] = ()) -> Group:
-    """A run for each success, with what noise does where it was measured."""
+def group_of(*values: float, noise: tuple[float | None, ...] = (), metric: Metric = Metric.ATTACK_SUCCESS) -> Group:
+    """A run for each value, by default a success, with what noise does where it was measured."""
     runs = []
-    for place, success in enumerate(successes):
-        scores = [Score(goal="backdoor", metric="attack_success", value=success, blind=0.0)]
+    for place, value in enumerate(values):
+        scores = [Score(goal="backdoor", metric=metric, value=value, blind=0.0)]
         if place < len(noise):
             scores.append(Score(goal="backdoor", metric="unplanted_success", value=noise[place], blind=0.0))
         runs.append(Run(Record(scores=tuple(scores)), Path()))
@@ -56,9 +57,9 @@ def test_fewer_than_three_seeds_disagree_where_the_printed_value_is_far_from_all
     assert texts_of(SUCCESS, two, 0.49) == []
     one = "and the printed value lies far from our one seed, at depth 1"
     assert texts_of(SUCCESS, group_of(0.95), 0.02) == [f"{better}, {one} (by 93.0 pp)."]
-    other = replace(SUCCESS, percent=False, head="dB")
-    assert texts_of(other, group_of(20.0), 30.0)[0].endswith("(by 10.000).")
-    assert texts_of(other, group_of(25.0), 30.0) == []
+    other = replace(SUCCESS, metric=Metric.PSNR, head="dB")
+    assert texts_of(other, group_of(20.0, metric=Metric.PSNR), 30.0)[0].endswith("(by 10.000).")
+    assert texts_of(other, group_of(25.0, metric=Metric.PSNR), 30.0) == []
 
 
 @pytest.mark.parametrize(
@@ -79,8 +80,8 @@ def test_a_printed_value_that_ours_cannot_reach_says_nothing_about_the_attack(
         values = {"accuracy_drop": 0.01 + accuracy / 100, "natural_accuracy": accuracy}
         scores = tuple(Score(goal="evasion", metric=metric, value=value, blind=0.0) for metric, value in values.items())
         runs.append(Run(Record(scores=scores), Path()))
-    clean = Number("clean accuracy", "natural_accuracy", "evasion", percent=True)
-    drop = Number("drop", "accuracy_drop", "evasion", percent=True, limit=clean)
+    clean = Number("clean accuracy", Metric.NATURAL_ACCURACY, "evasion")
+    drop = Number("drop", Metric.ACCURACY_DROP, "evasion", limit=clean)
     texts = texts_of(drop, Group((), tuple(runs)), printed)
     said = "the printed value is more than the clean accuracy here, which no attack can exceed"
     told = [f"drop (as published): {said}, at depth 1 ({exceeded})."]

@@ -11,6 +11,7 @@ from rich.console import Console
 from cutlayer.commands.reproduce import Request, paper, reproduce
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
+from cutlayer.metric import Metric
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
@@ -23,7 +24,7 @@ from cutlayer.reproduction.found import as_experiment, find, nearest
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.reproduction.statistic import Interval, Quartiles
 
-MSE = Number("MSE", "mse_published", lower_is_better=True)
+MSE = Number("MSE", Metric.MSE_PUBLISHED, lower_is_better=True)
 
 
 def leave(folder: Path, seed: int, value: float, depth: int = 1, decides: bool = False, **changed: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cutlayer.metric import Metric
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.statistic import interval, quartiles
 
@@ -34,19 +35,19 @@ def test_quartiles_are_of_the_values() -> None:
 
 
 def test_a_wide_interval_gives_way_to_the_values() -> None:
-    share = Number("accuracy", "accuracy", percent=True)
+    share = Number("accuracy", Metric.ACCURACY)
     assert share.spelled(interval([0.97, 0.98, 0.96])) == "97.0 % ± 2.5 %"
     assert share.spelled(interval([0.98, 0.2, 0.3])) == "49.3 % (seeds: 20.0 %; 30.0 %; 98.0 %)"
-    assert Number("SSIM", "ssim").spelled(interval([0.1, 0.9, 0.95])) == "0.650 (seeds: 0.100; 0.900; 0.950)"
+    assert Number("SSIM", Metric.SSIM).spelled(interval([0.1, 0.9, 0.95])) == "0.650 (seeds: 0.100; 0.900; 0.950)"
     assert share.signed(-0.2994) == "-29.9 pp"
-    assert Number("SSIM", "ssim").signed(0.05) == "+0.050"
-    assert Number("PSNR", "psnr").spelled(interval([15.0, 25.0, 20.0])) == "20.000 ± 12.421"
+    assert Number("SSIM", Metric.SSIM).signed(0.05) == "+0.050"
+    assert Number("PSNR", Metric.PSNR).spelled(interval([15.0, 25.0, 20.0])) == "20.000 ± 12.421"
     assert share.spelled(interval([0.5])) == "50.0 %"
     assert share.spelled(None) == "-"
 
 
 def test_no_share_has_an_interval_that_reaches_beyond_what_a_share_can_be() -> None:
-    share, drop = (Number("share", metric, percent=True) for metric in ("accuracy", "accuracy_drop"))
+    share, drop = (Number("share", metric) for metric in (Metric.ACCURACY, Metric.ACCURACY_DROP))
     for values in ([0.002, 0.004, 0.046], [0.998, 0.996, 0.954]):
         found = share.over(values)
         assert found is not None
@@ -55,4 +56,4 @@ def test_no_share_has_an_interval_that_reaches_beyond_what_a_share_can_be() -> N
     assert share.spelled(share.over([1.0, 1.0, 1.0])) == "100.0 % ± 0.0 %"
     # The difference of two shares can be below 0.
     assert drop.spelled(drop.over([0.002, 0.004, 0.046])) == "1.7 % ± 6.2 %"
-    assert Number("SSIM", "ssim").spelled(Number("SSIM", "ssim").over([0.99, 0.95, 0.97])) == "0.970 ± 0.050"
+    assert Number("SSIM", Metric.SSIM).spelled(Number("SSIM", Metric.SSIM).over([0.99, 0.95, 0.97])) == "0.970 ± 0.050"

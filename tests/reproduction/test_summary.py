@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cutlayer.commands.reproduce import paper
+from cutlayer.metric import Metric
 from cutlayer.record import LEAK, NONE, AttackRun, Cell, Record, Score, write_record
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.comparison import Number
@@ -85,9 +86,9 @@ def test_what_a_number_is_only_read_against_has_a_row_where_records_have_it(tmp_
 
 def test_lower_is_better_where_the_number_says_so() -> None:
     record = Record(scores=(Score(goal="inputs", metric="mse", value=0.1, blind=0.2),))
-    assert Number("MSE", "mse", lower_is_better=True).by_seed([record]) == "better 1 of 1"
-    assert Number("MSE", "mse").by_seed([record]) == "better 0 of 1"
-    assert Number("PSNR", "psnr").by_seed([record]) == "better 0 of 0"
+    assert Number("MSE", Metric.MSE, lower_is_better=True).by_seed([record]) == "better 1 of 1"
+    assert Number("MSE", Metric.MSE).by_seed([record]) == "better 0 of 1"
+    assert Number("PSNR", Metric.PSNR).by_seed([record]) == "better 0 of 0"
 
 
 def test_the_committed_summary_is_that_of_the_committed_records(tmp_path: Path) -> None:

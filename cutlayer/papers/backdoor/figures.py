@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from cutlayer.metric import Metric
 from cutlayer.papers.backdoor import printed
 from cutlayer.papers.backdoor.setup import (
     ALPHAS,
@@ -25,14 +26,11 @@ from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval
 
 SUCCESS = Number(
-    *("ASR", "attack_success", "backdoor"),
-    percent=True,
+    *("ASR", Metric.ATTACK_SUCCESS, "backdoor"),
     blindly="the same trigger without the attack, or the target's class unasked",
 )
-CLEAN = Number("CDA", "clean_accuracy", "backdoor", percent=True, beside="BA")
-NOISE = Number(
-    "ASR of noise", "unplanted_success", "backdoor", percent=True, beside="without the attack", against=SUCCESS
-)
+CLEAN = Number("CDA", Metric.CLEAN_ACCURACY, "backdoor", beside="BA")
+NOISE = Number("ASR of noise", Metric.UNPLANTED_SUCCESS, "backdoor", beside="without the attack", against=SUCCESS)
 _NAMES = {"mnist": "figure 3", "fashion_mnist": "figure 4", "cifar10": "figure 5"}
 _QUICK = {
     # model: numbers of clients, alphas

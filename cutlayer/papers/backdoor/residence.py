@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.backdoor.figures import FIGURES, SUCCESS
 from cutlayer.papers.backdoor.setup import BLOCKS
 from cutlayer.record import Residence
@@ -21,7 +22,7 @@ _PAIRS = {
     "the surrogate, attacked server": ("adversary", "attacked"),
 }
 _ENERGY = ("attacked", "clean", "untrained")
-_ACCURACY = Number("accuracy", "accuracy", percent=True)
+_ACCURACY = Number("accuracy", Metric.ACCURACY)
 _CHANCE, _NEAR = 0.1, 0.05
 """One class's share of the ten, and how near to it an accuracy says nothing."""
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.sladv import claims
 from cutlayer.papers.sladv.claims import HONEST, Claim, Point
 from cutlayer.papers.sladv.cost import costs
@@ -23,9 +24,9 @@ from cutlayer.reproduction.paper import Exhibit
 
 _OWN = of("cifar10")
 _MANY = {**_OWN, "aux_rows": 4096}
-_CORRELATION = Number("rank correlation", "loss_correlation", "evasion")
-_DISTANCE = Number("distance d", "layer_distance", "evasion")
-_COSINE = Number("cosine", "slope_similarity", "evasion")
+_CORRELATION = Number("rank correlation", Metric.LOSS_CORRELATION, "evasion")
+_DISTANCE = Number("distance d", Metric.LAYER_DISTANCE, "evasion")
+_COSINE = Number("cosine", Metric.SLOPE_SIMILARITY, "evasion")
 _CORRELATED = 512
 """Targets that the judge takes the correlation over, at most."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.sladv.setup import EIGHT, NARROW, SIXTEEN, own_images
 from cutlayer.reproduction.block import Block, Text
 from cutlayer.reproduction.cell import Cell, Scale
@@ -16,21 +17,20 @@ from cutlayer.reproduction.paper import Exhibit
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
-CLEAN = Number("clean accuracy", "natural_accuracy", "evasion", percent=True, beside="honest")
+CLEAN = Number("clean accuracy", Metric.NATURAL_ACCURACY, "evasion", beside="honest")
 DROP = Number(
-    *("accuracy drop", "accuracy_drop", "evasion"),
-    percent=True,
+    *("accuracy drop", Metric.ACCURACY_DROP, "evasion"),
     blindly="random signs of the same budget",
     limit=CLEAN,
 )
-_AT_8 = Number(f"drop at {EIGHT}", "accuracy_drop", "evasion", EIGHT, percent=True)
-_AT_16 = Number(f"drop at {SIXTEEN}", "accuracy_drop", "evasion", SIXTEEN, percent=True)
+_AT_8 = Number(f"drop at {EIGHT}", Metric.ACCURACY_DROP, "evasion", EIGHT)
+_AT_16 = Number(f"drop at {SIXTEEN}", Metric.ACCURACY_DROP, "evasion", SIXTEEN)
 _DROPS = (DROP, _AT_8, _AT_16)
-SIGNS = Number("random signs alone", "random_signs_drop", "evasion", percent=True)
-_LEFT = Number("accuracy left", "adversarial_accuracy", "evasion", percent=True)
-_EXCHANGED = Number("drop by another image's change", "exchanged_drop", "evasion", percent=True)
-SIZE = Number("mean change in budgets", "perturbation_size", "evasion")
-_PROXY = Number("proxy accuracy", "proxy_accuracy", "evasion", percent=True)
+SIGNS = Number("random signs alone", Metric.RANDOM_SIGNS_DROP, "evasion")
+_LEFT = Number("accuracy left", Metric.ADVERSARIAL_ACCURACY, "evasion")
+_EXCHANGED = Number("drop by another image's change", Metric.EXCHANGED_DROP, "evasion")
+SIZE = Number("mean change in budgets", Metric.PERTURBATION_SIZE, "evasion")
+_PROXY = Number("proxy accuracy", Metric.PROXY_ACCURACY, "evasion")
 _BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT, SIZE, _PROXY)
 
 Cells = Callable[[Scale], Sequence[Cell]]

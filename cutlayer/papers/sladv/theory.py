@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.sladv.course import readings
 from cutlayer.papers.sladv.rows import ALPHAS, Cells, apart, by_alpha, drawing, exhibit
 from cutlayer.papers.sladv.setup import WHOLE, sladv
@@ -20,9 +21,9 @@ from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.statistic import Interval, interval
 
 _THEORY = {
-    "loss_correlation": "rank correlation of similarity and loss",
-    "layer_distance": "largest distance d of the layers",
-    "slope_similarity": "similarity of their input gradients",
+    Metric.LOSS_CORRELATION: "rank correlation of similarity and loss",
+    Metric.LAYER_DISTANCE: "largest distance d of the layers",
+    Metric.SLOPE_SIMILARITY: "similarity of their input gradients",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cutlayer.metric import Metric
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.speed import BEST, SPEED, wanted
 from cutlayer.papers.unsplit.tables import CLONE, MSE, SSIM, STRETCHED, TABLE_2, TABLE_3
@@ -11,8 +12,8 @@ from cutlayer.reproduction.paper import Headline
 _ROUNDS = 50
 _WEIGHTS = {"label_inference.observes": "weights", "label_inference.match": "first"}
 _WIRE = {"label_inference.observes": "activations", "label_inference.match": "all"}
-_ACCURACY = Number("accuracy", "accuracy", "labels", percent=True)
-_GROUPS = Number("accuracy under the best naming", "relabeled_accuracy", "labels", "clustering", percent=True)
+_ACCURACY = Number("accuracy", Metric.ACCURACY, "labels")
+_GROUPS = Number("accuracy under the best naming", Metric.RELABELED_ACCURACY, "labels", "clustering")
 
 
 def _depths(number: Number, what: str) -> list[Headline]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, unsplit_cells, victim
 from cutlayer.reproduction.block import Block, Table, Text
@@ -14,7 +15,7 @@ from cutlayer.reproduction.comparison import DASH, Number
 from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.paper import Exhibit
 
-_MSE = Number("MSE", "mse_published", lower_is_better=True)
+_MSE = Number("MSE", Metric.MSE_PUBLISHED, lower_is_better=True)
 _QUERIES = (1, 2, 3, 5, 7, 10, 20, 50, 100)
 _LONG = (1, 3, 10, 50)
 """The numbers whose decoders are trained for long at the scale ``quick``."""

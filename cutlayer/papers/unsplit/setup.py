@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.record import Record, Score
 from cutlayer.reproduction.cell import Cell, Scale
 
@@ -69,4 +70,4 @@ def mse(record: Record) -> float | None:
 
 def published_mse(scores: Sequence[Score]) -> float | None:
     """The published form of the MSE among ``scores``."""
-    return next((score.value for score in scores if score.metric == "mse_published"), None)
+    return next((score.value for score in scores if score.metric == Metric.MSE_PUBLISHED), None)

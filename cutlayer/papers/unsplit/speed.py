@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cutlayer.metric import Metric
 from cutlayer.papers.unsplit.setup import victim
 from cutlayer.record import Record
 from cutlayer.reproduction import plot
@@ -29,10 +30,10 @@ _SETS: Mapping[str, Mapping[str, Any]] = {
 _ROUNDS: Mapping[Scale, Sequence[int]] = {"smoke": (), "quick": (5, 10, 25, 50), "paper": (5, 10, 25, 50, 100, 200)}
 _DEPTHS = ("1", "2", "3")
 _NUMBERS = (
-    Number("MSE", "mse_published"),
-    Number("SSIM", "ssim"),
-    Number("SSIM, stretched", "ssim_stretched"),
-    Number("accuracy with the clone", "accuracy", "model", percent=True),
+    Number("MSE", Metric.MSE_PUBLISHED),
+    Number("SSIM", Metric.SSIM),
+    Number("SSIM, stretched", Metric.SSIM_STRETCHED),
+    Number("accuracy with the clone", Metric.ACCURACY, "model"),
 )
 
 

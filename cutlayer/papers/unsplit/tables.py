@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cutlayer import registry
 from cutlayer.attack import Attack
+from cutlayer.metric import Metric
 from cutlayer.papers.unsplit import printed
 from cutlayer.papers.unsplit.setup import DEPTHS, PAPERS_OWN, datasets, unsplit_cells, victim
 from cutlayer.papers.unsplit.speed import seconds_an_image, shown
@@ -24,10 +25,10 @@ _NEEDS = {
     "data like the client's": Knows.AUX_INPUTS,
     "queries": Knows.PEER_QUERIES,
 }
-MSE = Number("MSE", "mse_published", lower_is_better=True)
-SSIM = Number("SSIM", "ssim")
-STRETCHED = Number("SSIM, stretched", "ssim_stretched")
-CLONE = Number("accuracy with the clone", "accuracy", "model", percent=True)
+MSE = Number("MSE", Metric.MSE_PUBLISHED, lower_is_better=True)
+SSIM = Number("SSIM", Metric.SSIM)
+STRETCHED = Number("SSIM, stretched", Metric.SSIM_STRETCHED)
+CLONE = Number("accuracy with the clone", Metric.ACCURACY, "model")
 _READINGS = (
     {"label_inference.observes": "weights", "label_inference.match": "first"},
     {"label_inference.observes": "weights", "label_inference.match": "last"},
@@ -153,9 +154,9 @@ def _table_3(found: Found) -> list[Block]:
 
 
 _LABELS = (
-    Number("accuracy", "accuracy", "labels", percent=True),
-    Number("by matching", "accuracy", "labels", "matching", percent=True),
-    Number("by clustering, best naming", "relabeled_accuracy", "labels", "clustering", percent=True),
+    Number("accuracy", Metric.ACCURACY, "labels"),
+    Number("by matching", Metric.ACCURACY, "labels", "matching"),
+    Number("by clustering, best naming", Metric.RELABELED_ACCURACY, "labels", "clustering"),
 )
 
 TABLE_3 = Exhibit(
