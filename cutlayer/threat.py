@@ -156,12 +156,12 @@ class View:
     """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
     used: dict[Knows, int] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
-    shelf: Shelf | None = None
-    """Where attacks of the same run leave what they have made of the same things."""
+    shelf: InitVar[Shelf | None] = None
+    """Where attacks of the same run leave what they have made of the same things: behind ``made_once``."""
     spared: float = 0.0
     """Seconds of work that was found there: the attack's, whoever did it."""
 
-    def __post_init__(self, grants: Mapping[Knows, Callable[..., Any]]) -> None:
+    def __post_init__(self, grants: Mapping[Knows, Callable[..., Any]], shelf: Shelf | None) -> None:
         missing = sorted(self.threat.knows - set(grants))
         if missing:
             why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
@@ -169,7 +169,7 @@ class View:
                 why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
         self._grants = {what: grants[what] for what in self.threat.knows}
-        self._open = True
+        self._open, self._shelf = True, shelf
 
     @property
     def protocol(self) -> str:
@@ -180,10 +180,13 @@ class View:
         """The one gate: everything known passes here, declared and counted."""
         if what not in self.threat.knows:
             raise UndeclaredError(f"the threat model does not declare {what}; it declares {_names(self.threat.knows)}")
-        if not self._open:
-            raise TooLateError(f"{what} is asked for after the guess: nothing is granted once `infer` has returned")
+        self._still_open(what)
         self.used[what] = self.used.get(what, 0) + 1
         return self._grants[what](*arguments)
+
+    def _still_open(self, what: str) -> None:
+        if not self._open:
+            raise TooLateError(f"{what} is asked for after the guess: nothing is granted once `infer` has returned")
 
     def close(self) -> None:
         """Grant nothing from now on."""
@@ -260,7 +263,8 @@ class View:
 
         ``key`` is a digest of all that the result depends on: what was granted, options, the seed of what is drawn.
         """
-        found, seconds = made(self.shelf, key, make, self.notes)
+        self._still_open("work of others")
+        found, seconds = made(self._shelf, key, make, self.notes)
         self.spared += seconds
         return found
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.shelf import made
-from cutlayer.threat import Goal, Seat, ThreatModel, View
+from cutlayer.threat import Goal, Seat, ThreatModel, TooLateError, View
 
 
 class Plank:
@@ -51,6 +51,15 @@ def test_another_key_is_another_thing() -> None:
     for number, key in enumerate("aba"):
         found, _ = made(shelf, key, lambda number=number: {"x": torch.tensor(number)}, notes)
         assert found["x"] == {"a": 0, "b": 1}[key], number
+
+
+def test_after_the_guess_nothing_is_taken_or_left() -> None:
+    shelf = Plank()
+    view = view_of(shelf)
+    view.close()
+    with pytest.raises(TooLateError, match="after the guess"):
+        view.made_once("a", lambda: {"x": torch.ones(1)})
+    assert not shelf.there
 
 
 @pytest.mark.parametrize("view", [view_of(None), view_of(Plank())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from cutlayer import __version__
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
-from cutlayer.scene.loading import own_files
 from cutlayer.scene.scene import Scene
+from cutlayer.scene.source import sources
 
 _COMPUTED_BY = (
     "model",
@@ -38,7 +39,7 @@ class FolderShelf:
 
     def take(self, key: str) -> Mapping[str, Tensor] | None:
         """``ExperimentError`` where the file is damaged."""
-        file = self.folder / f"{key}.safetensors"
+        file = self._place(key)
         try:
             return load_file(file)
         except FileNotFoundError:
@@ -48,12 +49,21 @@ class FolderShelf:
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Whole or not at all."""
-        write_whole(self.folder / f"{key}.safetensors", save({n: detached(t).cpu() for n, t in tensors.items()}))
+        write_whole(self._place(key), save({n: detached(t).cpu() for n, t in tensors.items()}))
+
+    def _place(self, key: str) -> Path:
+        # A key is an attack's own text: as a path it could lead anywhere.
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
 
 
-def shelf_of(scene: Scene, run: Path) -> FolderShelf:
-    """Where the attack of ``scene`` finds what others made that compute alike."""
+def shelf_of(scene: Scene, run: Path) -> FolderShelf | None:
+    """Where the attack of ``scene`` finds what others made that compute alike; None where a user's code takes part.
+
+    Attacks that are told different things would pass them on to each other here: the package's own are known to lay
+    down only what their keys say.
+    """
     experiment = scene.experiment
-    # No isolated attack is handed what one has made that could have read the truth, nor the package's a user's own.
-    own = (own_files(experiment, "attacks", "models", "protocols"), str(scene.isolated), __version__)
-    return FolderShelf(run / "shelf" / experiment.fingerprint(*own, only=_COMPUTED_BY))
+    if experiment.plugins or sources(experiment):
+        return None
+    # No isolated attack is handed what one has made that could have read the truth.
+    return FolderShelf(run / "shelf" / experiment.fingerprint(str(scene.isolated), __version__, only=_COMPUTED_BY))

@@ -71,8 +71,8 @@ class Evaded:
         """What is shown beside the score, each with what stands beside it: a report says what that is."""
         own, honest = self.own, self.honest
         return {
-            Metric.UNIFORM_NOISE_DROP: (own.uniform_drop, honest.uniform_drop),
-            Metric.EXCHANGED_DROP: (self.exchanged_drop, own.natural - own.signs),
+            Metric.UNIFORM_NOISE_DROP: (own.first_uniform_drop, honest.first_uniform_drop),
+            Metric.EXCHANGED_DROP: (self.exchanged_drop, own.first_signs_drop),
             Metric.ADVERSARIAL_ACCURACY: (self.adversarial, honest.signs),
             Metric.NATURAL_ACCURACY: (own.natural, honest.natural),
             Metric.PERTURBATION_SIZE: (self.size, self.noise_size),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cutlayer.budget import Budget
 from cutlayer.disk import write_whole
+from cutlayer.experiment import ExperimentError
 from cutlayer.judging.labeling import share
 from cutlayer.state import as_tensor, digest
 from cutlayer.stream import generator
@@ -33,8 +34,10 @@ class Accuracies:
     """On the targets as they are."""
     signs: float
     """With plus or minus the budget at every value of them, by chance."""
-    uniform_drop: float
-    """What uniform noise within the budget takes from the first ``BESIDE`` of them."""
+    first_signs_drop: float
+    """What those signs take from the first ``BESIDE`` of them."""
+    first_uniform_drop: float
+    """What uniform noise within the budget takes from these."""
 
 
 class Noisy(Protocol):
@@ -61,7 +64,7 @@ class Deployed:
 
     def accuracy(self, inputs: Tensor) -> float:
         """On ``inputs`` [n, ...] in place of the first n targets, from 0 to 1."""
-        return share(self.answers(inputs).argmax(1) == self.labels[: len(inputs)])
+        return share(self._right(inputs))
 
     def drop(self, changed: Tensor) -> float:
         """What ``changed`` [n, ...] take of the accuracy on the first n targets."""
@@ -70,12 +73,17 @@ class Deployed:
 
     def accuracies(self, budget: Budget) -> Accuracies:
         """With noise drawn several times where there are few targets."""
-        natural, first = share(self.predicted == self.labels), self.natural[:BESIDE]
+        natural, first = self.predicted == self.labels, self.natural[:BESIDE]
+        signs = [self._right(inputs) for inputs in _noisy(self.natural, budget, signs=True)]
         return Accuracies(
-            natural=natural,
-            signs=statistics.fmean(self.accuracy(inputs) for inputs in _noisy(self.natural, budget, signs=True)),
-            uniform_drop=statistics.fmean(self.drop(inputs) for inputs in _noisy(first, budget, signs=False)),
+            natural=share(natural),
+            signs=statistics.fmean(map(share, signs)),
+            first_signs_drop=share(natural[:BESIDE]) - statistics.fmean(share(right[:BESIDE]) for right in signs),
+            first_uniform_drop=statistics.fmean(self.drop(inputs) for inputs in _noisy(first, budget, signs=False)),
         )
+
+    def _right(self, inputs: Tensor) -> Tensor:
+        return self.answers(inputs).argmax(1) == self.labels[: len(inputs)]
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,10 @@ class Remembered:
         asked = as_tensor(f"{self.told} {budget}".encode())
         file = self.folder / f"{digest(asked, self.deployed.natural, self.deployed.labels)}.json"
         if file.is_file():
-            return Accuracies(**json.loads(file.read_bytes()))
+            try:
+                return Accuracies(**json.loads(file.read_bytes()))
+            except (ValueError, TypeError):
+                raise ExperimentError(f"{file} is of another version, or damaged: remove it") from None
         found = self.deployed.accuracies(budget)
         write_whole(file, json.dumps(asdict(found)))
         return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.shelved import FolderShelf, shelf_of
@@ -66,8 +67,8 @@ def test_no_isolated_attack_takes_what_another_one_has_left(tmp_path: Path, trai
     """Beside the truth it could have written anything down; the isolated ones share among themselves."""
     beside = run(scene_of("fgsm"), tmp_path)
     isolated = [run(scene_of(attack, isolate=True), tmp_path) for attack in ("fgsm", "ssa")]
-    shelves = {shelf_of(scene_of("fgsm", isolate=alone), tmp_path).folder for alone in (True, False)}
-    assert [len(list(shelf.iterdir())) for shelf in shelves] == [1, 1]
+    shelves = [shelf_of(scene_of("fgsm", isolate=alone), tmp_path) for alone in (True, False)]
+    assert [len(list(shelf.folder.iterdir())) for shelf in shelves if shelf] == [1, 1]
     assert beside.outcome == isolated[0].outcome
     assert isolated[1].outcome == run(scene_of("ssa"), tmp_path).outcome
     assert trained == ["proxy"], "in this process"
@@ -78,6 +79,31 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     assert shelf.take("a") is None
     shelf.put("a", {"x": torch.ones(2)})
     assert torch.equal((shelf.take("a") or {})["x"], torch.ones(2))
-    (tmp_path / "a.safetensors").write_bytes(b"half")
-    with pytest.raises(ExperimentError, match=r"a.safetensors is damaged: remove it"):
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"half")
+    with pytest.raises(ExperimentError, match=rf"{file.name} is damaged: remove it"):
         shelf.take("a")
+
+
+@pytest.mark.parametrize(
+    "way", ["../victims/honest/model", "{folder}/victims/honest/model", "../victims/honest/model\0"]
+)
+def test_a_key_leads_nowhere_else(way: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victims" / "honest" / "model.safetensors"
+    victim.parent.mkdir(parents=True)
+    save_file({"weight": torch.ones(2)}, victim)
+    before, shelf, key = victim.read_bytes(), FolderShelf(tmp_path / "shelf"), way.format(folder=tmp_path)
+    assert shelf.take(key) is None
+    shelf.put(key, {"weight": torch.zeros(2)})
+    assert victim.read_bytes() == before
+    assert [file.parent for file in tmp_path.rglob("*.safetensors")].count(tmp_path / "shelf") == 1
+
+
+def test_code_of_the_user_s_own_shares_nothing(tmp_path: Path) -> None:
+    """What it could lay down for an attack that is told less is not known."""
+    (tmp_path / "plugins" / "attacks").mkdir(parents=True)
+    model = tmp_path / "mine.py"
+    model.write_text("from cutlayer.models.lenet import build\n")
+    assert shelf_of(scene_of("fgsm"), tmp_path)
+    assert shelf_of(scene_of("fgsm", plugins=tmp_path / "plugins"), tmp_path) is None
+    assert shelf_of(scene_of("fgsm", model=f"{model}:build"), tmp_path) is None
