@@ -24,7 +24,7 @@ from cutlayer.reproduction.cell import Scale
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_html
 from cutlayer.reproduction.paper import Paper
-from cutlayer.reproduction.plan import SEEDS, check_cells, chosen, experiments
+from cutlayer.reproduction.plan import check_cells, chosen, experiments
 from cutlayer.scene.loading import load_dataset
 from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.folder import run_folder
@@ -62,8 +62,7 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
     source = paper(request.paper)
     exhibits = chosen(source, request.exhibits)
     check_cells(source, exhibits, request.scale)
-    most = request.seeds or SEEDS[request.scale]
-    asked = experiments(request.paper, exhibits, request.scale, most, request.overrides)
+    asked = experiments(request.paper, exhibits, request.scale, request.seeds, request.overrides)
     seeds = ", ".join(str(seed) for seed in sorted({experiment.seed for experiment in asked}))
     with reserved():
         cells, absent, refused = _settled(asked, console)

@@ -194,7 +194,7 @@ def _differences(record: Record, cell: Cell, published: Cell | None) -> tuple[st
     kind = registry.cls("attacks", attack, Attack)
     assert is_dataclass(kind)
     given = {field.name: _as_kept(field.default) for field in fields(kind)}
-    given |= {name.partition(".")[2]: value for name, value in cell.values.items() if name.startswith(f"{attack}.")}
+    given |= {name.partition(".")[2]: value for name, value in like.values.items() if name.startswith(f"{attack}.")}
     own = record.attack.options
     # An attack's epochs are not the training's.
     names = {name: f"{attack}.{name}" if name in _DEFAULTS else name for name in given}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from cutlayer import registry
@@ -14,8 +15,6 @@ from cutlayer.reproduction.cell import Cell, Scale
 from cutlayer.reproduction.found import as_experiment
 from cutlayer.reproduction.paper import Exhibit, Paper
 
-SEEDS: Mapping[Scale, int] = {"smoke": 1, "quick": 3, "paper": 5}
-"""How many seeds a scale takes where nobody asks for another number."""
 _Given = Mapping[str, Sequence[Any]]
 """Overrides: the values of each key, one of which a chosen cell has."""
 
@@ -40,7 +39,7 @@ def check_cells(paper: Paper, exhibits: Sequence[Exhibit], scale: Scale) -> None
 def experiments(
     name: str, exhibits: Sequence[Exhibit], scale: Scale, seeds: int, overrides: Sequence[str]
 ) -> list[Experiment]:
-    """Every cell of the exhibits with every seed, each once, in the run folder ``name``.
+    """Every cell of the exhibits with seeds 1 to ``seeds`` (0: as many as are usual), each once, in the run ``name``.
 
     An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``), as
     ``seed=3`` does among the seeds; any other one changes how all of them are run. An option that makes some cells of
@@ -52,15 +51,16 @@ def experiments(
         raise ExperimentError(f"name = {given['name'][0]!r}: a reproduction sets it")
     # One that only reads what others measure has no cell that could have anything.
     exhibits = [exhibit for exhibit in exhibits if exhibit.cells(scale)] or exhibits
+    there = [cell for exhibit in exhibits for cell in exhibit.cells(scale)]
     cells = [
-        Cell({**cell.values, "seed": seed}, cell.how)
-        for seed in range(1, seeds + 1)
-        for exhibit in exhibits
-        for cell in exhibit.cells(scale)
+        replace(cell, values={**cell.values, "seed": seed})
+        for seed in range(1, (seeds or max(cell.seeds(scale) for cell in there)) + 1)
+        for cell in there
+        if seed <= (seeds or cell.seeds(scale))
     ]
     choosing = {(cell.values["attack"], key) for cell in cells for key in cell.values}
-    there = {key: sorted({own for cell in cells if (own := _own(cell, key, choosing))}) for key in given}
-    for key, values in there.items():
+    known = {key: sorted({own for cell in cells if (own := _own(cell, key, choosing))}) for key in given}
+    for key, values in known.items():
         absent = [value for value in map(_spelled, given[key]) if value not in values]
         if values and absent and not any(_changed(cell, key, given, choosing) for cell in cells):
             raise _none(exhibits, [f"{key}={','.join(absent)}"], {key: values})
@@ -73,7 +73,7 @@ def experiments(
             experiment = as_experiment({**run, "name": name})
             found.setdefault(experiment.fingerprint(), experiment)
     if not found:
-        raise _none(exhibits, overrides, there)
+        raise _none(exhibits, overrides, known)
     unused = sorted(given.keys() - used)
     if unused:
         raise ExperimentError(f"{', '.join(unused)}: no cell of {_names(exhibits)} uses it")

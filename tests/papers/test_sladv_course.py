@@ -14,6 +14,7 @@ from cutlayer.methods.perturbation import PROBED
 from cutlayer.papers.sladv import PAPER
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Table, Text
+from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.paper import Exhibit
 from cutlayer.reproduction.plan import experiments
@@ -113,10 +114,15 @@ def test_texts_say_of_how_much_the_numbers_are() -> None:
     assert all(f"at most {_CURVE}" in text for text in (theory, gradients))
 
 
-def test_at_the_scale_quick_attacks_on_a_proxy_are_judged_at_no_other_budget() -> None:
-    for name in ("table 2", "narrow table 2"):
-        for cell in BY_NAME[name].cells("quick"):
-            proxy = cell.values["attack"] != "sladv" and cell.values.get("pgd.network") != "victim"
-            assert cell.how["pixel_budgets"] == ([] if proxy else [8, 16])
-        assert all(cell.how["pixel_budgets"] == [8, 16] for cell in BY_NAME[name].cells("paper"))
-    assert "(VR, SSA, FGSM\nand PGD) are so at the scale *paper* alone" in PAPER.text
+def test_every_attack_is_judged_at_8_and_16_of_255_beside_the_paper_s_budget() -> None:
+    for exhibit in PAPER.exhibits:
+        for scale in SCALES:
+            assert all(cell.how["pixel_budgets"] == [8, 16] for cell in exhibit.cells(scale)), exhibit.name
+
+
+def test_at_the_scale_quick_the_whole_network_takes_one_seed_and_the_narrow_one_three() -> None:
+    for name, seeds in (("table 2", {1}), ("narrow table 2", {1, 2, 3})):
+        assert {e.seed for e in experiments("sladv", [BY_NAME[name]], "quick", 0, [])} == seeds
+        assert {e.seed for e in experiments("sladv", [BY_NAME[name]], "quick", 2, [])} == {1, 2}
+    both = experiments("sladv", [BY_NAME["table 5"], BY_NAME["narrow table 5"]], "quick", 0, [])
+    assert {(e.model, e.seed) for e in both} == {("resnet18", 1), *(("resnet18_narrow", seed) for seed in (1, 2, 3))}

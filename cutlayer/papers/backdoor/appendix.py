@@ -41,12 +41,15 @@ def _figure_9_cells(scale: Scale) -> list[Cell]:
     if scale == "smoke":
         return []
     return [
-        server_cell(
-            {**deployment(variant["dataset"], "stripnet", count, 1, scale), **variant},
-            "surrogate_client",
-            scale,
-            alpha=alpha,
-            **noise_range(variant["dataset"]),
+        replace(
+            server_cell(
+                {**deployment(variant["dataset"], "stripnet", count, 1, scale), **variant},
+                "surrogate_client",
+                scale,
+                alpha=alpha,
+                **noise_range(variant["dataset"]),
+            ),
+            quick_seeds=1,
         )
         for variant in VARIANTS.values()
         for count in clients
@@ -91,11 +94,14 @@ def _table_3_cells(scale: Scale) -> list[Cell]:
     how = {"transfer_mode": "training", "transfer_epochs": 60 if scale == "paper" else 5}
     letters = {"emnist_letters.letters": "a-j"}
     return [
-        server_cell(
-            {**values, **how, **transfer_scaling(other), **(letters if other == "emnist_letters" else {})},
-            "surrogate_client",
-            scale,
-            alpha=0.04,
+        replace(
+            server_cell(
+                {**values, **how, **transfer_scaling(other), **(letters if other == "emnist_letters" else {})},
+                "surrogate_client",
+                scale,
+                alpha=0.04,
+            ),
+            quick_seeds=1,
         )
         for other in printed.TABLE_3
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
@@ -26,7 +27,7 @@ def _cells(scale: Scale) -> list[Cell]:
                 for cut in (1, 2, 3) if scale != "smoke" else (1,):
                     values = deployment("digits" if scale == "smoke" else dataset, model, count, cut, scale)
                     options = {"share": share, **noise_range(dataset), **_trained(dataset, model, scale)}
-                    cells.append(server_cell(values, "injector_autoencoder", scale, **options))
+                    cells.append(replace(server_cell(values, "injector_autoencoder", scale, **options), quick_seeds=1))
     return cells
 
 

@@ -94,7 +94,7 @@ def sladv(
     values |= {f"sladv.{name}": value for name, value in named.items()}
     short = (scale, model) == ("quick", NARROW)
     adapt = {"aux_adapt": True} if column == FAR and scale != "smoke" else {}
-    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, 2000 if short else 10000)})
+    return Cell(values, {"offers": _OFFERS, **adapt, **_how(scale, 2000 if short else 10000)}, _seeds(model))
 
 
 def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WHOLE, **options: Any) -> Cell:
@@ -120,11 +120,14 @@ def transfer(scale: Scale, attack: str, count: int, victim: str, model: str = WH
     if scale == "smoke" and not white:
         short = {f"{attack}.epochs": 1}
     count = 512 if scale == "quick" else 10000
-    return Cell(values, {"offers": offers, **short, **_how(scale, count, beside=white or scale != "quick")})
+    return Cell(values, {"offers": offers, **short, **_how(scale, count)}, _seeds(model))
 
 
-def _how(scale: Scale, targets: int, beside: bool = True) -> dict[str, Any]:
-    # Where seconds count, the process that isolates a cell takes longest, and every budget costs as much as the first.
-    how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16] if beside else []}
-    how |= {"memory_format": "channels_last"}  # the faster one
+def _seeds(model: str) -> int:
+    return 3 if model == NARROW else 1
+
+
+def _how(scale: Scale, targets: int) -> dict[str, Any]:
+    # Where seconds count, the process that isolates a cell takes longest.
+    how: dict[str, Any] = {"targets": targets, "pixel_budgets": [8, 16], "memory_format": "channels_last"}
     return {**how, "targets": 20, "isolate": False} if scale == "smoke" else how
