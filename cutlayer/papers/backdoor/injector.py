@@ -62,7 +62,8 @@ def _blocks(found: Found) -> list[Block]:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
                         groups = found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share})
                         place = (dataset, model, f"{share:g}", str(cut), str(count))
-                        lines += [TableLine(place, group, (None, None), _course(group)) for group in groups]
+                        said = printed.INJECTOR.get((dataset, model, count, None, cut), (None, None))
+                        lines += [TableLine(place, group, said, _course(group)) for group in groups]
                         panel = panels.setdefault(f"{dataset}, {model}, cut {cut}, share {share:g}", {})
                         add_last(panel, count, groups)
     if not lines:
@@ -99,7 +100,7 @@ def _overall(lines: Sequence[TableLine]) -> list[Table | Text]:
             interval(ours.mean for group in groups if (ours := number.measured(group.records)[0]))
             for number in (SUCCESS, CLEAN)
         )
-        highest, within = printed.AUTOENCODER.get((dataset, model), (None, None))
+        highest, within = printed.injected(dataset, model) or (None, None)
         rows.append([dataset, model, SUCCESS.spell(success.values[-1] if success else None), SUCCESS.spell(highest)])
         rows[-1] += [_span((clean.values[0], clean.values[-1]) if clean else None), _span(within)]
         if clean and within and (clean.values[0] > within[1] or clean.values[-1] < within[0]):
@@ -118,17 +119,17 @@ def _span(ends: tuple[float, float] | None) -> str:
 FIGURE_6 = Exhibit(
     name="figure 6",
     title="The injector autoencoder",
-    text="""A share of each batch is replaced by what the autoencoder makes of it: half of it in the paper, a quarter
-in the published code. The autoencoder ends in the printed Tanh. The paper says that CDA equals BA everywhere;
-in its authors' result files LeNet's goes far below. A likely cause: in the published code the server goes on with the
-part and the learning rate of its clean pair, which has fallen to a thousandth by then and falls further; ours starts
-with a fresh part and the agreed rate. As options there are `injector_autoencoder.server=continued` with
-`injector_autoencoder.rate_factor`, `injector_autoencoder.output=linear`, since a Tanh reaches no activation beyond 1,
-and `injector_autoencoder.gradient=scaled`, after the ratios of section 6; none of them is measured here. *Pairs kept*
-are those of clean and triggered activations that the autoencoder is trained on, of as many as the server has samples:
-where the network that was trained on triggered images takes them for the target. As in the paper it has seen no other
-label, and takes anything for it: all pairs are kept, and the filter leaves nothing out. The autoencoder's loss is the
-mean of its last epoch.""",
+    text="""A share of each batch is replaced by what the autoencoder makes of it: half of it in the paper, a quarter in
+the published code. The autoencoder ends in the printed Tanh. The paper says that CDA equals BA everywhere; in its
+authors' result files, which do not say of which share they are, LeNet's goes far below. A likely cause: in the
+published code the server goes on with the part and the learning rate of its clean pair, which has fallen to a
+thousandth by then and falls further; ours starts with a fresh part and the agreed rate. As options there are
+`injector_autoencoder.server=continued` with `injector_autoencoder.rate_factor`, `injector_autoencoder.output=linear`,
+since a Tanh reaches no activation beyond 1, and `injector_autoencoder.gradient=scaled`, after the ratios of section 6;
+none of them is measured here. *Pairs kept* are those of clean and triggered activations that the autoencoder is trained
+on, of as many as the server has samples: where the network that was trained on triggered images takes them for the
+target. As in the paper it has seen no other label, and takes anything for it: all pairs are kept, and the filter leaves
+nothing out. The autoencoder's loss is the mean of its last epoch.""",
     cells=_cells,
     blocks=_blocks,
 )
