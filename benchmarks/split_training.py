@@ -1,7 +1,7 @@
 """Split training in one process against a plain PyTorch loop over the whole model, as ratios of time.
 
-Both sides take the same batches of the same data through the same network with the same fused Adam, in one process and
-in turns: plain, split, plain, split. A ratio compares two neighbors, so that what else runs on the machine hits both;
+Both sides take the same batches of the same data through the same network with the same optimizer, in one process and
+in turns: plain, split, split, plain. A ratio compares two neighbors, so that what else runs on the machine hits both;
 printed is the median of the ratios and their range. ``same bits`` says whether both ended in the same weights: the
 plain loop is then the same training, with nothing left out (ten clients have their samples in another order, and
 bf16 rounds at the cut). The line ``plain`` is the plain loop against itself and
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cutlayer.channel import Direct, Loopback
-from cutlayer.computing import Computing
+from cutlayer.computing import LARGE, Computing, suited
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
+from cutlayer.exchange.handover import OptimizerState
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
 from cutlayer.seat.host import Carrier, LocalHost
@@ -35,7 +36,7 @@ from cutlayer.stream import generator
 from cutlayer.threat import Seat
 
 CARRIERS: dict[str, Carrier] = {"direct": Direct, "loopback": Loopback}
-OPTIMIZATION = Optimization()
+ADAM = Optimization()
 SEED = 0
 CLASSES = 10
 
@@ -58,22 +59,33 @@ class Case:
     """Who take turns of an epoch over equal parts of the data."""
     autocast: str = ""
     protocols: tuple[str, ...] = ("vanilla", "u_shaped")
+    optimization: Optimization = ADAM
+    turn: int = 0
+    """Batches in a client's turn; 0: an epoch over its data."""
+    optimizer_state: OptimizerState = OptimizerState.OWN
+    aim: float = 0.0
+    """The ratio that this is built for, of clock time without an encoding in between; 0: none is stated."""
 
 
 LENET = Case("LeNet on 28x28x1", unsplit_mnist.build, "relu1", (1, 28, 28), 64, steps=10, pairs=25)
 RESNET = Case("ResNet18 on 32x32x3", resnet18.build, "stem", (3, 32, 32), 16, steps=1, pairs=5)
-# Without matrix units for bf16 the type only costs time.
-QUICK = torch.cpu._is_amx_tile_supported()
+CORES = os.cpu_count() or 1
+# Where the processor has no instructions for bf16 the type only costs time.
+QUICK = suited(LARGE, "cpu") == (CORES, "bf16", "channels_last")
 TEN = replace(
     RESNET,
-    name="ResNet18 on 32x32x3, ten clients" + (", bf16" if QUICK else ""),
+    name="ResNet18 on 32x32x3, ten clients as in SLADV" + (", bf16" if QUICK else ""),
     batch=128 if QUICK else 16,
     steps=10,
-    pairs=3,
-    threads=os.cpu_count() or 1,
+    pairs=4,
+    threads=CORES,
     clients=10,
     autocast="bfloat16" if QUICK else "",
     protocols=("u_shaped",),
+    optimization=Optimization("sgd", 0.01, momentum=0.9),
+    turn=1,
+    optimizer_state=OptimizerState.CARRIED,
+    aim=1.05,
 )
 CASES = (LENET, replace(LENET, cut="pool1"), RESNET, replace(RESNET, threads=2), TEN)
 
@@ -88,7 +100,7 @@ class Plain:
         if case.autocast:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.precision = torch.autocast("cpu", getattr(torch, case.autocast))
-        self.optimizer = OPTIMIZATION.make(self.model.parameters())
+        self.optimizer = case.optimization.make(self.model.parameters())
 
     def __call__(self) -> None:
         """One epoch."""
@@ -119,7 +131,7 @@ class Parted:
             make_party(
                 name,
                 protocol.deal(model, [case.cut])[Seat(name.partition("-")[0])],
-                OPTIMIZATION,
+                case.optimization,
                 SEED,
                 Computing("cpu", case.autocast, channels_last=bool(case.autocast)),
             )
@@ -133,7 +145,7 @@ class Parted:
             shards=list(torch.arange(len(data)).tensor_split(case.clients)),
             host=LocalHost(protocol, server, agreement, carrier),
             samples=Samples(Dataset("made", data, data, tuple(map(str, range(CLASSES))))),
-            plan=TrainingPlan(SEED, case.batch),
+            plan=TrainingPlan(SEED, case.batch, case.turn, optimizer_state=case.optimizer_state),
             carrier=carrier,
         )
         self.parts = [*clients[-1].parts, *server.parts]
@@ -172,7 +184,14 @@ def compare(case: Case, name: str, plain: Plain, other: Plain | Parted) -> None:
     """Print one line: ``other`` over ``plain``."""
     for run in (plain, other):
         run()
-    pairs = [(timed(plain), timed(other)) for _ in range(case.pairs)]
+    pairs = []
+    for number in range(case.pairs):
+        # Each is the first as often as the second: a machine that slows down slows both.
+        if number % 2:
+            behind = timed(other)
+            pairs.append((timed(plain), behind))
+        else:
+            pairs.append((timed(plain), timed(other)))
     clock = [after[0] / before[0] for before, after in pairs]
     processor = [after[1] / before[1] for before, after in pairs]
     milliseconds = 1e3 * median(before[0] for before, _ in pairs) / case.steps
@@ -203,6 +222,8 @@ def main() -> None:
             f"{case.pairs} pairs of {case.steps} steps\n"
             f"{'':<20}{'time':>7}  {'min-max':<11}{'cpu time':>11}{'plain ms/step':>15}{'extra ms':>10}  same bits"
         )
+        if case.aim:
+            print(f"aim: at most {case.aim:g}, direct")
         compare(case, "plain", Plain(case, data), Plain(case, data))
         for protocol in case.protocols:
             for carrier, kind in CARRIERS.items():

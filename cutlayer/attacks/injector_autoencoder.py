@@ -119,7 +119,7 @@ class InjectorAutoencoder(ServerPlanting):
         if len(smashed) != 3:
             raise ValueError(f"the autoencoder is convolutional, and activations are of shape {list(smashed)}")
         if auxiliary == 1:
-            raise ValueError("1 sample of its own is too few to train the pairs on: at least 2")
+            raise ValueError("aux_rows: 1 of its own is too few to train the pairs on: at least 2")
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of both pairs and of the autoencoder, where every pair of activations is kept."""

@@ -115,7 +115,7 @@ class SLADV(TamperingAttack):
             # It does not apply there: `begin` says so.
             return
         if auxiliary < _LEAST:
-            raise ValueError(f"{auxiliary} images of its own are too few to train a shadow on: at least {_LEAST}")
+            raise ValueError(f"aux_rows: {auxiliary} of its own are too few to train a shadow on: at least {_LEAST}")
         with torch.random.fork_rng(devices=[]):
             shadow(self.shadow, inputs, smashed, self.blocks)
 

@@ -77,7 +77,7 @@ class ProxyAttack(Attack):
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` for too few images to train a proxy on."""
         if not self._sees_victim() and auxiliary < _LEAST:
-            raise ValueError(f"{auxiliary} images of its own are too few to train a proxy on: at least {_LEAST}")
+            raise ValueError(f"aux_rows: {auxiliary} of its own are too few to train a proxy on: at least {_LEAST}")
 
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of the proxy's training, and slopes taken for the targets."""

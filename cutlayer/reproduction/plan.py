@@ -11,7 +11,7 @@ from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import axes, override
 from cutlayer.mistake import nearest
-from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.cell import SCALES, Cell, Scale
 from cutlayer.reproduction.found import as_experiment
 from cutlayer.reproduction.paper import Exhibit, Paper
 
@@ -32,6 +32,8 @@ def check_cells(paper: Paper, exhibits: Sequence[Exhibit], scale: Scale) -> None
     """``ExperimentError`` where none of the ``exhibits`` has a cell at ``scale``: there is nothing to run."""
     if not any(exhibit.cells(scale) for exhibit in exhibits):
         said = f"{_names(exhibits)} {'has' if len(exhibits) == 1 else 'have'} no cells at the scale {scale}"
+        if not any(exhibit.cells(other) for exhibit in exhibits for other in SCALES):
+            said = f"{_names(exhibits)}: read from the records of other cells, with none of its own to run"
         others = [exhibit for exhibit in paper.exhibits if exhibit.cells(scale)]
         raise ExperimentError(f"{said}; there are those of {_names(others)}")
 

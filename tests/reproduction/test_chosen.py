@@ -31,6 +31,11 @@ __all__ = ["call", "elsewhere"]
         ("backdoor", ["figure 9"], "figure 9 has no cells at the scale smoke; there are those of figure 3, "),
         ("backdoor", ["figure 7", "figure 9"], "figure 7, figure 9 have no cells at the scale smoke; there are"),
         ("unsplit", ["table 1"], "table 1 has no cells at the scale smoke; there are those of table 2, "),
+        (
+            "backdoor",
+            ["section 6"],
+            "section 6: read from the records of other cells, with none of its own to run; there",
+        ),
     ],
 )
 def test_where_there_is_nothing_to_run_nothing_is_written(

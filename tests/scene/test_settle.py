@@ -52,7 +52,10 @@ def test_given_weights_are_no_training_to_tamper_with(tmp_path: Path) -> None:
 def test_too_few_own_images_are_refused_in_every_protocol(protocol: str, cut: str) -> None:
     """Also where the first layers are the adversary's own, and a cut says nothing about what it is sent."""
     values = {"attack": "fgsm", "protocol": protocol, "cut": cut, "targets": 4}
-    with pytest.raises(ExperimentError, match=r"fgsm, cut \S+: 9 images of its own are too few to train a proxy on"):
+    with pytest.raises(
+        ExperimentError,
+        match=r"fgsm, cut \S+: aux_rows: 9 of its own are too few to train a proxy",
+    ):
         scene_of(**values, aux_rows=9)
     assert len(scene_of(**values, aux_rows=10).auxiliary or ()) == 10
 
