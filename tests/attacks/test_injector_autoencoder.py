@@ -270,7 +270,7 @@ def test_where_it_has_nothing_to_do_it_says_so() -> None:
         attacked({}, protocol="u_shaped")
     with pytest.raises(ValueError, match=r"activations are of shape \[30\]"):
         InjectorAutoencoder().suit((30,), SHAPE, 100)
-    with pytest.raises(ValueError, match="1 sample of its own is too few"):
+    with pytest.raises(ValueError, match="aux_rows: 1 of its own is too few"):
         InjectorAutoencoder().suit((4, 6, 6), SHAPE, 1)
     InjectorAutoencoder().suit((4, 6, 6), SHAPE, 100)
     with pytest.raises(ValueError, match="a trigger of 9 pixels"):

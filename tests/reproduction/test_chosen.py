@@ -30,7 +30,7 @@ __all__ = ["call", "elsewhere"]
         ),
         ("backdoor", ["figure 9"], "figure 9 has no cells at the scale smoke; there are those of figure 3, "),
         ("backdoor", ["figure 7", "figure 9"], "figure 7, figure 9 have no cells at the scale smoke; there are"),
-        ("unsplit", ["table 1"], "table 1 has no cells at the scale smoke; there are those of table 2, "),
+        ("unsplit", ["table 1"], "table 1: read from the records of other cells, with none of its own to run; there"),
         (
             "backdoor",
             ["section 6"],
