@@ -224,7 +224,8 @@ class Adversary:
         own = self.attack.checkpoint()
         if own is None:
             return None
-        view = {"used": self.view.used, "notes": self.view.notes, "targets": self.view.targets, "seconds": self.seconds}
+        spent = self.seconds + self.view.spared
+        view = {"used": self.view.used, "notes": self.view.notes, "targets": self.view.targets, "seconds": spent}
         attack = {name: tensor.detach().cpu() for name, tensor in own.items()}
         told = {"view": as_tensor(json.dumps(view).encode())}
         return {**named("attack", attack), **named("stream", self.stream.checkpoint()), **told}

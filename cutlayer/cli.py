@@ -97,7 +97,7 @@ def reproduce(
     scale: Annotated[
         Scale, typer.Option(help="smoke: about a minute; quick: hours on two cores, in stages; paper: as published.")
     ] = Scale.QUICK,
-    seeds: Annotated[int, typer.Option(min=0, help="Seeds 1 to this; 0: 1, 3 or 5 by the scale.")] = 0,
+    seeds: Annotated[int, typer.Option(min=0, help="Seeds 1 to this; 0: 1, 3 or 5 by scale, 1 where 3 take long.")] = 0,
     minutes: Annotated[float, typer.Option(min=0, help="Stop after so many minutes; 0: no limit.")] = 0,
     jobs: Jobs = 0,
 ) -> None:

@@ -39,8 +39,8 @@ class Metric(StrEnum):
         return self in _DROPS
 
     @property
-    def share(self) -> bool:
-        """Whether it is a share, from 0 to 1, or a drop: told in percent."""
+    def percent(self) -> bool:
+        """Whether it is told in percent: a share, from 0 to 1, or a drop."""
         return self in _SHARES or self in _DROPS
 
     @property

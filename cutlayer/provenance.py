@@ -25,6 +25,11 @@ def code() -> dict[str, Any]:
     return {"version": __version__, "commit": commit, "dirty": dirty}
 
 
+def coded() -> str:
+    """What keeps apart in a folder what different code has made there."""
+    return str(sorted(code().items()))
+
+
 def environment(device: str, precision: str, memory_format: str, threads: int) -> dict[str, Any]:
     """What numbers can depend on beside code, data and seed."""
     return {

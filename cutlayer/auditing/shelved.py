@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from cutlayer import __version__
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.message import detached
+from cutlayer.provenance import coded
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.source import sources
 
@@ -66,4 +66,4 @@ def shelf_of(scene: Scene, run: Path) -> FolderShelf | None:
     if experiment.plugins or sources(experiment):
         return None
     # No isolated attack is handed what one has made that could have read the truth.
-    return FolderShelf(run / "shelf" / experiment.fingerprint(str(scene.isolated), __version__, only=_COMPUTED_BY))
+    return FolderShelf(run / "shelf" / experiment.fingerprint(str(scene.isolated), coded(), only=_COMPUTED_BY))

@@ -26,8 +26,9 @@ from cutlayer.party import Party
 from cutlayer.protocol import TRAINING, Protocol
 
 PREDICTED_AT_ONCE = 250
-"""Samples in one message of an evaluation between processes. What a connection must carry grows with it: with 64 x 112
-x 112 values a sample, as many as in one message of a session would be beyond ``codec.MAX_FRAME``."""
+"""Samples in one message of an evaluation. What a connection must carry grows with it: with 64 x 112 x 112 values a
+sample 1,000 would be beyond ``codec.MAX_FRAME``. And what large layers make of more no longer stays in the caches
+of a processor."""
 
 
 def predictions(protocol: Protocol, driver: Party, peer: Handler, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -20,6 +20,7 @@ from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
 from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
+from cutlayer.isolated.shelf import CallersShelf
 from cutlayer.message import Kind, Message
 from cutlayer.seat.host import Act, Findings, Host, Occupant
 from cutlayer.seat.seating import Brief, Outside, answerable, seat_server
@@ -111,6 +112,7 @@ class ProcessHost(Host, Occupant):
         """Let the adversary there guess; what it used, noted and took is in ``findings`` afterwards."""
         self._tell("infer")
         found = self._until("guesses")
+        self._shelf = None
         said = {Knows(what): count for what, count in found["used"].items()}
         # What an attack takes past its view is counted here alone; what its own seat holds or is sent, there alone.
         used = {what: max(said.get(what, 0), self._granted.get(what, 0)) for what in {**said, **self._granted}}
@@ -175,7 +177,7 @@ class _Resident:
         assert verb == "begin"
         brief = TypeAdapter(Brief).validate_python(content)
         torch.set_num_threads(brief.threads)
-        self._host = seat_server(brief, self._ask_outside, self._report, shelf=self)
+        self._host = seat_server(brief, self._ask_outside, self._report, shelf=CallersShelf(self._asked, self._tell))
         self._tell("ready")
 
     def serve(self) -> None:
@@ -230,15 +232,6 @@ class _Resident:
 
     def _ask_outside(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return self._asked("grant", what, tensors)[1]
-
-    def take(self, key: str) -> Mapping[str, Tensor] | None:
-        """From the caller's shelf: no file of the run is opened here."""
-        there, found = self._asked("take", key)
-        return found if there else None
-
-    def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Onto the caller's shelf."""
-        self._tell("put", key, tensors)
 
     def _asked(
         self, verb: str, content: Any, tensors: Mapping[str, Tensor] | None = None

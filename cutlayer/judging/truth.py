@@ -16,6 +16,7 @@ from cutlayer.judging.evasion import EvasionTruth
 from cutlayer.judging.judge import Truth
 from cutlayer.judging.noise import Deployed, Noisy, Remembered
 from cutlayer.judging.theft import ModelTruth
+from cutlayer.provenance import coded
 from cutlayer.scene.loading import drawn_model
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host
@@ -47,7 +48,7 @@ def honest(scene: Scene, clean: nn.Sequential | None, kept: Path) -> Honest | No
     if scene.experiment.defenses:
         # What a defense draws depends on what was asked before.
         return Honest(triggered, deployed)
-    return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts}"))
+    return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts} {coded()}"))
 
 
 def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:

@@ -68,7 +68,7 @@ _PICTURED = {
     "": "the mean of other data, a blind guess",
 }
 _METRICS: dict[str, str] = {Metric.SSIM: "SSIM", Metric.MSE: "MSE", Metric.PSNR: "PSNR"}
-_SHARES = {metric.value for metric in Metric if metric.share}
+_IN_PERCENT = {metric.value for metric in Metric if metric.percent}
 
 
 def join(parts: Iterable[str], last: str = "and") -> str:
@@ -111,7 +111,7 @@ def number(value: float | None, name: str = "") -> str:
         return "∞" if value > 0 else "\u2212∞"
     if name == Metric.PSNR:
         text = f"{value:.1f} dB"
-    elif name in _SHARES:
+    elif name in _IN_PERCENT:
         text = f"{value:.1%}".replace("%", " %")
     else:
         text = f"{value:.1e}" if 0 < abs(value) < 0.0005 else f"{value:.3f}"

@@ -44,17 +44,17 @@ class Number:
         """``value`` as in the table."""
         if value is None:
             return DASH
-        return f"{100 * value:.1f} %" if self.metric.share else f"{value:.3f}"
+        return f"{100 * value:.1f} %" if self.metric.percent else f"{value:.3f}"
 
     def signed(self, difference: float | None) -> str:
         """A difference of two values, of shares in percentage points."""
         if difference is None:
             return DASH
-        return f"{100 * difference:+.1f} pp" if self.metric.share else f"{difference:+.3f}"
+        return f"{100 * difference:+.1f} pp" if self.metric.percent else f"{difference:+.3f}"
 
     def over(self, values: Iterable[float | None]) -> Interval | None:
         """Of one value for each seed."""
-        if not self.metric.share:
+        if not self.metric.percent:
             return interval(values)
         # A drop is the difference of two shares.
         return interval(values, -1.0 if self.metric.drop else 0.0, 1.0)
@@ -62,7 +62,7 @@ class Number:
     def spelled(self, found: Interval | None) -> str:
         """Over several seeds as in the table."""
         # A wide interval says less than the values do.
-        widest = 0.5 if self.metric.share else 2 * abs(found.mean) if found else math.inf
+        widest = 0.5 if self.metric.percent else 2 * abs(found.mean) if found else math.inf
         return spelled(found, self.spell, widest)
 
     def measured(self, records: Iterable[Record]) -> tuple[Interval | None, Interval | None]:
@@ -194,7 +194,7 @@ class _Said:
         where = "the printed value lies outside what one more run would give"
         if ours.half is None:
             # A handful of values bounds nothing: only what lies far from all of them disagrees.
-            if off <= self.FAR * (1 if number.metric.share else abs(printed)):
+            if off <= self.FAR * (1 if number.metric.percent else abs(printed)):
                 return
             seeds = "from our one seed" if len(ours.values) == 1 else "outside the range of our seeds"
             where = f"the printed value lies far {seeds}"

@@ -96,11 +96,12 @@ class Found:
         """
         found: dict[tuple[str, ...], dict[int, Run]] = {}
         placed: set[int] = set()
-        published: Cell | None = None
+        # Of several the plainest: options that it does not name are told.
+        as_printed = [cell for cell in _made(cells, "paper") if _has(cell, wanted)]
+        published = min(as_printed, key=lambda cell: len(cell.values), default=None)
         # A run that is a cell at several scales is one of the largest of them.
         for scale in reversed(SCALES):
             for cell in (cell for cell in _made(cells, scale) if _has(cell, wanted)):
-                published = published or (cell if scale == "paper" else None)
                 asked = as_experiment(cell.values).model_dump(mode="json")
                 for run in self._by_attack[asked["attack"]]:
                     if id(run) not in placed and _belongs(run.record, cell.values, asked):

@@ -41,7 +41,9 @@ def check_cells(paper: Paper, exhibits: Sequence[Exhibit], scale: Scale) -> None
 def experiments(
     name: str, exhibits: Sequence[Exhibit], scale: Scale, seeds: int, overrides: Sequence[str]
 ) -> list[Experiment]:
-    """Every cell of the exhibits with seeds 1 to ``seeds`` (0: as many as are usual), each once, in the run ``name``.
+    """Every cell of the exhibits with every seed, each once, in the run folder ``name``.
+
+    ``seeds``: from 1 to this; 0: to the last one among the overrides, or as many as the cell takes at ``scale``.
 
     An override of a key that makes a cell what it is chooses among the cells (``dataset=mnist``, ``cut=1,2``), as
     ``seed=3`` does among the seeds; any other one changes how all of them are run. An option that makes some cells of
@@ -54,6 +56,7 @@ def experiments(
     # One that only reads what others measure has no cell that could have anything.
     exhibits = [exhibit for exhibit in exhibits if exhibit.cells(scale)] or exhibits
     there = [cell for exhibit in exhibits for cell in exhibit.cells(scale)]
+    seeds = seeds or max((seed for seed in given.get("seed", ()) if isinstance(seed, int)), default=0)
     cells = [
         replace(cell, values={**cell.values, "seed": seed})
         for seed in range(1, (seeds or max(cell.seeds(scale) for cell in there)) + 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cutlayer.channel import Direct, Loopback
 from cutlayer.compression import PackedWire, compression_of
 from cutlayer.exchange.handover import Route
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.model import join
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
@@ -18,7 +19,7 @@ from cutlayer.scene.loading import scaling
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Carrier, Host, LocalHost
 from cutlayer.seat.seating import Brief, make_party, seat_server
-from cutlayer.simulation.session import CHUNK, Change, Session, TrainingPlan
+from cutlayer.simulation.session import Change, Session, TrainingPlan
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
 
@@ -137,7 +138,7 @@ def answers(session: Session, server: Host, change: Change | None = None, rows: 
 
 def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> Tensor:
     """The logits for ``inputs`` [n, ...] that take the place of the first n ``rows``, the targets, in their order."""
-    parts = iter(torch.split(inputs, CHUNK))
+    parts = iter(torch.split(inputs, PREDICTED_AT_ONCE))
     return session.predictions(rows[: len(inputs)], server, lambda natural: next(parts))
 
 

@@ -17,7 +17,7 @@ from cutlayer.compression import Compression, PackedWire
 from cutlayer.data.samples import Samples
 from cutlayer.defense import Defense
 from cutlayer.exchange.handover import Keeper, OptimizerState, Route, ask_for_weights, give, take_over
-from cutlayer.exchange.pipeline import Lookahead
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE, Lookahead
 from cutlayer.exchange.scrutiny import Scrutiny
 from cutlayer.exchange.way import Way, guarded
 from cutlayer.message import Kind
@@ -30,11 +30,6 @@ from cutlayer.tap import Tap, wrap
 from cutlayer.threat import Seat
 from cutlayer.wire import Agreement, NotFiniteError
 
-CHUNK = 250
-"""Samples in one message of a prediction: what large layers make of more no longer stays in the processor's caches.
-
-Between processes they are fewer, ``pipeline.PREDICTED_AT_ONCE``.
-"""
 Change = Callable[[Tensor], Tensor]
 """What is done to inputs [n, ...] before they are used."""
 
@@ -199,7 +194,7 @@ class Session:
         """Logits [n, classes] for ``rows``, as the client whose turn was last gets them from the server at ``host``."""
         number = self.last or 0
         found = []
-        for part in torch.split(rows, CHUNK):
+        for part in torch.split(rows, PREDICTED_AT_ONCE):
             self.exchange(Act.PREDICT, number, part, host, change)
             predicted = self.clients[number].predicted
             assert predicted is not None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.shelved import FolderShelf, shelf_of
@@ -16,6 +17,7 @@ from cutlayer.methods.fitting import Fitting
 from cutlayer.record import Record
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
+from cutlayer.state import as_bytes, as_tensor
 
 SIZE = {"train_rows": 120, "test_rows": 40, "targets": 20, "epochs": 1, "batch_size": 16, "isolate": False}
 FIXED = {"model": "lenet", "protocol": "u_shaped", "cut": "1", "aux": "share"}
@@ -54,6 +56,16 @@ def test_one_proxy_serves_all_attacks_that_would_train_it(tmp_path: Path, traine
     assert second.outcome == alone.outcome
     assert (second.attack.notes, second.attack.curves) == (alone.attack.notes, alone.attack.curves)
     assert first.attack.curves["proxy_loss"] == second.attack.curves["proxy_loss"]
+
+
+def test_what_is_taken_counts_as_the_time_it_took(tmp_path: Path) -> None:
+    """Else the attack that comes second would be told to be the cheaper one."""
+    run(scene_of("fgsm"), tmp_path)
+    (file,) = tmp_path.glob("shelf/*/*")
+    held = load_file(file)
+    told = {**json.loads(as_bytes(held["told"])), "seconds": 1000.0}
+    save_file({**held, "told": as_tensor(json.dumps(told).encode())}, file)
+    assert (run(scene_of("ssa"), tmp_path).attack_seconds or 0) > 1000
 
 
 @pytest.mark.parametrize("also", [{"epochs": 3}, {"seed": 2}, {"aux_rows": 15}, {"train_rows": 119}])
@@ -97,6 +109,19 @@ def test_a_key_leads_nowhere_else(way: str, tmp_path: Path) -> None:
     shelf.put(key, {"weight": torch.zeros(2)})
     assert victim.read_bytes() == before
     assert [file.parent for file in tmp_path.rglob("*.safetensors")].count(tmp_path / "shelf") == 1
+
+
+def test_what_computes_otherwise_shares_nothing(tmp_path: Path) -> None:
+    usual = shelf_of(scene_of("fgsm"), tmp_path)
+    others = [
+        {"precision": "bf16"},
+        {"memory_format": "channels_last"},
+        {"threads": 2},
+        {"input_mean": (0.5,), "input_std": (0.5,)},
+    ]
+    for other in others:
+        assert shelf_of(scene_of("fgsm", **other), tmp_path) != usual, other
+    assert shelf_of(scene_of("ssa"), tmp_path) == usual
 
 
 def test_code_of_the_user_s_own_shares_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.budget import Budget
+from cutlayer.experiment import ExperimentError
 from cutlayer.judging.noise import BESIDE, Deployed, Remembered
 from tests.evasions import linear, natural
 
@@ -84,3 +85,12 @@ def test_other_deployments_targets_and_budgets_are_others(tmp_path: Path) -> Non
         Remembered(again, tmp_path, "vanilla (1,)").accuracies(budget)
     assert isinstance(again.answers, Asked)
     assert len(again.answers.sizes) == 1 + 2 * 20
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    Remembered(deployed(Asked(), 20), tmp_path, "vanilla (1,)").accuracies(BUDGET)
+    (file,) = tmp_path.iterdir()
+    for content in (b"half", b'{"natural": 1.0}'):
+        file.write_bytes(content)
+        with pytest.raises(ExperimentError, match=f"{file.name} is of another version, or damaged: remove it"):
+            Remembered(deployed(Asked(), 20), tmp_path, "vanilla (1,)").accuracies(BUDGET)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutlayer.judging.truth import untrained
+from cutlayer.judging.noise import Deployed, Remembered
+from cutlayer.judging.truth import honest, untrained
 from cutlayer.scene.loading import drawn_model
 from tests.cells import cell
 from tests.scenes import made, scene_of
@@ -21,6 +22,15 @@ def test_a_server_that_answers_the_judge_otherwise_is_not_asked(tmp_path: Path) 
     record = cell(tmp_path, attack="liar", options=options, protocol="vanilla", cut="1", model="dense")
     (success,) = (score for score in record.scores if score.metric == "attack_success")
     assert success.value == success.blind < 1
+
+
+@pytest.mark.parametrize(("defense", "kind"), [("none", Remembered), ("gaussian_noise", Deployed)])
+def test_only_what_no_defense_draws_for_is_kept(defense: str, kind: type, tmp_path: Path) -> None:
+    """What one draws depends on all that was asked before."""
+    scene = scene_of(defense=defense, protocol="vanilla", cut="1")
+    beside = honest(scene, scene.model, tmp_path)
+    assert beside is not None
+    assert type(beside.noisy) is kind
 
 
 def test_the_network_of_nobodys_is_drawn_for_the_judge_alone_and_the_same_for_every_attack() -> None:

@@ -7,7 +7,6 @@ import torch
 
 from cutlayer.dataset import Dataset, Split
 from cutlayer.papers.backdoor.figures import FIGURES
-from cutlayer.papers.backdoor.printed import INJECTOR, injected
 from cutlayer.reproduction.cell import Cell
 from cutlayer.reproduction.found import as_experiment
 from cutlayer.scene import settle as settling
@@ -36,12 +35,3 @@ def test_clients_and_server_have_what_table_1_says(
     assert len(scene.auxiliary) in sizes
     kept = (10000, 10000) if name == "mnist" else (5000, 5000)
     assert (len(scene.samples.validation_rows), len(scene.samples.test_rows)) == kept
-
-
-def test_the_injector_s_printed_values_are_whole() -> None:
-    """Extremes that the result files were found to have when they were read on their own."""
-    assert len(INJECTOR) == 3 * 3 * 4 * 3
-    assert injected("fashion_mnist", "lenet") == (pytest.approx(0.249), (pytest.approx(0.548), pytest.approx(0.804)))
-    assert injected("cifar10", "lenet") == (pytest.approx(0.158), (pytest.approx(0.178), pytest.approx(0.540)))
-    assert injected("mnist", "stripnet") == (pytest.approx(0.003), (pytest.approx(0.978), pytest.approx(0.994)))
-    assert injected("mnist", "densenet") is None

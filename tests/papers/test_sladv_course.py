@@ -124,5 +124,6 @@ def test_at_the_scale_quick_the_whole_network_takes_one_seed_and_the_narrow_one_
     for name, seeds in (("table 2", {1}), ("narrow table 2", {1, 2, 3})):
         assert {e.seed for e in experiments("sladv", [BY_NAME[name]], "quick", 0, [])} == seeds
         assert {e.seed for e in experiments("sladv", [BY_NAME[name]], "quick", 2, [])} == {1, 2}
+    assert {e.seed for e in experiments("sladv", [BY_NAME["table 2"]], "quick", 0, ["seed=2,3"])} == {2, 3}
     both = experiments("sladv", [BY_NAME["table 5"], BY_NAME["narrow table 5"]], "quick", 0, [])
     assert {(e.model, e.seed) for e in both} == {("resnet18", 1), *(("resnet18_narrow", seed) for seed in (1, 2, 3))}

@@ -137,7 +137,8 @@ what a difference of shares can be, there is none, and *in all seeds* or *in no 
 judged by itself: among so many, chance alone may decide one. What *close to none*, *very high* and *fails* mean is
 ours, and so are the 2, 5, 10, 30 and 50 points: the paper gives no such bounds, and its 30 % for the small trigger is
 the best of its own runs. By our bound its printed values do not all fail, either: at cut 1 on Fashion-MNIST those of
-LeNet and StripNet that this page holds go from {_printed_there()}. In as many epochs a fifth of the samples are a fifth
+LeNet and StripNet that this page holds go from {_printed_there()}. Two rows, *very high* and *with 10,000 samples*,
+were added once their records were there; in as many epochs 10,000 samples are a fifth
 of the steps. The last conclusion is what the paper conjectures.
 
 *Obeys any noise* counts seeds of the cells, of those that have the *ASR of noise*: in how many the trigger's success is

@@ -28,12 +28,13 @@ def _injector(model: str, dataset: str) -> list[Headline]:
     what = f"injector autoencoder, {_NAMES[model]}, {dataset}, cut 1, 1 client, share 0.5"
     success, accuracy = printed.INJECTOR[dataset, model, 1, None, 1]
     return [
-        Headline(what, FIGURE_6, wanted, SUCCESS, success),
+        Headline(what, FIGURE_6, wanted, SUCCESS, success, _UNSAID),
         Headline(what, FIGURE_6, wanted, NOISE, None),
-        Headline(what, FIGURE_6, wanted, CLEAN, accuracy),
+        Headline(what, FIGURE_6, wanted, CLEAN, accuracy, _UNSAID),
     ]
 
 
+_UNSAID = "(of which share is not said)"
 _NAMES = {"lenet": "LeNet", "stripnet": "StripNet"}
 _PLACES = (
     *(("lenet", "mnist", 0.09, 1, cut) for cut in (1, 3)),

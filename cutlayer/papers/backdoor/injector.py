@@ -62,7 +62,9 @@ def _blocks(found: Found) -> list[Block]:
                         wanted = {"dataset": dataset, "model": model, "cut": str(block), "clients": count}
                         groups = found.groups(FIGURE_6.cells, {**wanted, "injector_autoencoder.share": share})
                         place = (dataset, model, f"{share:g}", str(cut), str(count))
-                        said = printed.INJECTOR.get((dataset, model, count, None, cut), (None, None))
+                        # Of which share they are is not said: once is enough.
+                        at = (dataset, model, count, None, cut)
+                        said = printed.INJECTOR.get(at, (None, None)) if share == SHARES[0] else (None, None)
                         lines += [TableLine(place, group, said, _course(group)) for group in groups]
                         panel = panels.setdefault(f"{dataset}, {model}, cut {cut}, share {share:g}", {})
                         add_last(panel, count, groups)
