@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import sys
@@ -51,7 +52,7 @@ class ProcessHost(Host, Occupant):
         self._other = process or PipedProcess()
         try:
             self._answerable = answerable(brief)
-            self._lines, self._tell = self._other.lines, self._other.tell
+            self._lines = self._other.lines
             self._tell("begin", dataclasses.asdict(brief))
         except BaseException:
             # Nobody holds a host yet that could be closed.
@@ -65,7 +66,7 @@ class ProcessHost(Host, Occupant):
     def answer(self, request: Message) -> Message:
         """One frame there, one back."""
         frame = encode(request)
-        self._lines.send(Line.WIRE, frame)
+        self._send(frame)
         reply = self._until("", None)
         self.meter.count(request.kind, len(frame), len(reply))
         return decode(reply)
@@ -123,6 +124,15 @@ class ProcessHost(Host, Occupant):
         """End the other process: no two cells share one."""
         self._other.close()
 
+    def _tell(self, verb: str, content: Any = None, tensors: Mapping[str, Tensor] | None = None) -> None:
+        # One that has gone cannot be told anything, but may have said why: that is read next.
+        with contextlib.suppress(ConnectionError):
+            self._other.tell(verb, content, tensors)
+
+    def _send(self, frame: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            self._lines.send(Line.WIRE, frame)
+
     def _grant(self, what: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The gate on this side: the view on the other one stands in the attack's own process."""
         if what not in self._answerable:
@@ -143,7 +153,7 @@ class ProcessHost(Host, Occupant):
                         return frame
                     reply = encode(peer(decode(frame)))
                     self.meter.count(decode(frame).kind, len(frame), len(reply))
-                    self._lines.send(Line.WIRE, reply)
+                    self._send(reply)
                     continue
                 said, content, tensors = unpack(self._lines.receive(Line.CONTROL))
             except (EOFError, ConnectionError):

@@ -136,8 +136,8 @@ def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
 
 
 def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:
-    def built(view: View, grants: Mapping[Knows, Any]) -> None:
-        view._grants, view._open = dict(grants), True
+    def built(view: View, grants: Mapping[Knows, Any], shelf: None) -> None:
+        view._grants, view._open, view._shelf = dict(grants), True, shelf
 
     with patch.object(View, "__post_init__", built), pytest.raises(AssertionError, match="runs without"):
         contract.check_binding(mutant("overdeclares"))

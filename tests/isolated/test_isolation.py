@@ -17,6 +17,7 @@ from cutlayer.auditing.result import Result
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import Ahead, IsolatedError
+from cutlayer.message import Kind, Message
 from cutlayer.scene.scene import Scene
 from cutlayer.simulation.assembly import assemble, brief, honest_host
 from cutlayer.simulation.session import Session
@@ -130,6 +131,21 @@ def test_a_process_at_the_other_end_of_grpc_that_dies_is_named(start: str, reque
         os.kill(host._other.process.pid, signal.SIGKILL)
         with pytest.raises(IsolatedError, match="exit code -9"):
             host.checkpoint()
+    finally:
+        host.close()
+
+
+def test_a_process_that_has_gone_before_it_is_told_anything_is_named() -> None:
+    scene = scene_of(protocol="vanilla", cut="1")
+    host = ProcessHost(brief(scene, attack=False), Outside(), quiet)
+    try:
+        host.ready()
+        host._other.process.kill()
+        host._other.process.wait()
+        with pytest.raises(IsolatedError, match="exit code -9"):
+            host.checkpoint()
+        with pytest.raises(IsolatedError, match="exit code -9"):
+            host.answer(Message(Kind.PREDICT, "client-0", 0, {"smashed": torch.zeros(1)}))
     finally:
         host.close()
 
