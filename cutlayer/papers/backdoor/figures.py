@@ -74,7 +74,9 @@ def _surrogate_blocks(dataset: str, exhibit: str, found: Found) -> list[Block]:
                         said = printed.SURROGATE.get((data, model, count, alpha, cut), (None, None))
                         place = (data, model, f"{alpha:g}", str(cut), str(count))
                         lines += [TableLine(place, group, said) for group in groups]
-                        panel = panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}", {})
+                        # A smoke run in the same folder is of other data.
+                        of = "" if data == dataset else f", {data}"
+                        panel = panels.setdefault(f"{model}, cut {cut}, alpha {alpha:g}{of}", {})
                         add_last(panel, count, groups)
     if not lines:
         return []
