@@ -59,7 +59,7 @@ def experiments(
     seeds = seeds or max((seed for seed in given.get("seed", ()) if isinstance(seed, int)), default=0)
     cells = [
         replace(cell, values={**cell.values, "seed": seed})
-        for seed in range(1, (seeds or max(cell.seeds(scale) for cell in there)) + 1)
+        for seed in range(1, (seeds or max((cell.seeds(scale) for cell in there), default=0)) + 1)
         for cell in there
         if seed <= (seeds or cell.seeds(scale))
     ]
