@@ -1,10 +1,11 @@
-"""Disks that take no more, for tests."""
+"""Disks that take no more, and such that lose a bit, for tests."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -16,3 +17,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def flip_a_bit(file: Path) -> None:
+    """The last one of ``file``: of a number in its last tensor, whose form is whole."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)

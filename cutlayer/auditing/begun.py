@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import write_through
-from cutlayer.message import detached
 from cutlayer.record import Course, Epoch
 
 logger = logging.getLogger("cutlayer")
@@ -51,8 +49,7 @@ class Begun:
             try:
                 draft.mkdir(parents=True)
                 for name, tensors in states.items():
-                    own = {label: detached(tensor) for label, tensor in tensors.items()}
-                    write_through(draft / f"{name}.safetensors", save(own))
+                    write_through(draft / f"{name}.safetensors", pack_checked(tensors))
                 write_through(draft / "measured.json", measured.model_dump_json().encode())
                 draft.rename(whole)
             except FileNotFoundError:
@@ -75,7 +72,7 @@ class Begun:
             kept = max(left, key=_number)
             try:
                 return _read(kept, form)
-            except (FileNotFoundError, _DamageError) as error:
+            except (FileNotFoundError, DamageError) as error:
                 # Otherwise another command has kept a later one, or finished.
                 if kept.is_dir():
                     damaged.add(kept)
@@ -88,27 +85,23 @@ class Begun:
         _discard(self.folder)
 
 
-class _DamageError(Exception):
-    """A folder does not hold what was kept in it."""
-
-
 def _read(kept: Path, form: States) -> tuple[States, Measured]:
     states, reading = dict[str, dict[str, Tensor]](), kept
     try:
         for reading in kept.glob("*.safetensors"):
-            states[reading.stem] = load_file(reading)
+            states[reading.stem], _ = read_checked(reading)
         # The last thing read: as long as it is in its place, so was everything before it.
         reading = kept / "measured.json"
         measured = Measured.model_validate_json(reading.read_bytes())
-    except (SafetensorError, ValidationError) as error:
-        raise _DamageError(f"{reading.name}: {' '.join(str(error).split())}") from None
+    except (DamageError, ValidationError) as error:
+        raise DamageError(f"{reading.name}: {' '.join(str(error).split())}") from None
     if missing := sorted(form.keys() - states.keys()):
-        raise _DamageError(f"{missing[0]}.safetensors is missing")
+        raise DamageError(f"{missing[0]}.safetensors is missing")
     for name, tensors in form.items():
         for label, tensor in tensors.items():
             found = states[name].get(label)
             if found is None or found.shape != tensor.shape:
-                raise _DamageError(f"{name}.safetensors: no {label} of the shape {list(tensor.shape)}")
+                raise DamageError(f"{name}.safetensors: no {label} of the shape {list(tensor.shape)}")
     return states, measured
 
 

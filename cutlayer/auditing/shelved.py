@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
-from cutlayer.message import detached
 from cutlayer.provenance import coded
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.source import sources
@@ -41,15 +39,15 @@ class FolderShelf:
         """``ExperimentError`` where the file is damaged."""
         file = self._place(key)
         try:
-            return load_file(file)
+            return read_checked(file)[0]
         except FileNotFoundError:
             return None
-        except SafetensorError:
+        except DamageError:
             raise ExperimentError(f"{file} is damaged: remove it") from None
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Whole or not at all."""
-        write_whole(self._place(key), save({n: detached(t).cpu() for n, t in tensors.items()}))
+        write_whole(self._place(key), pack_checked(tensors))
 
     def _place(self, key: str) -> Path:
         # A key is an attack's own text: as a path it could lead anywhere.

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.training import Progress, train_through
+from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.data.content import content_of
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
-from cutlayer.message import detached
 from cutlayer.model import join, split
 from cutlayer.order import batch_sizes
 from cutlayer.protocol import task_loss
@@ -84,8 +82,7 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
 
 def keep(scene: Scene, folder: Path, victim: Victim) -> None:
     """Keep a finished ``victim`` of the ``scene`` in ``folder``, for other cells to look up."""
-    weights = {name: detached(tensor) for name, tensor in victim.model.state_dict().items()}
-    write_whole(folder / "model.safetensors", save(weights))
+    write_whole(folder / "model.safetensors", pack_checked(victim.model.state_dict()))
     history = _History(place=_place(scene), epochs=victim.history)
     write_whole(folder / "history.json", history.model_dump_json())
 
@@ -100,10 +97,10 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
         return None
     model, reading = join([scene.model]), folder / "model.safetensors"
     try:
-        model.load_state_dict(load_file(reading))
+        model.load_state_dict(read_checked(reading)[0])
         reading = folder / "history.json"
         history = _History.model_validate_json(reading.read_bytes())
-    except (SafetensorError, FileNotFoundError, RuntimeError, ValidationError):
+    except (DamageError, FileNotFoundError, RuntimeError, ValidationError):
         raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder}") from None
     unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
     return Victim(model, tuple(epoch.model_copy(update=unknown) for epoch in history.epochs))

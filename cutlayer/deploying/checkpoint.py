@@ -2,7 +2,7 @@
 
 A checkpoint is written under a temporary name, flushed to the disk and renamed. A journal grows frame by frame: killing
 the process loses nothing of it. A failing machine can lose its end, which the other party then sends again; every entry
-carries a checksum, and what stands after the first one that does not hold is dropped.
+carries a checksum, as the checkpoints do, and what stands after the first one that does not hold is dropped.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import PRIVATE, append, sweep, write_whole
 from cutlayer.experiment import ExperimentError
 
-FORM = "3"
+FORM = "4"
 """Of what parties keep; raised whenever it changes, so that no version takes up what another has begun."""
 _NAME = re.compile(r"at-(\d{8})-(\d{12})\.safetensors")
 _SIZE, _CHECK = 8, 4
@@ -63,10 +62,9 @@ class Shelf:
 
     def write(self, mark: Mark, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
         """Keep a checkpoint durably, and start an empty journal after it."""
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         # What a journal of this name holds is in the new checkpoint, or is from before a turn that was given up.
         self._path(mark).with_suffix(".journal").unlink(missing_ok=True)
-        content = save(whole, metadata={"form": FORM, "notes": json.dumps(notes)})
+        content = pack_checked(tensors, {"form": FORM, "notes": json.dumps(notes)})
         write_whole(self._path(mark), content, PRIVATE)
         self._open(mark, 0)
 
@@ -74,10 +72,8 @@ class Shelf:
         """The tensors and the notes of one checkpoint; ``ExperimentError`` where they are not to be had."""
         path, way_out = self._path(mark), f"to begin anew, remove {str(self.folder.parent)!r}"
         try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
+            tensors, about = read_checked(path)
+        except DamageError as error:
             raise ExperimentError(f"{str(path)!r} is damaged ({error}); {way_out}") from None
         if about.get("form") != FORM:
             raise ExperimentError(

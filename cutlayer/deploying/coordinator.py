@@ -8,15 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from safetensors.torch import load_file, save
-
 from cutlayer.deploying.conversation import Conversation
 from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import Batches, Place
 from cutlayer.deploying.relay import Relay
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.turn import Turn, common_step
-from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.exchange.handover import Route
 from cutlayer.protocol import TRAINING
 from cutlayer.transport.duplex import DisconnectedError, RefusedError
@@ -53,7 +50,7 @@ class Coordinator:
         state = self.place.settings.folder / "state"
         self._rows = state / "rows.safetensors"
         if self._durable.drives and self._rows.exists():
-            self._batches.rows.update({int(n): rows for n, rows in load_file(self._rows).items()})
+            self._batches.take_up(self._rows)
         if not self._durable.recover():
             self._durable.notes = {**_FIRST}
             self._durable.begin(Turn())
@@ -105,8 +102,7 @@ class Coordinator:
         if self._durable.drives:
             self.roll.same_rows(self.place.samples, there)
             rows = {number: hello.labeled_rows() for number, hello in enumerate(hellos)}
-            write_whole(self._rows, save({str(number): held for number, held in rows.items()}), PRIVATE)
-            self._batches.rows.update(rows)
+            self._batches.serve(rows, self._rows)
         self._save(rows=[hello.rows for hello in hellos], meaning=hellos[0].meaning)
 
     def _everybody(self) -> list[Present]:

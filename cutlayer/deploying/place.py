@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.batch import Batch
+from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, deal_rows
@@ -151,6 +153,20 @@ class Batches:
         batches = self._order(turn.client, turn.epoch)
         rows = batches[turn.first + step - turn.start]
         return Batch(rows, self._samples.inputs(rows), self._samples.labels(rows) if self._labels else None)
+
+    def serve(self, rows: Mapping[int, Tensor], file: Path) -> None:
+        """Serve each client its training ``rows`` from now on, and keep them in ``file``."""
+        write_whole(file, pack_checked({str(number): held for number, held in rows.items()}), PRIVATE)
+        self.rows.update(rows)
+
+    def take_up(self, file: Path) -> None:
+        """Serve what ``serve`` kept; ``ExperimentError`` where that is damaged."""
+        try:
+            rows, _ = read_checked(file)
+        except DamageError as error:
+            way_out = f"to begin anew, remove {str(file.parent.parent)!r}"
+            raise ExperimentError(f"{str(file)!r} is damaged ({error}); {way_out}") from None
+        self.rows.update({int(number): held for number, held in rows.items()})
 
     def _drawn(self, client: int, epoch: int) -> list[Tensor]:
         return shuffled(self.rows[client], self._plan.experiment.batch_size, self._root, client, epoch)

@@ -17,7 +17,7 @@ from cutlayer.message import Message
 
 logger = logging.getLogger("cutlayer")
 MAGIC = b"cutlayer wire 1\n"
-FORMAT = 1
+FORMAT = 2
 """Of the `recording.json` that says what a folder of recorded wires holds."""
 _LENGTH, _CHECK = 8, 4
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}

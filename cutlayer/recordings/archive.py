@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from safetensors.torch import load_file
 from torch import Tensor
 
+from cutlayer.checksum import DamageError, read_checked
 from cutlayer.exchange.tape import FORMAT, RecordingError, Tape
 from cutlayer.experiment import Experiment, make
 from cutlayer.home import written_out
@@ -56,8 +56,8 @@ class Recording:
         return self.folder / f"{segment}.wire"
 
     def own_state(self, segment: str, when: str) -> dict[str, Tensor]:
-        """The server party's own state ``before`` or ``after`` a segment."""
-        return load_file(self.folder / f"{segment}.{when}.safetensors")
+        """The server party's own state ``before`` or ``after`` a segment; ``RecordingError`` where that is damaged."""
+        return _state(self.folder / f"{segment}.{when}.safetensors")
 
 
 def open_recording(folder: Path) -> Recording:
@@ -132,5 +132,12 @@ def rows_kept(recording: Recording, segment: str) -> dict[Row, int]:
 
 
 def states_kept(recording: Recording, segment: str) -> dict[str, dict[str, Tensor]]:
-    """The judge's: every party's state after a segment."""
-    return {path.stem: load_file(path) for path in (recording.truth / segment).glob("*.safetensors")}
+    """The judge's: every party's state after a segment; ``RecordingError`` where one is damaged."""
+    return {path.stem: _state(path) for path in (recording.truth / segment).glob("*.safetensors")}
+
+
+def _state(file: Path) -> dict[str, Tensor]:
+    try:
+        return read_checked(file)[0]
+    except (DamageError, FileNotFoundError) as error:
+        raise RecordingError(f"{file} is gone or damaged, record anew: {error}") from None

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from cutlayer import registry
@@ -25,10 +24,10 @@ from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing import victim
 from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.auditing.training import Progress, over
+from cutlayer.checksum import pack_checked
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
 from cutlayer.lock import locked
-from cutlayer.message import detached
 from cutlayer.record import Epoch
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
 from cutlayer.scene.scene import Scene
@@ -233,7 +232,7 @@ def _others(scene: Scene) -> Iterator[Scene]:
 
 
 def _keep(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    write_whole(path, save({name: detached(tensor.cpu()) for name, tensor in tensors.items()}))
+    write_whole(path, pack_checked(tensors))
 
 
 def _size_told(recorder: Recorder) -> str:

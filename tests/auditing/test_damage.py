@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save
 
 from cutlayer.auditing.victim import Victim, all_steps, key, train
+from cutlayer.checksum import pack_checked
 from cutlayer.experiment import ExperimentError
 from cutlayer.scene import settle
 from cutlayer.scene.scene import Scene
 from tests.cells import quiet
+from tests.disks import flip_a_bit
 from tests.scenes import made, made_dataset, scene_of
 from tests.trainings import interrupted_at, same
 
@@ -24,7 +25,7 @@ __all__ = ["made"]
 pytestmark = pytest.mark.usefixtures("made")
 
 
-@pytest.mark.parametrize("damage", ["cut off", "gone", "another network's", "history"])
+@pytest.mark.parametrize("damage", ["cut off", "gone", "another network's", "one bit", "history"])
 def test_a_damaged_victim_is_told_in_one_sentence(tmp_path: Path, damage: str) -> None:
     scene = scene_of(epochs=1, cut="1", protocol="vanilla")
     train(scene, tmp_path, quiet)
@@ -35,7 +36,9 @@ def test_a_damaged_victim_is_told_in_one_sentence(tmp_path: Path, damage: str) -
     elif damage == "gone":
         weights.unlink()
     elif damage == "another network's":
-        weights.write_bytes(save({"weight": torch.zeros(1)}))
+        weights.write_bytes(pack_checked({"weight": torch.zeros(1)}))
+    elif damage == "one bit":
+        flip_a_bit(weights)
     else:
         (folder / "history.json").write_text("{")
     name = "history.json" if damage == "history" else weights.name
@@ -56,8 +59,9 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     ),
     "another network's": (
         "server.safetensors: no weights.* of the shape",
-        lambda kept: (kept / "server.safetensors").write_bytes(save({"weights.0.fc.weight": torch.zeros(1)})),
+        lambda kept: (kept / "server.safetensors").write_bytes(pack_checked({"weights.0.fc.weight": torch.zeros(1)})),
     ),
+    "one bit": ("server.safetensors: its checksum does not hold", lambda kept: flip_a_bit(kept / "server.safetensors")),
     "history cut off": ("measured.json: ", lambda kept: cut_off(kept / "measured.json")),
     "history of another kind": ("measured.json: ", lambda kept: (kept / "measured.json").write_text("[1]")),
     "no history": ("No such file .*measured.json", lambda kept: (kept / "measured.json").unlink()),

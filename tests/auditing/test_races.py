@@ -145,7 +145,7 @@ def test_an_epoch_that_is_taken_away_while_it_is_read_is_looked_for_again(
             shutil.copytree(victim_of(cell, tmp_path / "ahead") / "vanilla-1", left, dirs_exist_ok=True)
         shutil.rmtree(left if ended else left / f"step-{total // 3}")
 
-    before_first(monkeypatch, "load_file", meanwhile)
+    before_first(monkeypatch, "read_checked", meanwhile)
     seen: list[int] = []
     found = train(cell, tmp_path / "both", lambda what, done, total: seen.append(done))
     assert same(whole, found)

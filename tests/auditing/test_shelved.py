@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.shelved import FolderShelf, shelf_of
+from cutlayer.checksum import pack_checked
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.methods.fitting import Fitting
 from cutlayer.record import Record
@@ -64,7 +65,7 @@ def test_what_is_taken_counts_as_the_time_it_took(tmp_path: Path) -> None:
     (file,) = tmp_path.glob("shelf/*/*")
     held = load_file(file)
     told = {**json.loads(as_bytes(held["told"])), "seconds": 1000.0}
-    save_file({**held, "told": as_tensor(json.dumps(told).encode())}, file)
+    file.write_bytes(pack_checked({**held, "told": as_tensor(json.dumps(told).encode())}))
     assert (run(scene_of("ssa"), tmp_path).attack_seconds or 0) > 1000
 
 
@@ -103,7 +104,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_a_key_leads_nowhere_else(way: str, tmp_path: Path) -> None:
     victim = tmp_path / "victims" / "honest" / "model.safetensors"
     victim.parent.mkdir(parents=True)
-    save_file({"weight": torch.ones(2)}, victim)
+    victim.write_bytes(pack_checked({"weight": torch.ones(2)}))
     before, shelf, key = victim.read_bytes(), FolderShelf(tmp_path / "shelf"), way.format(folder=tmp_path)
     assert shelf.take(key) is None
     shelf.put(key, {"weight": torch.zeros(2)})

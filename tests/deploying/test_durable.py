@@ -22,6 +22,7 @@ from cutlayer.party import Party
 from cutlayer.threat import Seat
 from cutlayer.wire import WireError
 from tests.deployments import CUTS, Deployment, made_here, plan_of, same
+from tests.disks import flip_a_bit
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
@@ -269,17 +270,19 @@ def test_the_next_pass_is_made_while_the_last_exchange_is_under_way(tmp_path, mo
         same(pair.state(), undisturbed(protocol))
 
 
-@pytest.mark.parametrize("harm", ["another version", "damage"])
+@pytest.mark.parametrize("harm", ["another version", "damaged", "its checksum does not hold"])
 def test_a_checkpoint_that_cannot_be_taken_up_says_why_and_stays(tmp_path, monkeypatch, harm):
     pair = Pair(tmp_path, "vanilla")
     shelf = pair.driver.shelf
     kept = max(shelf.folder.glob("*.safetensors"))
-    if harm == "damage":
+    if harm == "damaged":
         kept.write_bytes(kept.read_bytes()[:-9])
+    elif harm == "its checksum does not hold":
+        flip_a_bit(kept)
     else:
         monkeypatch.setattr(checkpoint, "FORM", "of another version")
     held = kept.read_bytes()
-    with pytest.raises(ExperimentError, match=f"{'damaged' if harm == 'damage' else harm}.*remove"):
+    with pytest.raises(ExperimentError, match=f"{harm}.*remove"):
         pair.lose("driver")
     assert kept.read_bytes() == held
 

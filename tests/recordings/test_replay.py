@@ -252,8 +252,8 @@ def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "training.wire").write_bytes(b"cutlayer wire 1\n")
     with pytest.raises(RecordingError, match="it was broken off"):
         open_recording(tmp_path)
-    (tmp_path / "recording.json").write_text('{"format": 2}')
-    with pytest.raises(RecordingError, match="format = 2 is another version's: this cutlayer reads 1; replay with"):
+    (tmp_path / "recording.json").write_text('{"format": 1}')
+    with pytest.raises(RecordingError, match="format = 1 is another version's: this cutlayer reads 2; replay with"):
         open_recording(tmp_path)
     (tmp_path / "recording.json").write_text("{}")
     with pytest.raises(RecordingError, match="is not of this version"):
