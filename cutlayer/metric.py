@@ -30,6 +30,7 @@ class Metric(StrEnum):
     PROXY_AGREEMENT = "proxy_agreement"
     PERTURBATION_SIZE = "perturbation_size"
     LOSS_CORRELATION = "loss_correlation"
+    FEATURE_SIMILARITY = "feature_similarity"
     LAYER_DISTANCE = "layer_distance"
     SLOPE_SIMILARITY = "slope_similarity"
 

@@ -6,7 +6,7 @@ from cutlayer.metric import Metric
 
 PLAIN = {
     *("ssim", "ssim_stretched", "mse", "mse_published", "psnr"),
-    *("perturbation_size", "loss_correlation", "layer_distance", "slope_similarity"),
+    *("perturbation_size", "loss_correlation", "feature_similarity", "layer_distance", "slope_similarity"),
 }
 DROPS = {"accuracy_drop", "random_signs_drop", "uniform_noise_drop", "exchanged_drop"}
 

@@ -18,7 +18,16 @@ from torch.nn.functional import cosine_similarity, mse_loss
 from cutlayer.attack import Guess, Setting, TamperingAttack
 from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
-from cutlayer.methods.perturbation import CHUNK, PROBED, anywhere, cosine_slope, device_of, probe, sign_steps
+from cutlayer.methods.perturbation import (
+    CHUNK,
+    PROBED,
+    anywhere,
+    cosine_slope,
+    device_of,
+    probe,
+    sign_steps,
+    similarity,
+)
 from cutlayer.methods.shadow import Form, shadow
 from cutlayer.state import named, put_back, state_of, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
@@ -45,8 +54,12 @@ class SLADV(TamperingAttack):
       that constant's) and ``slope_similarity`` say how far the two layers become alike as functions.
     * A batch of the server's own images is as large as the client's, drawn without replacement until all were used.
     * Own images are normalized before the shadow, as the authors' code does with all data.
-    * At the natural input the cosine similarity has its maximum and no slope, so that from zero, as printed, the sign
-      of nothing but rounding errors leads on (``start=0``): it starts from uniform noise of ``start`` budgets.
+    * Algorithm 2 goes along the slope itself, which with one step of 0.3 would hardly change an input: here it goes
+      along its sign. At the natural input, where it starts as printed, the cosine similarity has its maximum and no
+      slope, so that there (``start=0``) the sign of rounding errors leads on: it starts from uniform noise of
+      ``start`` budgets.
+    * Section 4.1 prints the client's own layers at the server's image, and returns the gradient of the shadow's
+      weights: algorithm 1 is followed, which has the shadow there, and returns the gradient of what was sent.
     * The blocks of ``shadow="multi"`` follow from the shape of what is sent, doubling the width at each halving; the
       published ones differ from network to network and are given as ``blocks``. At cuts 1 to 4 these are for ResNet18
       64, 32-64, 32-64-128@2 and 32-64-128@2-256@2 (``cutlayer reproduce sladv --table 5`` sets them).
@@ -164,7 +177,10 @@ class SLADV(TamperingAttack):
         return reply.replace(grad=returned)
 
     def infer(self) -> Sequence[Guess]:
-        """Adversarial inputs at every budget; ``NotOfferedError`` where there was no training to attend."""
+        """Adversarial inputs at every budget; ``NotOfferedError`` where there was no training to attend.
+
+        How far they get on its own network is noted: what fails there fails before it is carried over.
+        """
         view, layers = self._view, self._layers
         if layers is None:
             raise NotOfferedError("it trains its shadow while the network is trained, and there was no training step")
@@ -175,15 +191,14 @@ class SLADV(TamperingAttack):
         beside = {"smashed": smashed.cpu(), "slopes": slopes.cpu()}
         for name, values in self._curves.items():
             view.note(name, values[:: max(1, ceil(len(values) / _CURVE))])
-        return [
-            Guess(
-                Goal.EVASION,
-                {"inputs": self._perturbed(proxy, natural, budget), **({} if budget.name else beside)},
-                rows,
-                name=budget.name,
-            )
-            for budget in view.budgets
-        ]
+        guesses = []
+        for budget in view.budgets:
+            tensors = {"inputs": self._perturbed(proxy, natural, budget)}
+            if not budget.name:
+                view.note("own_similarity", similarity(proxy, natural, tensors["inputs"]))
+                tensors |= beside
+            guesses.append(Guess(Goal.EVASION, tensors, rows, name=budget.name))
+        return guesses
 
     def _perturbed(self, proxy: nn.Module, natural: Tensor, budget: Budget) -> Tensor:
         changed = []

@@ -40,6 +40,20 @@ class EvasionTruth:
 
 
 @dataclass(frozen=True)
+class Theory:
+    """What changes make of what enters the last of three parts (of two: of the logits), as in section 4.3 of Fan et al.
+
+    Over the first 512 targets.
+    """
+
+    correlation: float
+    """Rank correlation of its cosine similarity, with and without the change, and the loss: negative where changing it
+    is as good as raising the loss (conclusion 1)."""
+    similarity: float
+    """That similarity in the mean: 1 where nothing changes."""
+
+
+@dataclass(frozen=True)
 class Evaded:
     """What one set of adversarial inputs does; accuracies from 0 to 1."""
 
@@ -59,12 +73,9 @@ class Evaded:
     """The adversarial inputs as judged: clipped to the budget and to [0, 1]."""
     after: Tensor
     """The deployment's predictions for them, int64 [n]."""
-    correlation: float
-    """Rank correlation of the cosine similarity of what enters the last of three parts (of two: of the logits), with
-    and without the change, and the loss: negative where changing that is as good as raising the loss (section 4.3 of
-    Fan et al., conclusion 1)."""
-    noise_correlation: float
-    """The same for random signs."""
+    theory: Theory
+    noise_theory: Theory
+    """For random signs."""
 
     @property
     def beside(self) -> dict[Metric, tuple[float, float]]:
@@ -76,7 +87,8 @@ class Evaded:
             Metric.ADVERSARIAL_ACCURACY: (self.adversarial, honest.signs),
             Metric.NATURAL_ACCURACY: (own.natural, honest.natural),
             Metric.PERTURBATION_SIZE: (self.size, self.noise_size),
-            Metric.LOSS_CORRELATION: (self.correlation, self.noise_correlation),
+            Metric.LOSS_CORRELATION: (self.theory.correlation, self.noise_theory.correlation),
+            Metric.FEATURE_SIMILARITY: (self.theory.similarity, self.noise_theory.similarity),
         }
 
 
@@ -102,8 +114,8 @@ def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
         noise_size=_size(noisy, natural, budget),
         inputs=inputs,
         after=after,
-        correlation=_correlation(truth, inputs),
-        noise_correlation=_correlation(truth, noisy),
+        theory=_theory(truth, inputs),
+        noise_theory=_theory(truth, noisy),
     )
 
 
@@ -142,7 +154,7 @@ def compare_layers(guess: Guess, truth: EvasionTruth, natural: Tensor) -> Likene
     )
 
 
-def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
+def _theory(truth: EvasionTruth, changed: Tensor) -> Theory:
     *inner, last = (part.eval() for part in truth.parts)
     known = truth.deployed
     natural, changed, labels = (t[:_CORRELATED] for t in (known.natural, changed, known.labels))
@@ -158,10 +170,11 @@ def _correlation(truth: EvasionTruth, changed: Tensor) -> float:
 
     likeness = cosine_similarity(before.flatten(1), after.flatten(1), dim=1)
     losses = cross_entropy(outputs, labels, reduction="none")
+    similarity = likeness.mean().item()
     # Equal values have a deviation of their own by rounding.
     if len(labels) < 3 or any(values.min() == values.max() for values in (likeness, losses)):
-        return 0.0
-    return float(spearmanr(likeness.numpy(), losses.numpy()).statistic)
+        return Theory(0.0, similarity)
+    return Theory(float(spearmanr(likeness.numpy(), losses.numpy()).statistic), similarity)
 
 
 def _size(changed: Tensor, natural: Tensor, budget: Budget) -> float:

@@ -35,6 +35,14 @@ def cosine_slope(network: nn.Module, natural: Tensor) -> Slope:
     return _slope(network, lambda outputs: -cosine_similarity(outputs.flatten(1), wanted, dim=1).sum())
 
 
+def similarity(network: nn.Module, natural: Tensor, changed: Tensor) -> float:
+    """Mean cosine similarity of what ``network`` gives for the first inputs, a chunk of them, and for these changed."""
+    device = device_of(network)
+    with torch.no_grad():
+        one, other = (network(inputs[:CHUNK].to(device)).flatten(1) for inputs in (natural, changed))
+    return cosine_similarity(one, other, dim=1).mean().item()
+
+
 def sign_steps(natural: Tensor, start: Tensor, slope: Slope, budget: Budget, iterations: int, step: float) -> Tensor:
     """Projected sign steps from ``start``: each goes ``step`` budgets along the sign of the slope, then is clipped."""
     length, changed = step * budget.over(natural), budget.clip(start, natural)

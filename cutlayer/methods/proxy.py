@@ -94,7 +94,11 @@ class ProxyAttack(Attack):
         """Messages tell it nothing that it uses."""
 
     def infer(self) -> Sequence[Guess]:
-        """Adversarial inputs at every budget of the experiment."""
+        """Adversarial inputs at every budget of the experiment.
+
+        Of the first of them it notes how many its own network takes for something else now: those that do not get that
+        far fail before they are carried over.
+        """
         view = self._view
         proxy = (self._true() if self._sees_victim() else self._trained()).eval().requires_grad_(False)
         parts, device = torch.split(view.natural_inputs(), CHUNK), device_of(proxy)
@@ -106,6 +110,9 @@ class ProxyAttack(Attack):
             batches = view.track(tuple(zip(parts, labels, strict=True)), "perturbing inputs")
             changed = [self.perturb(proxy, part.to(device), of.to(device), budget).cpu() for part, of in batches]
             tensors = {"inputs": torch.cat(changed), **({} if budget.name else own)}
+            if not budget.name:
+                fooled = proxy(changed[0].to(device)).argmax(1) != predicted[0]
+                view.note("own_changed", fooled.float().mean().item())
             guesses.append(Guess(Goal.EVASION, tensors, tuple(view.targets), name=budget.name))
         return guesses
 

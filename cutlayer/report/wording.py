@@ -58,6 +58,7 @@ _BESIDE: dict[str, dict[str, str]] = {
         Metric.NATURAL_ACCURACY: "trained without the attack",
         Metric.PERTURBATION_SIZE: "random signs",
         Metric.LOSS_CORRELATION: "random signs",
+        Metric.FEATURE_SIMILARITY: "random signs",
         Metric.LAYER_DISTANCE: "a shadow that always gives the mean",
         Metric.SLOPE_SIMILARITY: "an unrelated shadow",
     },

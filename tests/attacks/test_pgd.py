@@ -11,6 +11,8 @@ from torch import nn
 
 from cutlayer.attacks.pgd import PGD
 from cutlayer.budget import Budget
+from cutlayer.methods.perturbation import anywhere, cosine_slope, sign_steps, similarity
+from cutlayer.stream import drawing
 from cutlayer.threat import Knows
 from tests.evasions import best, inferred, labels_of, linear, natural, parts
 
@@ -54,6 +56,47 @@ def test_on_the_victim_it_takes_the_deployment_s_own_weights() -> None:
     before, after = (deployed(x).softmax(1).gather(1, label) for x in (inputs, guess.tensors["inputs"]))
     assert (after < before).all()
     assert "predicted" not in guess.tensors
+
+
+def test_by_similarity_it_is_sladv_s_second_stage_on_the_deployment_itself() -> None:
+    """Without a label: by K steps from noise it turns what the server's part gives, and what the last part makes."""
+    perfect = {"network": "victim", "objective": "similarity", "start": 0.1}
+    attack = PGD(**perfect, iterations=1, step=1.0)  # type: ignore[arg-type]
+    assert Knows.NATURAL_LABELS not in attack.threat.knows
+    inputs, (client, server, _) = natural(20), parts(7)
+    inner = nn.Sequential(client, server).eval()
+    (guess,), _ = inferred(attack, (BUDGET,), inputs)
+    with drawing(0):
+        start = anywhere(inputs, BUDGET, 0.1)
+    wanted = sign_steps(inputs, start, cosine_slope(inner, inputs), BUDGET, 1, 1.0)
+    torch.testing.assert_close(guess.tensors["inputs"], wanted)
+    noise = BUDGET.noise(inputs, torch.Generator().manual_seed(1), signs=True)
+    more = inferred(PGD(**perfect, iterations=20), (BUDGET,), inputs)[0][0].tensors["inputs"]  # type: ignore[arg-type]
+    by_noise, by_one, by_more = (1 - similarity(inner, inputs, changed) for changed in (noise, wanted, more))
+    assert 2 * by_noise < by_one < by_more
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"start": 1.5}, "start = 1.5: it goes from 0 to 1"),
+        ({"objective": "similarity", "start": 0.0}, "at the input itself the similarity has no slope"),
+        ({"objective": "similarity", "labels": "true"}, "labels = 'true': objective='similarity' uses none"),
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        PGD(**options)
+
+
+def test_how_often_its_own_network_is_turned_is_noted() -> None:
+    inputs = natural(20)
+    for attack in (PGD(network="victim"), PGD(network="victim", iterations=1, step=1e-6, start=0.0)):
+        (guess,), view = inferred(attack, (BUDGET,), inputs)
+        deployed = nn.Sequential(*parts(7)).eval()
+        before, after = (deployed(x).argmax(1) for x in (inputs, guess.tensors["inputs"]))
+        assert view.notes["own_changed"] == pytest.approx((before != after).float().mean().item())
+    assert view.notes["own_changed"] == 0
 
 
 def test_with_the_true_labels_a_proxy_moves_away_from_them() -> None:

@@ -174,6 +174,7 @@ def test_the_second_stage_turns_what_the_server_s_part_gives(protocol: str) -> N
         )
     attacked_likeness, noise_likeness = (cosine_similarity(natural, x).mean() for x in (turned, noisy))
     assert 1 - attacked_likeness > 2 * (1 - noise_likeness)
+    assert found.view.notes["own_similarity"] == pytest.approx(attacked_likeness.item())
     assert set(beside.tensors) == {"inputs"}
     for own, expected in zip(
         (main.tensors["smashed"], main.tensors["slopes"]), probe(attack._layers, NATURAL[:PROBED]), strict=True

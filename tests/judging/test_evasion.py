@@ -217,10 +217,10 @@ def test_likeness_that_falls_as_the_loss_grows_is_told(number: int) -> None:
     along = INPUTS[:1] + ray * (worst[:1] - INPUTS[:1])
     parts = (nn.Identity(), NETWORK[:1], NETWORK[1:])[-number:]
     same = {"natural": INPUTS[:1].expand_as(INPUTS), "labels": LABELS[:1].expand(COUNT), "parts": parts}
-    assert evade(guess_of(along), along, evasion_truth(**same)).correlation == pytest.approx(-1)
+    assert evade(guess_of(along), along, evasion_truth(**same)).theory.correlation == pytest.approx(-1)
     there = worst[:1].expand_as(INPUTS)
     back = evade(guess_of(along), along, evasion_truth(**{**same, "natural": there}))
-    assert back.correlation == pytest.approx(1), "the way back is the likelier, the higher the loss"
+    assert back.theory.correlation == pytest.approx(1), "the way back is the likelier, the higher the loss"
 
 
 def test_what_a_proxy_agrees_with_stands_beside_the_commonest_answer() -> None:
@@ -235,6 +235,16 @@ def test_what_a_proxy_agrees_with_stands_beside_the_commonest_answer() -> None:
     assert (found["proxy_agreement"].value, found["proxy_agreement"].blind) == (0.5, 1)
 
 
+def test_how_like_the_server_s_outputs_stay_is_told_beside_random_signs() -> None:
+    unchanged = scores_of(guess_of(INPUTS), truth_of())["feature_similarity"]
+    assert unchanged.value == pytest.approx(1)
+    assert unchanged.blind is not None
+    assert unchanged.blind < 1 - 1e-4
+    worst = scores_of(guess_of(best(NETWORK, INPUTS, LABELS, BUDGETS[""])), truth_of())["feature_similarity"]
+    assert worst.blind == unchanged.blind
+    assert worst.value < worst.blind
+
+
 def test_equal_losses_correlate_with_nothing() -> None:
     """The deviation of 40 equal numbers of 0.1 is not 0 in float32."""
     constant = nn.Sequential(nn.Flatten(), nn.Linear(40, 2)).requires_grad_(False)
@@ -244,7 +254,7 @@ def test_equal_losses_correlate_with_nothing() -> None:
     found = evade(
         guess_of(INPUTS), INPUTS, evasion_truth(answers=constant, parts=parts, labels=torch.zeros_like(LABELS))
     )
-    assert found.correlation == found.noise_correlation == 0
+    assert found.theory.correlation == found.noise_theory.correlation == 0
 
 
 def test_a_shadow_beside_the_real_layers() -> None:

@@ -106,7 +106,7 @@ def left(
     training, honest = (tuple(Epoch(epoch=n, accuracy=a) for n, a in enumerate(of)) for of in (accuracies, untampered))
     usual = {"task_gradient_norm": [0.1, 0.3], "gradient_cosine": [1.0]}
     record = Record(
-        cell=Cell(attack=experiment.attack, dataset="cifar10", seed=seed),
+        cell=Cell(attack=experiment.attack, dataset="cifar10", model=experiment.model, seed=seed),
         utility=0.8,
         training=training,
         untampered=honest,
@@ -132,7 +132,7 @@ def test_records_find_their_places_and_absent_columns_are_told(tmp_path: Path) -
     assert "| 4096 | tiny_imagenet | as published | 1 | 30.0 % | 34.8 % | -4.8 pp | 2.0 % | 5.0 % | 80.0 % |" in first
     assert "| 4096 | fashion_mnist | as published | 1 | 10.0 % | - | - | 2.0 % | 5.0 % | 80.0 % |" in first
     assert "Not run: svhn, cifar10, cifar100." in first
-    assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | 78.0 % | +2.0 pp |" in text
+    assert "| 1 | tiny_imagenet | as published | 1 | 80.0 % | - | 78.0 % | +2.0 pp |" in text
     assert "| 1 | tiny_imagenet | as published | 1 | 0.200 |" in text
 
 
@@ -152,7 +152,7 @@ def test_narrow_networks_stand_beside_the_printed_whole_one(tmp_path: Path) -> N
     assert [title.partition(":")[0] for title in before.split("\n## ")[1:]] == ["Conclusions"]
     assert "| 4096 | cifar10 | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 80.0 % | 29.9 % |" in behind
     assert "| SLADV | 4096 | attacked | targets=2000 | 1 | 30.0 % | 2.0 % | 5.0 % | 80.0 % | 29.9 % |" in behind
-    assert "| 1 | cifar10 | targets=2000 | 1 | 80.0 % | 78.1 % |" in behind
+    assert "| 1 | cifar10 | targets=2000 | 1 | 80.0 % | - | 78.1 % |" in behind
     assert "| 1 | cifar10 | targets=2000 | 1 | 0.200 |" in behind
 
 

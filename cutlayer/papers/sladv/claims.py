@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from cutlayer.papers.sladv.rows import DROP
+from cutlayer.papers.sladv.setup import NARROW, WHOLE
 from cutlayer.papers.sladv.telling import Sifted, Silences, by_chance, sift, targets_of
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Group
@@ -15,6 +18,9 @@ from cutlayer.reproduction.paper import Exhibit
 HOLDS, FAILS, UNTOLD, FEW = "holds", "does not hold", "cannot be told", "too few cells"
 HONEST = "alpha 0"
 """The place of a series where the server tampers with nothing."""
+_UNRELATED = {WHOLE: 0.06, NARROW: 0.12}
+"""Twice the standard deviation of the mean cosine that sixty pairs of random, unrelated layers had on the same inputs:
+one direction is looked along, and a layer of few channels has few."""
 _ENOUGH = 2048
 """Images of its own from which on, the paper says, more of them add little."""
 
@@ -28,6 +34,10 @@ class Point:
     blind: float
     group: Group
     sifted: Sifted
+    whole: bool = False
+    """Whether all of it counts, and not what is beyond blind alone."""
+    unrelated: float = 0.0
+    """Within which the cosine of unrelated layers is, on either side of 0."""
 
     @property
     def tells(self) -> bool:
@@ -36,8 +46,8 @@ class Point:
 
     @property
     def gain(self) -> float:
-        """What it is beyond blind: of a drop only this is the attack's."""
-        return self.value - self.blind
+        """What counts of it: of a drop only what is beyond blind is the attack's."""
+        return self.value if self.whole else self.value - self.blind
 
     def told(self, number: Number) -> str:
         """As in the table."""
@@ -70,12 +80,23 @@ class Claim:
     """Whether it is told of every setting, and not of one of several."""
     most: int | None = None
     """Targets that the number is taken over, where not over all."""
+    whole: bool = False
+    """Whether a drop counts with what random signs take."""
+
+    @property
+    def criterion(self) -> str:
+        """Whose it is."""
+        beyond = self.number == DROP and not self.whole
+        return "ours" if self.ours else "the paper's, of what is beyond random signs" if beyond else "the paper's"
 
     def point(self, place: str, group: Group) -> Point | None:
         """Ours at one place; None where it was not measured."""
         sifted = sift(group.records, self.silences)
         ours, blind = self.number.measured(sifted.telling or group.records)
-        return Point(place, ours.mean, blind.mean if blind else 0.0, group, sifted) if ours else None
+        if ours is None:
+            return None
+        unrelated = _UNRELATED.get(group.records[0].cell.model, 0.0)
+        return Point(place, ours.mean, blind.mean if blind else 0.0, group, sifted, self.whole, unrelated)
 
     def outcome(self, points: Sequence[Point]) -> str:
         """Whether it holds; where it cannot be told, why."""
@@ -116,7 +137,7 @@ def falls(points: Sequence[Point], chance: float) -> str:
 
 
 def _any_gain(points: Sequence[Point], chance: float) -> bool:
-    return any(point.gain > chance for point in points)
+    return any(point.gain > chance / math.sqrt(2) for point in points)
 
 
 def saturates(points: Sequence[Point], chance: float) -> str:
@@ -129,8 +150,8 @@ def saturates(points: Sequence[Point], chance: float) -> str:
 
 
 def beats_blind(points: Sequence[Point], chance: float) -> str:
-    """More than chance makes of it."""
-    return said(points[-1].gain > chance)
+    """More than chance makes of one gain, which is less than it makes of two."""
+    return said(points[-1].gain > chance / math.sqrt(2))
 
 
 def negative(points: Sequence[Point], chance: float) -> str:
@@ -146,8 +167,8 @@ def below_blind(points: Sequence[Point], chance: float) -> str:
 
 
 def alike(points: Sequence[Point], chance: float) -> str:
-    """A cosine at every place that is more than a trace."""
-    return said(all(point.value > 0.1 for point in points))
+    """A cosine at every place that unrelated layers do not have."""
+    return said(all(point.value > point.unrelated for point in points))
 
 
 def less_than_honest(points: Sequence[Point], chance: float) -> str:
@@ -155,9 +176,10 @@ def less_than_honest(points: Sequence[Point], chance: float) -> str:
     return _beside_honest(points, lambda value, honest: value < honest)
 
 
-def more_than_honest(points: Sequence[Point], chance: float) -> str:
-    """At every alpha above 0."""
-    return _beside_honest(points, lambda value, honest: value > honest)
+def more_alike_than_honest(points: Sequence[Point], chance: float) -> str:
+    """A cosine at every alpha above 0, by more than two of unrelated layers differ."""
+    by = math.sqrt(2) * points[0].unrelated
+    return _beside_honest(points, lambda value, honest: value - honest > by)
 
 
 def _beside_honest(points: Sequence[Point], better: Callable[[float, float], bool]) -> str:

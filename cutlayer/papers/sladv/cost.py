@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from cutlayer.papers.sladv.claims import FEW, UNTOLD, said
+from cutlayer.papers.sladv.epochs import last_third
 from cutlayer.papers.sladv.rows import CLEAN, of
 from cutlayer.papers.sladv.tables import table_3
 from cutlayer.papers.sladv.telling import DIVERGED, sift
@@ -14,7 +15,6 @@ from cutlayer.record import Epoch, Record
 from cutlayer.reproduction.found import Found, Group
 
 _MOST = 0.05
-_THIRD = 3
 _LEAST = 2
 """Epochs below which nothing shows how far accuracy swings."""
 
@@ -62,14 +62,8 @@ def _judged(records: Sequence[Record], honest: Mapping[tuple[int, int], Sequence
 def _cost(record: Record, honest: Mapping[tuple[int, int], Sequence[Epoch]]) -> _Cost | None:
     """None without honest training's accuracy after the same epochs."""
     beside = record.untampered or honest.get((record.cell.seed, len(record.training)), ())
-    own, other = (_last(epochs) for epochs in (record.training, beside))
+    own, other = (last_third(epochs) for epochs in (record.training, beside))
     if not own or len(own) != len(other):
         return None
     swing = max(max(accuracies) - min(accuracies) for accuracies in (own, other))
     return _Cost(mean(own), mean(other), swing, len(own))
-
-
-def _last(epochs: Sequence[Epoch]) -> list[float]:
-    """Accuracies of the last third of the epochs."""
-    last = epochs[-max(1, len(epochs) // _THIRD) :]
-    return [epoch.accuracy for epoch in last if epoch.accuracy is not None]

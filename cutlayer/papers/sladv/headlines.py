@@ -8,11 +8,13 @@ from cutlayer.papers.sladv import printed
 from cutlayer.papers.sladv.rows import CLEAN, DROP, SIGNS, of
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
 from cutlayer.papers.sladv.tables import table_3
-from cutlayer.papers.sladv.transfers import table_2
+from cutlayer.papers.sladv.transfers import PERFECT, table_2
 from cutlayer.reproduction.paper import Headline
 
 _ALPHAS, _OTHERS, _FEW_STEPS = table_3(NARROW), table_2(NARROW), table_3(WHOLE)
 _WHOLE = "(whole ResNet18)"
+# A series over alpha is of one attack.
+_READINGS = ("distance=", "clip=")
 _HONEST = {"aux": "share", "aux_rows": 4096, "under": ""}
 
 
@@ -21,16 +23,19 @@ def _alpha(alpha: float) -> list[Headline]:
     wanted = {**of("cifar10"), "sladv.alpha": alpha, "aux_rows": 4096}
     drop, clean = (table[f"{alpha:g}"]["cifar10"] for table in (printed.TABLE_3, printed.TABLE_4))
     return [
-        Headline(what, _ALPHAS, wanted, DROP, drop, _WHOLE),
-        Headline(what, _ALPHAS, wanted, SIGNS, None),
-        Headline(what, _ALPHAS, wanted, CLEAN, clean, _WHOLE),
+        Headline(what, _ALPHAS, wanted, DROP, drop, _WHOLE, but=_READINGS),
+        Headline(what, _ALPHAS, wanted, SIGNS, None, but=_READINGS),
+        Headline(what, _ALPHAS, wanted, CLEAN, clean, _WHOLE, but=_READINGS),
     ]
 
 
 def _whole(alpha: float) -> list[Headline]:
     what, wanted = f"SLADV without labels, whole ResNet18, alpha {alpha:g}", {**of("cifar10"), "sladv.alpha": alpha}
     drop, clean = (table[f"{alpha:g}"]["cifar10"] for table in (printed.TABLE_3, printed.TABLE_4))
-    return [Headline(what, _FEW_STEPS, wanted, DROP, drop), Headline(what, _FEW_STEPS, wanted, CLEAN, clean)]
+    return [
+        Headline(what, _FEW_STEPS, wanted, DROP, drop, but=_READINGS),
+        Headline(what, _FEW_STEPS, wanted, CLEAN, clean, but=_READINGS),
+    ]
 
 
 def _other(told: str, wanted: dict[str, Any], said: float | None) -> Headline:
@@ -44,5 +49,6 @@ HEADLINES = (
     *(headline for alpha in (0.0, 0.1, 1.0, 10.0) for headline in _whole(alpha)),
     _other("VR, proxy trained with labels", {"attack": "vmi_fgsm"}, printed.TABLE_2["vmi_fgsm"][4096]),
     _other("SSA, proxy trained with labels", {"attack": "ssa"}, printed.TABLE_2["ssa"][4096]),
-    _other("PGD that knows all weights", {"attack": "pgd", "pgd.network": "victim"}, None),
+    _other("PGD that knows all weights", {"attack": "pgd", "pgd.network": "victim", "pgd.objective": "label"}, None),
+    _other("SLADV's second stage on the victim's own layers", {**PERFECT, "pgd.iterations": 1}, None),
 )
