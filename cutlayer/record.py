@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, computed_field
+from pydantic import Field, StringConstraints, ValidationError, computed_field
 from safetensors.torch import save
 from torch import Tensor
 
 from cutlayer.disk import write_whole
+from cutlayer.frozen import Frozen
 from cutlayer.link import parse
 from cutlayer.mistake import misfit
 
@@ -18,12 +19,7 @@ LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
 NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
 
 
-class _Part(BaseModel):
-    # Records of a newer version may carry more; a report of what is understood beats a refusal.
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Cell(_Part):
+class Cell(Frozen):
     """The coordinates of one cell in the matrix of an experiment."""
 
     protocol: str = "?"
@@ -39,7 +35,7 @@ class Cell(_Part):
     pixels: str = ""
 
 
-class Score(_Part):
+class Score(Frozen):
     """One metric of one goal beside the same metric of a guess that never looks at the wire (``blind``); where that
     makes no sense, of random signs or of the deployment without the attack, which a report says."""
 
@@ -55,7 +51,7 @@ class Score(_Part):
     verdict: str | None = None
 
 
-class Epoch(_Part):
+class Epoch(Frozen):
     """Mean loss and test accuracy (0 to 1) of the deployment's training in one epoch."""
 
     epoch: int
@@ -68,7 +64,7 @@ class Epoch(_Part):
     """Of what clients are sent back for a batch, means over the epoch: see ``scrutiny``."""
 
 
-class Course(_Part):
+class Course(Frozen):
     """What an attack would have got, had the training ended with this epoch."""
 
     epoch: int
@@ -77,7 +73,7 @@ class Course(_Part):
     scores: tuple[Score, ...] = ()
 
 
-class Thresholds(_Part):
+class Thresholds(Frozen):
     """The advantages from which a verdict reads leak or partial leak; fixed before the run."""
 
     leak: float = 0.25
@@ -88,7 +84,7 @@ class Thresholds(_Part):
         return LEAK if advantage >= self.leak else PARTIAL if advantage >= self.partial else NONE
 
 
-class Threat(_Part):
+class Threat(Frozen):
     """Who attacks, wanting what, knowing what."""
 
     seat: str = "?"
@@ -102,7 +98,7 @@ class Threat(_Part):
     paper: str = ""
 
 
-class AttackRun(_Part):
+class AttackRun(Frozen):
     """How an attack ran: options, steps of the published ones, and what it noted on the way."""
 
     options: dict[str, Any] = Field(default_factory=dict)
@@ -114,7 +110,7 @@ class AttackRun(_Part):
     curves: dict[str, list[float | None]] = Field(default_factory=dict)
 
 
-class Pictures(_Part):
+class Pictures(Frozen):
     """The row labels and the scores of the pictures that lie beside the record."""
 
     kind: str = "inputs"
@@ -138,7 +134,7 @@ class Pictures(_Part):
     scale: float | None = None
 
 
-class Confusion(_Part):
+class Confusion(Frozen):
     """How often each true label (row) was inferred as each label (column)."""
 
     guess: str = ""
@@ -147,7 +143,7 @@ class Confusion(_Part):
     counts: tuple[tuple[int, ...], ...] = ()
 
 
-class Feature(_Part):
+class Feature(Frozen):
     """One column of a table: how well its values were recovered."""
 
     name: str
@@ -156,7 +152,7 @@ class Feature(_Part):
     advantage: float | None = None
 
 
-class Stitched(_Part):
+class Stitched(Frozen):
     """A network put together from parts of two trainings, and what the trigger does to it."""
 
     client: str
@@ -168,7 +164,7 @@ class Stitched(_Part):
     """Inputs of other classes that it takes for the target without the trigger, as a share."""
 
 
-class Residence(_Part):
+class Residence(Frozen):
     """Where a backdoor lives (Tajalli, Ersoy, Picek, section 6 and appendix D)."""
 
     stitched: tuple[Stitched, ...] = ()
@@ -184,7 +180,7 @@ class Residence(_Part):
     """Test inputs it was measured on."""
 
 
-class Transfer(_Part):
+class Transfer(Frozen):
     """A backdoor after all but the last layer is frozen and that one is trained on other, clean data."""
 
     dataset: str
@@ -195,7 +191,7 @@ class Transfer(_Part):
     """What the trigger does to the network trained without the attack, transferred the same way."""
 
 
-class Traffic(_Part):
+class Traffic(Frozen):
     """What one kind of message takes in the whole training."""
 
     round_trips: int
@@ -210,7 +206,7 @@ class Traffic(_Part):
         return 2 * self.round_trips
 
 
-class Record(_Part):
+class Record(Frozen):
     """One cell as it was left behind; a failed cell leaves fields at their defaults."""
 
     status: str = DONE
@@ -270,6 +266,10 @@ class Record(_Part):
     recording: str = ""
     """The recording that the attack was shown; empty: a running deployment."""
 
+    def ended(self, status: str, reason: str) -> Record:
+        """This record of a cell without a result: ``NOT_APPLICABLE`` or ``FAILED``, and why."""
+        return self.changed(status=status, verdict=status, reason=reason)
+
     def on(self, link: str) -> Record:
         """This record with the seconds that its traffic takes on ``link``; empty: on none."""
         seconds = None
@@ -277,7 +277,7 @@ class Record(_Part):
             line, kinds = parse(link), self.traffic.values()
             seconds = sum(line.seconds(kind.round_trips, kind.bytes_up, kind.bytes_down) for kind in kinds)
         experiment = {**self.experiment, "link": link} if self.experiment else {}
-        return self.model_copy(update={"link": link, "link_seconds": seconds, "experiment": experiment})
+        return self.changed(link=link, link_seconds=seconds, experiment=experiment)
 
 
 def write_record(folder: Path, record: Record, images: Mapping[str, Tensor] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from cutlayer.auditing.attacked import (
 )
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
+from cutlayer.auditing.result import Result, filled, images_of, not_applicable, scores_of
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.training import Progress
@@ -64,8 +64,7 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
             result = _attacked(scene, run, progress, place, outside, record)
     except NotOfferedError as error:
         return not_applicable(record, str(error))
-    done = result.record.model_copy(update={"seconds": time.perf_counter() - start})
-    return Result(done, result.images)
+    return replace(result, record=result.record.changed(seconds=time.perf_counter() - start))
 
 
 def outline(scene: Scene) -> Record:
@@ -149,18 +148,19 @@ def _attacked(
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, place.host, victim.model if after else None)
     judgements, guesses = _judgements(scene, session, occupant, beside)
-    update = {
-        **judged(judgements),
-        **found(record, occupant.findings),
-        **aftermath(scene, session, guesses, clean, progress),
-        **asdict(cost(scene, history)),
-        "utility": utility,
-        "training": history,
-        "untampered": untampered.history if untampered else (),
-        "course": trained.course,
-        "outcome": _outcome(guesses, whole_model(scene, session) if victim is None else None),
-    }
-    return Result(record.model_copy(update=update).on(scene.experiment.link), images_of(judgements))
+    done = filled(
+        record,
+        judgements=judgements,
+        findings=occupant.findings,
+        cost=cost(scene, history),
+        training=history,
+        utility=utility,
+        untampered=untampered.history if untampered else (),
+        course=trained.course,
+        outcome=_outcome(guesses, whole_model(scene, session) if victim is None else None),
+        aftermath=aftermath(scene, session, guesses, clean, progress),
+    )
+    return Result(done.on(scene.experiment.link), images_of(judgements))
 
 
 def _outcome(guesses: Sequence[Guess], left: nn.Module | None) -> str:
@@ -222,7 +222,7 @@ def _train_watched(
     def judge_now(epoch: int) -> Sequence[Course]:
         if not scene.attack.anytime or epoch == scene.experiment.epochs:
             return ()
-        scores = judged(_judgements(scene, session, occupant, beside)[0])["scores"]
+        scores = scores_of(_judgements(scene, session, occupant, beside)[0])
         return (Course(epoch=epoch, step=epoch * steps, scores=scores),)
 
     return train_attended(scene, session, occupant, kept, progress, judge_now)

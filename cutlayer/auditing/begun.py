@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import write_through
+from cutlayer.frozen import Frozen
 from cutlayer.record import Course, Epoch
 
 logger = logging.getLogger("cutlayer")
 States = Mapping[str, Mapping[str, Tensor]]
 
 
-class Measured(BaseModel):
+class Measured(Frozen):
     """What has been measured after each epoch so far."""
 
     epochs: tuple[Epoch, ...] = ()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
+from cutlayer.judging.aftermath import Aftermath
 from cutlayer.judging.judge import Judgement
 from cutlayer.judging.undecided import why
-from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
+from cutlayer.record import LEAK, NONE, NOT_APPLICABLE, PARTIAL, Course, Epoch, Record, Score
 from cutlayer.seat.host import Findings
+from cutlayer.simulation.traffic import Cost
 
 _WORST_FIRST = (LEAK, PARTIAL, NONE)
 
@@ -26,7 +27,7 @@ class Result:
 
 def not_applicable(record: Record, reason: str) -> Result:
     """Of a cell whose attack has nothing to do there."""
-    return Result(record.model_copy(update={"status": NOT_APPLICABLE, "verdict": NOT_APPLICABLE, "reason": reason}), {})
+    return Result(record.ended(NOT_APPLICABLE, reason), {})
 
 
 def images_of(judgements: Sequence[Judgement]) -> Mapping[str, Tensor]:
@@ -34,27 +35,49 @@ def images_of(judgements: Sequence[Judgement]) -> Mapping[str, Tensor]:
     return next((judgement.images for judgement in judgements if judgement.images), {})
 
 
-def judged(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """The fields of a record that the judge decides: the worst verdict is that of the cell."""
-    scores = tuple(score for judgement in judgements for score in judgement.scores)
+def scores_of(judgements: Sequence[Judgement]) -> tuple[Score, ...]:
+    """Those of all guesses."""
+    return tuple(score for judgement in judgements for score in judgement.scores)
+
+
+def filled(
+    record: Record,
+    *,
+    judgements: Sequence[Judgement],
+    findings: Findings,
+    cost: Cost,
+    training: Sequence[Epoch],
+    utility: float | None,
+    untampered: Sequence[Epoch] = (),
+    course: Sequence[Course] = (),
+    outcome: str = "",
+    aftermath: Aftermath | None = None,
+) -> Record:
+    """``record`` of a cell that has ended: the worst verdict is that of the cell.
+
+    ``findings``: what its attack used, noted and tracked, and its time. The fields of ``cost`` and of ``aftermath`` are
+    the record's own.
+    """
+    scores = scores_of(judgements)
     verdicts = {score.verdict for score in scores if score.decides}
     verdict = next((verdict for verdict in _WORST_FIRST if verdict in verdicts), NOT_APPLICABLE)
-    return {
-        "scores": scores,
-        "verdict": verdict,
-        "reason": why(scores) if verdict == NOT_APPLICABLE else "",
-        "pictures": next((j.pictures for j in judgements if j.pictures), None),
-        "confusion": next((j.confusion for j in judgements if j.confusion), None),
-        "features": next((j.features for j in judgements if j.features), None),
-    }
-
-
-def found(record: Record, findings: Findings) -> dict[str, Any]:
-    """The fields of a record that its attack fills: what it used, noted and tracked, and its time."""
     curves = {name: note for name, note in findings.notes.items() if isinstance(note, list)}
     notes = {name: note for name, note in findings.notes.items() if name not in curves}
-    return {
-        "threat": record.threat.model_copy(update={"used": {str(what): n for what, n in findings.used.items()}}),
-        "attack": record.attack.model_copy(update={"notes": notes, "curves": curves}),
-        "attack_seconds": findings.seconds,
-    }
+    return record.changed(
+        scores=scores,
+        verdict=verdict,
+        reason=why(scores) if verdict == NOT_APPLICABLE else "",
+        pictures=next((j.pictures for j in judgements if j.pictures), None),
+        confusion=next((j.confusion for j in judgements if j.confusion), None),
+        features=next((j.features for j in judgements if j.features), None),
+        threat=record.threat.changed(used=findings.used),
+        attack=record.attack.changed(notes=notes, curves=curves),
+        attack_seconds=findings.seconds,
+        training=training,
+        utility=utility,
+        untampered=untampered,
+        course=course,
+        outcome=outcome,
+        **vars(cost),
+        **vars(aftermath or Aftermath()),
+    )

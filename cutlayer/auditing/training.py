@@ -61,9 +61,9 @@ def train_through(
         if ended() or over(found.epochs, scene.experiment.patience):
             break
         loss = session.train_epoch(epoch, lambda epoch=epoch: tell(epoch))  # type: ignore[misc]
-        found = found.model_copy(update={"epochs": (*found.epochs, after_epoch(scene, session, epoch, loss))})
+        found = found.changed(epochs=(*found.epochs, after_epoch(scene, session, epoch, loss)))
         if not over(found.epochs, scene.experiment.patience):
-            found = found.model_copy(update={"course": (*found.course, *after(epoch))})
+            found = found.changed(course=(*found.course, *after(epoch)))
         keep(epoch + 1)
     return found
 

@@ -103,7 +103,7 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
     except (DamageError, FileNotFoundError, RuntimeError, ValidationError):
         raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder}") from None
     unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
-    return Victim(model, tuple(epoch.model_copy(update=unknown) for epoch in history.epochs))
+    return Victim(model, tuple(epoch.changed(**unknown) for epoch in history.epochs))
 
 
 def trained(key: str, run: Path) -> bool:

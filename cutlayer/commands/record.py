@@ -105,7 +105,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
                     outcome = replay_cell(scene, recording, partial(display.progress, number))
                 except (RecordingError, WireError) as error:
                     raise ExperimentError(str(error)) from None
-                done = outcome.record.model_copy(update={"command": command})
+                done = outcome.record.changed(command=command)
                 write_record(cell_folder(scene, run), done, outcome.images)
                 records.append(done)
                 display.end(number)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -12,10 +12,19 @@ from cutlayer.judging.backdoor import trigger_of
 from cutlayer.judging.residence import residence
 from cutlayer.judging.transfer import transferred
 from cutlayer.judging.truth import untrained
+from cutlayer.record import Residence, Transfer
 from cutlayer.scene.scene import Scene
 from cutlayer.simulation.assembly import whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.threat import Goal
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """Of one backdoor; empty where there is none."""
+
+    residence: Residence | None = None
+    transfer: Transfer | None = None
 
 
 def aftermath(
@@ -24,14 +33,12 @@ def aftermath(
     guesses: Sequence[Guess],
     clean: nn.Sequential | None,
     progress: Callable[[str, int, int], None],
-) -> Mapping[str, Any]:
+) -> Aftermath:
     """Where a backdoor lives in the deployment, and what a transfer to other data leaves of it."""
     guess = next((guess for guess in guesses if guess.goal is Goal.BACKDOOR), None)
     if clean is None or guess is None:
-        return {}
+        return Aftermath()
     trigger = trigger_of(guess, scene.dataset.input_shape, len(scene.dataset.classes))
     models = {"attacked": whole_model(scene, session), "clean": clean}
-    found: dict[str, Any] = {"residence": residence(guess, trigger, models, untrained(scene), scene)}
-    if scene.transfer is not None:
-        found["transfer"] = transferred(trigger, models, scene, progress)
-    return found
+    lives = residence(guess, trigger, models, untrained(scene), scene)
+    return Aftermath(lives, transferred(trigger, models, scene, progress) if scene.transfer else None)

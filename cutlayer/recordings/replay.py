@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.audit import attends_training, outline
 from cutlayer.auditing.grants import Outside
-from cutlayer.auditing.result import Result, found, images_of, judged, not_applicable
+from cutlayer.auditing.result import Result, filled, images_of, not_applicable
 from cutlayer.auditing.training import Progress
 from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.isolated.isolation import ProcessHost
@@ -54,15 +54,13 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Resul
             scene.check_files()
             guesses = _guesses(host, recording, segments, progress)
             truth = truth_of(scene, session, rows_kept(recording, segments[-1]), None)
-            update = _judged(scene, recording, truth, guesses, host, record)
+            result = _judged(scene, recording, truth, guesses, host, record)
         finally:
             host.close()
     except NotOfferedError as error:
         return not_applicable(record, str(error))
-    update |= {"seconds": time.perf_counter() - start, "recording": recording.folder.name}
-    images = update.pop("images")
-    assert isinstance(images, Mapping)
-    return Result(record.model_copy(update=update).on(scene.experiment.link), images)
+    seconds = time.perf_counter() - start
+    return replace(result, record=result.record.changed(seconds=seconds, recording=recording.folder.name))
 
 
 def refusal(attack: Attack) -> str:
@@ -136,14 +134,15 @@ def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
 
 def _judged(
     scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
-) -> dict[str, object]:
+) -> Result:
     judgements = judge_all(admitted(guesses, scene.attack.threat.goals), truth, scene.experiment.thresholds)
     history = truth_kept(recording)[1]
-    return {
-        **judged(judgements),
-        **found(record, host.occupant.findings),
-        **asdict(cost(scene, history)),
-        "utility": history[-1].accuracy if history else None,
-        "training": tuple(history),
-        "images": images_of(judgements),
-    }
+    done = filled(
+        record,
+        judgements=judgements,
+        findings=host.occupant.findings,
+        cost=cost(scene, history),
+        training=history,
+        utility=history[-1].accuracy if history else None,
+    )
+    return Result(done.on(scene.experiment.link), images_of(judgements))

@@ -150,5 +150,4 @@ def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
         return found
     logits, labels = answers(session, replica(scene, session), rows=rows), scene.samples.labels(rows)
     right = (logits.argmax(1) == labels).double().mean().item()
-    update = {"validation_loss": task_loss(logits, labels).item(), "validation_accuracy": right}
-    return found.model_copy(update=update)
+    return found.changed(validation_loss=task_loss(logits, labels).item(), validation_accuracy=right)

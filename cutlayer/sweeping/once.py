@@ -81,17 +81,17 @@ def checked(record: Record, proofs: Iterable[Proof]) -> Record:
     Where its own isolated twin has ended otherwise it has failed, but for other devices than the CPU, where nobody
     promises the same bits. Where any pair differs the others are verified by none.
     """
-    record = record.model_copy(update={"verified_by": ""})
+    record = record.changed(verified_by="")
     if record.isolated is not False:
         return record
     about = [proof for proof in proofs if proof.is_about(record)]
     if about and all(proof.holds for proof in about):
-        return record.model_copy(update={"verified_by": about[0].name})
+        return record.changed(verified_by=about[0].name)
     own = [proof for proof in about if proof.beside.fingerprint == record.fingerprint and not proof.holds]
     if not own or record.experiment.get("device") != "cpu":
         return record
     reason = f"isolated, as {own[0].name}, it ended otherwise: its guesses, or the network that it left, differ"
-    return record.model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+    return record.ended(FAILED, reason)
 
 
 def _can_be_alone(scene: Scene) -> bool:

@@ -144,8 +144,7 @@ class Sweep:
             if record is None:
                 raise ValueError("there is none of this name; have its data changed since it was settled?")
         except ValueError as error:
-            reason = f"its record cannot be read: {error}"
-            return outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
+            return outline(scene).ended(FAILED, f"its record cannot be read: {error}")
         return record
 
     def _over(self) -> bool:
@@ -263,10 +262,8 @@ def _record_failure(scene: Scene, run: Path, command: str, reason: str, details:
     folder = cell_folder(scene, run)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _ERROR).write_text(details or reason, encoding="utf-8")
-    failed = outline(scene).model_copy(update={"status": FAILED, "verdict": FAILED, "reason": reason})
-    _keep(scene, run, command, Result(failed, {}))
+    _keep(scene, run, command, Result(outline(scene).ended(FAILED, reason), {}))
 
 
 def _keep(scene: Scene, run: Path, command: str, result: Result) -> None:
-    record = result.record.model_copy(update={"command": command})
-    write_record(cell_folder(scene, run), record, result.images)
+    write_record(cell_folder(scene, run), result.record.changed(command=command), result.images)
