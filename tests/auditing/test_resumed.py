@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from cutlayer import registry
 from cutlayer.attack import Attack
@@ -22,7 +21,7 @@ from cutlayer.auditing.audit import attends_training, begun, run_cell
 from cutlayer.auditing.begun import Measured
 from cutlayer.auditing.result import Result
 from cutlayer.auditing.victim import all_steps, train
-from cutlayer.checksum import pack_checked
+from cutlayer.checksum import pack_checked, read_checked
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.record import DONE, NOT_APPLICABLE
 from cutlayer.scene.scene import Scene
@@ -111,7 +110,7 @@ def test_isolated_it_goes_on_in_another_process(tmp_path: Path, whole: Callable[
     broken_off(scene, tmp_path / "cut", EPOCH + 3)
     # As if it had gone round its view there: what it was granted is counted on this side, over interruptions too.
     (kept,) = (tmp_path / "cut" / "begun").glob("*/step-*/adversary.safetensors")
-    kept.write_bytes(pack_checked({**load_file(kept), "granted.aux_inputs": torch.tensor(7)}))
+    kept.write_bytes(pack_checked({**read_checked(kept)[0], "granted.aux_inputs": torch.tensor(7)}))
     again, _, steps = resumed(scene, tmp_path / "cut")
     assert steps == list(range(EPOCH + 1, STEPS + 1))
     assert again["threat"]["used"].pop("aux_inputs") == 7
