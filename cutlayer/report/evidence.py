@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 from cutlayer.record import DONE, FAILED, Record, read_record
 
 Pixels = npt.NDArray[np.float32]
-ASIDE = {"name", "out", "device", "threads", "carrier", "isolate"}
-"""Keys of an experiment that change where a result lies or is computed, and not what it is."""
+ASIDE = {"name", "out", "device", "threads", "carrier", "isolate", "link"}
+"""Keys of an experiment that change where a result lies or is computed or what is said of it, and not what it is."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def summary_table(records: Iterable[Record]) -> Table:
             table.add_section()
         for row in _shown(finding):
             first = finding.first
-            times = [wording.seconds(first.link_seconds if link == first.link else None) for link in links]
+            times = [wording.seconds(first.on(link).link_seconds) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")
     missing = [cell.record for cell in cells if not cell.done]
     if found and missing:

@@ -16,7 +16,7 @@ from cutlayer.record import DONE, Record, read_record
 from cutlayer.reproduction.cell import SCALES, Cell, Scale
 
 _DEFAULTS = make({}).model_dump(mode="json")
-_ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers"} | {
+_ASIDE = {"name", "out", "seed", "data_dir", "plugins", "device", "threads", "carrier", "isolate", "offers", "link"} | {
     *("memory_format", "precision"),  # rounding, and other draws of the same kind; a precision is told
     *("steps", "leak", "partial", "options", "protocol", "model", "cut", "when"),  # shown elsewhere, or matched
 }

@@ -69,6 +69,15 @@ def test_an_option_that_was_typed_at_its_default_makes_no_second_seed(tmp_path: 
     assert len(finding.cells) == 1
 
 
+def test_seeds_whose_time_is_told_on_different_links_are_seeds_of_one(tmp_path: Path) -> None:
+    for seed, link in ((1, ""), (2, "dsl"), (3, "4g")):
+        record = made_record("unsplit", 1, seed, 0.5)
+        record["experiment"] |= {"link": link}
+        save(tmp_path, record)
+    (finding,) = findings(read_run(tmp_path))
+    assert [item.record.cell.seed for item in finding.cells] == [1, 2, 3]
+
+
 def test_of_one_seed_the_latest_record_counts(tmp_path: Path) -> None:
     """A network, weights or a plug-in was edited behind its name: the earlier record is of another network."""
     for hour, strength, accuracy in ((11, 0.8, 0.9), (10, 0.0, 0.5)):

@@ -73,6 +73,12 @@ def test_a_link_adds_a_column_that_still_fits(tmp_path: Path) -> None:
     assert "on " not in printed([read(made_record("unsplit", 1, 1, 0.5, traffic=traffic))])
 
 
+def test_seeds_of_which_one_was_run_with_a_link_have_its_time() -> None:
+    traffic = {"train": {"round_trips": 1000, "bytes_up": 5_890_000, "bytes_down": 5_880_000}}
+    first, second = (read(made_record("unsplit", 1, seed, 0.5, traffic=traffic)) for seed in (1, 2))
+    assert printed([first, second.on("50Mbit/10Mbit/15ms")]).count("36 s") == 2
+
+
 def test_what_rounds_to_zero_has_no_sign() -> None:
     shown = [number(-0.0001, "accuracy_drop"), number(-0.0), number(-0.1, "accuracy_drop"), number(-0.01, "psnr")]
     assert shown == ["0.0 %", "0.000", "\u221210.0 %", "0.0 dB"]

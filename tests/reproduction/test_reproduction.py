@@ -94,7 +94,7 @@ def test_whatever_was_changed_keeps_a_run_apart(tmp_path: Path) -> None:
     ]
     for number, changed in enumerate(changes):
         leave(tmp_path / str(number), 1, 0.1 + number / 100, **changed)
-    leave(tmp_path / "aside", 2, 0.05, device="cpu", threads=4, isolate=False, precision="fp32")
+    leave(tmp_path / "aside", 2, 0.05, device="cpu", threads=4, isolate=False, precision="fp32", link="dsl")
     rows = table_of(tmp_path)
     assert {row["setting"]: row["seeds"] for row in rows} == {
         "as published": "2",
