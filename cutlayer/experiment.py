@@ -137,7 +137,7 @@ class Experiment(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads; 0: one for small networks, all cores for large ones")
     carrier: Literal["direct", "loopback", "grpc"] = Field(
         "direct",
-        description="in one process: copies, or bytes; grpc: to the isolated one, under mutual TLS",
+        description="in one process: copies, or bytes; grpc: to an audit's isolated one, under mutual TLS",
     )
     isolate: bool | Literal["once"] = Field(
         True,
@@ -215,6 +215,11 @@ class Experiment(BaseModel):
     def defenses(self) -> tuple[str, ...]:
         """The names of the defenses, in the order they act."""
         return () if self.defense == "none" else tuple(self.defense.split("+"))
+
+    @property
+    def carried_here(self) -> Experiment:
+        """This experiment where no process of its own is reached over gRPC: its messages are bytes in this one."""
+        return self.with_values(carrier="loopback") if self.carrier == "grpc" else self
 
     def optimization(self, steps_per_epoch: int) -> Optimization:
         """How every party trains."""

@@ -89,7 +89,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         recording = open_recording(folder)
         if SESSION in recording.segments:
             return [], _unjudged(recording, given, console)
-        experiment, _ = truth_kept(recording)
+        experiment = truth_kept(recording)[0].carried_here
         experiment = experiment.with_values(**own_code(experiment.model, str(experiment.plugins or ""), given))
     except RecordingError as error:
         raise ExperimentError(str(error)) from None

@@ -61,7 +61,8 @@ def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
 def deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
     """A cell for each training that is asked for: attacks and targets make no other one."""
     found: dict[str, Scene] = {}
-    for scene in scenes(grid(file, overrides)):
+    # Over gRPC an audit reaches its attack: a file that says so is no mistake where there is none.
+    for scene in scenes([experiment.carried_here for experiment in grid(file, overrides)]):
         found.setdefault(key(scene), scene)
     return list(found.values())
 

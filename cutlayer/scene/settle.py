@@ -44,6 +44,7 @@ def settle(experiment: Experiment) -> list[Scene]:
     for scene in scenes:
         for attacked in filter(None, (scene, scene.under)):
             _check_judged(attacked)
+            _check_carried(attacked)
     # Last of all: by now its code has been read.
     files = sources(scenes[0].experiment, *registry.FOLDERS)
     under = ((scene, scene.under and replace(scene.under, files=files)) for scene in scenes)
@@ -71,6 +72,18 @@ def _check_judged(scene: Scene) -> None:
     for goal, what in ((Goal.INPUTS, Knows.NATURAL_INPUTS), (Goal.LABELS, Knows.NATURAL_LABELS)):
         if goal in threat.goals and what in threat.knows:
             raise ExperimentError(f"{experiment.attack} declares {what}, which are what it is to guess")
+
+
+def _check_carried(scene: Scene) -> None:
+    """``ExperimentError`` where gRPC is asked for and the attack has no process of its own to be reached in."""
+    experiment, insider = scene.experiment, scene.attack.threat.seat is Seat.CLIENT
+    if experiment.carrier != "grpc" or (experiment.isolate is True and not insider):
+        return
+    why = "from the clients' seat" if insider else f"with isolate = {experiment.isolate!r}"
+    raise ExperimentError(
+        f"carrier = 'grpc': {why} {experiment.attack} runs in this process, where nothing goes over gRPC; "
+        f"direct or loopback{'' if insider else ', or isolate=true'}"
+    )
 
 
 def _judged(attack: Attack) -> str:

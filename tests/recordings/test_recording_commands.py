@@ -12,6 +12,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from cutlayer.commands.record import record_all, replay_all
+from cutlayer.commands.train import deployments
 from cutlayer.exchange.tape import bytes_of
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
@@ -177,6 +178,18 @@ def test_a_recording_of_a_wire_with_a_codec_is_replayed_without_it(tmp_path: Pat
     _, guesses = replay_all(party, given, "typed", console())
     (inputs,) = guesses.glob("*inputs.safetensors")
     assert load_file(inputs)["inputs"].shape == (3, 1, 8, 8)
+
+
+@pytest.mark.usefixtures("made")
+def test_where_nobody_is_reached_over_grpc_messages_are_bytes_in_one_process(tmp_path: Path) -> None:
+    """A file for audits over gRPC is no mistake there, nor is an attack that such an audit refuses."""
+    own = f"plugins={PLUGINS}"
+    typed = ["model=stochastic", own, "protocol=vanilla", "cut=1", "carrier=grpc", "isolate=false"]
+    assert [scene.experiment.carrier for scene in deployments(None, typed)] == ["loopback"]
+    scene = scene_of(protocol="vanilla", cut="1", carrier="grpc", epochs=0, targets=3)
+    recording = record(scene, tmp_path / "mine", 1 << 24, False, quiet)
+    (found,), _ = replay_all(recording.folder, [own, "attack=insider"], "typed", console())
+    assert (found.status, found.experiment["carrier"]) == (NOT_APPLICABLE, "loopback")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,25 @@ def test_given_weights_are_no_training_to_tamper_with(tmp_path: Path) -> None:
         scene_of(attack="fgsm", under="sladv", aux="share", protocol="u_shaped", cut="1", weights=str(file))
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"isolate": False}, r"with isolate = False spy runs .*; direct or loopback, or isolate=true$"),
+        ({"isolate": "once"}, r"with isolate = 'once' spy runs .*; direct or loopback, or isolate=true$"),
+        ({"attack": "insider"}, r"from the clients' seat insider runs .*; direct or loopback$"),
+        (
+            {"under": "client_backdoor", "options": {"client_backdoor": {"size": 3}}},
+            r"from the clients' seat client_backdoor runs .*; direct or loopback$",
+        ),
+    ],
+)
+def test_nothing_goes_over_grpc_where_an_attack_has_no_process_of_its_own(values: dict[str, Any], told: str) -> None:
+    asked = {"protocol": "vanilla", "cut": "1", **values}
+    with pytest.raises(ExperimentError, match=f"^carrier = 'grpc': {told}"):
+        scene_of(**asked, carrier="grpc")
+    assert scene_of(**asked, carrier="loopback")
+
+
 @pytest.mark.parametrize(("protocol", "cut"), [("u_shaped", "1"), ("label_only", "4")])
 def test_too_few_own_images_are_refused_in_every_protocol(protocol: str, cut: str) -> None:
     """Also where the first layers are the adversary's own, and a cut says nothing about what it is sent."""
