@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -10,7 +11,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.house import PLUGINS, house, imports, parsed
+from tests.house import PLUGINS, ROOT, house, imports, parsed
 
 FLOORS = {
     # A module or a folder of the package is listed here.
@@ -115,6 +116,14 @@ def test_imports_only_go_down(check):
 
 def test_no_imports_in_a_circle():
     assert circles(house()) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "before"), [("CONTRIBUTING.md", "an attack sees only"), ("docs/adding-an-attack.md", "\nImports:")]
+)
+def test_a_page_names_all_that_an_attack_may_import(page, before):
+    told = (ROOT / page).read_text(encoding="utf-8").partition(before)[2].partition("torch and numpy")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == ATTACK_MAY_IMPORT
 
 
 @pytest.mark.parametrize(
