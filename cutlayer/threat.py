@@ -17,6 +17,8 @@ from cutlayer.shelf import Shelf, made
 T = TypeVar("T")
 Note = float | int | str | list[float]
 """A value an attack may put into its record."""
+Progress = Callable[[str, int, int], None]
+"""Told what is going on: a few words, and how much of it is done of how much."""
 
 
 class Seat(StrEnum):
@@ -151,7 +153,7 @@ class View:
     """The samples to be guessed. Empty until the client has sent them; a guess is keyed by them."""
     layout: Layout = Layout("", (Seat.CLIENT, Seat.SERVER), Seat.SERVER, Seat.CLIENT)
     """Of the protocol that is run."""
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    progress: Progress = lambda what, done, total: None
     budgets: Sequence[Budget] = ()
     """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
     used: dict[Knows, int] = field(default_factory=dict)
@@ -272,8 +274,7 @@ class View:
         """Go through ``steps`` while progress is shown; at most ten reports a second leave the attack."""
         if total is None:
             total = len(steps)  # type: ignore[arg-type]
-        last = 0.0
-        done = 0
+        last, done = 0.0, 0
         self.progress(what, 0, total)
         for done, step in enumerate(steps, start=1):
             yield step

@@ -30,7 +30,7 @@ from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Act
 from cutlayer.simulation.assembly import accuracy, assemble, honest_host
 from cutlayer.simulation.session import Session
-from cutlayer.threat import Seat
+from cutlayer.threat import Progress, Seat
 from cutlayer.transport.certificate import Identity, issue, make_authority
 from cutlayer.transport.rpc import connect, serve
 from tests.scenes import PLUGINS, made_dataset, scene_of
@@ -97,7 +97,7 @@ class Deployment:
             place.durable.begin(place.durable.turn)
         return place
 
-    def serve(self, watch: Callable[[str, int, int], None] = lambda what, done, total: None) -> threading.Thread:
+    def serve(self, watch: Progress = lambda what, done, total: None) -> threading.Thread:
         place = self.places["server"] = self.place("server")
         roll = self.roll = Roll(self.plan, True, self.said.append)
         coordinator = Coordinator(place, roll, watch, self.said.append)
@@ -106,9 +106,7 @@ class Deployment:
         self.server, self.port = serve(f"127.0.0.1:{self.port}", identity, roll.names, roll.admit, bounds)
         return self._thread(lambda: self.missing.extend(coordinator.run()))
 
-    def join(
-        self, name: str, watch: Callable[[str, int, int], None] = lambda what, done, total: None
-    ) -> threading.Thread:
+    def join(self, name: str, watch: Progress = lambda what, done, total: None) -> threading.Thread:
         place = self.places[name] = self.place(name)
         identity, bounds = self.papers.identity(name), limits(self.plan, place.settings)
         address = f"127.0.0.1:{self.port}"

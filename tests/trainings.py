@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim
+from cutlayer.threat import Progress
 
 
 def interrupted_at(step: int) -> Progress:
@@ -17,6 +17,11 @@ def interrupted_at(step: int) -> Progress:
             raise KeyboardInterrupt
 
     return progress
+
+
+def in_training(progress: Progress) -> Progress:
+    """Told of a training under attack alone."""
+    return lambda what, done, total: progress(what, done, total) if what == "training under attack" else None
 
 
 def same(one: Victim, other: Victim) -> bool:

@@ -13,7 +13,7 @@ from cutlayer.attack import Adversary
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.shelved import shelf_of
-from cutlayer.auditing.training import Progress, train_through
+from cutlayer.auditing.training import train_through
 from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
@@ -26,7 +26,7 @@ from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.simulation.session import Session
-from cutlayer.threat import NotOfferedError, Seat
+from cutlayer.threat import NotOfferedError, Progress, Seat
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +26,6 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable, scores_of
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
-from cutlayer.auditing.training import Progress
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.process import OtherProcess
@@ -46,7 +44,7 @@ from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost
 from cutlayer.state import as_tensor, digest
-from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, View
+from cutlayer.threat import Goal, Knows, NotOfferedError, Progress, Seat, View
 
 
 def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess | None = None) -> Result:
@@ -263,7 +261,7 @@ def _offers(scene: Scene) -> str:
     return f": offers={','.join(sorted(wanted))}" if wanted.issubset(OFFERABLE) else ""
 
 
-def _published(scene: Scene) -> Any:
+def _published(scene: Scene) -> Attack:
     presets = scene.attack.presets
     shortened = presets.get(scene.experiment.steps, {})
     # Words among the options make another attack of it; numbers only count differently.

@@ -12,9 +12,8 @@ from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Occupant
 from cutlayer.simulation.assembly import measured as after_epoch
 from cutlayer.simulation.session import Session
-from cutlayer.threat import Knows
+from cutlayer.threat import Knows, Progress
 
-Progress = Callable[[str, int, int], None]
 EVERY = 300.0
 """Seconds of a training that an interruption may cost; what is kept beyond every epoch costs little of them."""
 _ADVERSARY, _GRADIENTS = "adversary", "gradients"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
-from cutlayer.auditing.training import Progress, train_through
+from cutlayer.auditing.training import train_through
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.data.content import content_of
 from cutlayer.disk import write_whole
@@ -26,6 +26,7 @@ from cutlayer.scene.loading import own_files
 from cutlayer.scene.scene import Scene
 from cutlayer.simulation.assembly import accuracy, assemble, honest_host, whole_model
 from cutlayer.stream import drawing
+from cutlayer.threat import Progress
 
 _PROBED = 4  # samples on which it is tried whether a cut changes a bit
 _TRAINED_BY = (

@@ -16,10 +16,10 @@ from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.turn import Turn, common_step
 from cutlayer.exchange.handover import Route
 from cutlayer.protocol import TRAINING
+from cutlayer.threat import Progress
 from cutlayer.transport.duplex import DisconnectedError, RefusedError
 from cutlayer.wire import WireError
 
-Watch = Callable[[str, int, int], None]
 logger = logging.getLogger("cutlayer")
 _FIRST: dict[str, Any] = {
     "last": None,
@@ -39,7 +39,7 @@ class Coordinator:
 
     place: Place
     roll: Roll
-    watch: Watch = lambda what, done, total: None
+    watch: Progress = lambda what, done, total: None
     say: Callable[[str], None] = lambda text: None
     turns: list[Turn] = field(default_factory=list)
 

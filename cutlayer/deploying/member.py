@@ -25,13 +25,11 @@ from cutlayer.exchange.handover import OptimizerState, Route, give, take_over
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE, predictions
 from cutlayer.message import Kind, Message
 from cutlayer.order import batch_sizes
-from cutlayer.threat import Seat
+from cutlayer.threat import Progress, Seat
 from cutlayer.transport.certificate import Identity
 from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 from cutlayer.transport.rpc import Grpc
 
-Watch = Callable[[str, int, int], None]
-"""Told what is going on: a few words, and how much of it is done of how much."""
 _TURN = TypeAdapter(Turn)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _FAREWELL_SECONDS = 10.0
@@ -44,7 +42,7 @@ class Member:
     place: Place
     identity: Identity | None
     dial: Callable[[], Duplex]
-    watch: Watch = lambda what, done, total: None
+    watch: Progress = lambda what, done, total: None
     """Called after every step, and while it waits."""
     pins: dict[str, str] = field(default_factory=dict)
     _taker: Taker | None = None

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -169,9 +170,9 @@ class Outcome:
         return record
 
 
-def read_party_record(place_folder: Any) -> PartyRecord | None:
+def read_party_record(folder: Path) -> PartyRecord | None:
     """The record in a party's folder; ``None`` where there is none, an ``ExperimentError`` for another file."""
-    path = place_folder / RECORD
+    path = folder / RECORD
     try:
         return PartyRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
     except ValidationError:

@@ -12,11 +12,12 @@ from typing import Any
 
 from cutlayer import __version__
 from cutlayer.codec import FrameError, decode, encode
-from cutlayer.deploying.member import Watch, read_number, read_offer, read_turn
+from cutlayer.deploying.member import read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
 from cutlayer.disk import PRIVATE, sweep, write_whole
 from cutlayer.message import Kind
+from cutlayer.threat import Progress
 from cutlayer.transport.certificate import Identity
 from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
 
@@ -32,7 +33,7 @@ class Trustee:
     identity: Identity
     folder: Path
     dial: Callable[[], Duplex]
-    watch: Watch
+    watch: Progress
     pins: dict[str, str]
     _taker: Taker | None = None
 

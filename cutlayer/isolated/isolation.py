@@ -7,7 +7,7 @@ import dataclasses
 import gc
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
@@ -27,7 +27,7 @@ from cutlayer.seat.host import Act, Findings, Host, Occupant
 from cutlayer.seat.seating import Brief, Outside, answerable, seat_server
 from cutlayer.shelf import Shelf
 from cutlayer.state import named, under
-from cutlayer.threat import Goal, Knows, NotOfferedError, Row, UndeclaredError
+from cutlayer.threat import Goal, Knows, NotOfferedError, Progress, Row, UndeclaredError
 from cutlayer.wire import NotFiniteError, WireError
 
 _EXPECTED = {error.__name__: error for error in (NotOfferedError, NotFiniteError, WireError)}
@@ -40,7 +40,7 @@ class ProcessHost(Host, Occupant):
         self,
         brief: Brief,
         outside: Outside,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
         process: OtherProcess | None = None,
         shelf: Shelf | None = None,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -16,7 +16,7 @@ from cutlayer.record import Residence, Transfer
 from cutlayer.scene.scene import Scene
 from cutlayer.simulation.assembly import whole_model
 from cutlayer.simulation.session import Session
-from cutlayer.threat import Goal
+from cutlayer.threat import Goal, Progress
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def aftermath(
     session: Session,
     guesses: Sequence[Guess],
     clean: nn.Sequential | None,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Aftermath:
     """Where a backdoor lives in the deployment, and what a transfer to other data leaves of it."""
     guess = next((guess for guess in guesses if guess.goal is Goal.BACKDOOR), None)

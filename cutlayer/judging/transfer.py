@@ -21,6 +21,7 @@ from cutlayer.record import Transfer
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.transfer import last_layer, transfer_scaling
 from cutlayer.stream import derive, drawing, generator
+from cutlayer.threat import Progress
 from cutlayer.trigger import Trigger
 
 _CHUNK = 1000
@@ -31,7 +32,7 @@ def transferred(
     trigger: Trigger,
     models: Mapping[str, nn.Sequential],
     scene: Scene,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Transfer:
     """What ``trigger`` does to the ``attacked`` and the ``clean`` one of ``models`` after the transfer.
 

@@ -14,16 +14,15 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cutlayer import registry
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing import victim
 from cutlayer.auditing.target import at_once, send_targets
-from cutlayer.auditing.training import Progress, over
+from cutlayer.auditing.training import over
 from cutlayer.checksum import pack_checked
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
@@ -35,7 +34,7 @@ from cutlayer.seat.host import Host
 from cutlayer.seat.seating import seat_server
 from cutlayer.simulation.assembly import CARRIERS, accuracy, assemble, brief, measured, whole_model
 from cutlayer.simulation.session import Session
-from cutlayer.threat import Seat
+from cutlayer.threat import Progress, Seat
 
 _FOR_TRAINING = 0.9  # of the limit: targets come last and must find room
 
@@ -182,7 +181,7 @@ class _Work:
             self._done(name, recorder)
         return session
 
-    def _targets(self, name: str, scene: Scene, session: Session | None, model: Any = None) -> None:
+    def _targets(self, name: str, scene: Scene, session: Session | None, model: nn.Sequential | None = None) -> None:
         room = self.limit - sum(segment.bytes for segment in self.segments.values())
         recorder = Recorder(self.folder / f"{name}.wire", room)
         host = self._host(recorder)

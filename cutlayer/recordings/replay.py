@@ -12,7 +12,6 @@ from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.audit import attends_training, outline
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable
-from cutlayer.auditing.training import Progress
 from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.judging.judge import Truth, admitted, judge_all
@@ -26,7 +25,7 @@ from cutlayer.seat.seating import Brief, seat_server
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host
 from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost
-from cutlayer.threat import Knows, NotOfferedError, Seat
+from cutlayer.threat import Knows, NotOfferedError, Progress, Seat
 
 LIVE = (Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS)
 """What only a running deployment can give: no message of the recorded party holds it."""

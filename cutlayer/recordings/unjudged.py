@@ -10,7 +10,6 @@ from typing import Any
 from safetensors.torch import save
 
 from cutlayer.attack import Guess, TamperingAttack
-from cutlayer.auditing.training import Progress
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.message import Kind, detached
@@ -20,7 +19,7 @@ from cutlayer.protocol import TRAINING
 from cutlayer.recordings.archive import Recording
 from cutlayer.seat.seating import make_attack, make_protocol, seat_server
 from cutlayer.stream import derive
-from cutlayer.threat import Knows, Row, Seat
+from cutlayer.threat import Knows, Progress, Row, Seat
 from cutlayer.wire import WireError, check
 
 OFFERED = (Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.SCHEDULE)

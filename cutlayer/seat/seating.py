@@ -28,7 +28,7 @@ from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
 from cutlayer.shelf import Shelf
 from cutlayer.stream import Stream, derive
 from cutlayer.tap import Tap
-from cutlayer.threat import Architecture, Knows, Row, Seat, View
+from cutlayer.threat import Architecture, Knows, Progress, Row, Seat, View
 
 Outside = Callable[[Knows, Mapping[str, Tensor]], Mapping[str, Tensor]]
 """Answers what only the other seats know; tensors in, tensors out, so that it can be asked across processes."""
@@ -121,7 +121,7 @@ def make_party(
 def seat_server(
     brief: Brief,
     outside: Outside | None = None,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: Progress = lambda what, done, total: None,
     carrier: Carrier = Direct,
     beside: Tap | None = None,
     shelf: Shelf | None = None,
@@ -149,7 +149,7 @@ def seat_clients(
     brief: Brief,
     own: Callable[[], Party],
     outside: Outside | None = None,
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    progress: Progress = lambda what, done, total: None,
 ) -> LocalOccupant:
     """The adversary of ``brief`` beside one or several clients that act as one; ``own``: the one whose turn it is.
 
@@ -162,7 +162,7 @@ def seat_clients(
 def _adversary(
     brief: Brief,
     known: Mapping[Knows, Callable[..., Any]],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     shelf: Shelf | None = None,
 ) -> Adversary:
     """The attack of ``brief``, to which of what is ``known`` in its seat all that is offered is granted."""

@@ -93,7 +93,7 @@ class Session:
                 client.losses.clear()
             self.scrutiny.clear()
         made = self.done
-        for number, batches in self._turns(epoch):
+        for number, batches in self.turns(epoch):
             made, left = max(0, made - len(batches)), batches[made:]
             if left:
                 self.take_turn(number)
@@ -108,6 +108,13 @@ class Session:
     def steps_per_epoch(self) -> int:
         """Training steps in an epoch, over all clients."""
         return sum(len(batch_sizes(len(shard), self.plan.batch_size)) for shard in self.shards)
+
+    def turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
+        """Whose turn it is in an epoch, one after another: the client's number, and the rows of each of its steps."""
+        plan = self.plan
+        own = [shuffled(shard, plan.batch_size, plan.seed, number, epoch) for number, shard in enumerate(self.shards)]
+        for client, first, count in stretches([len(batches) for batches in own], plan.turn):
+            yield client, own[client][first : first + count]
 
     def take_turn(self, number: int) -> None:
         """Let client ``number`` take over from the client whose turn was last."""
@@ -240,12 +247,6 @@ class Session:
             for name, weight in client.parts.named_parameters():
                 if name in own:
                     weight.grad = own[name].to(weight)
-
-    def _turns(self, epoch: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
-        plan = self.plan
-        own = [shuffled(shard, plan.batch_size, plan.seed, number, epoch) for number, shard in enumerate(self.shards)]
-        for client, first, count in stretches([len(batches) for batches in own], plan.turn):
-            yield client, own[client][first : first + count]
 
     def _way(self, giver: Party, carried: bool) -> Handler:
         if self.plan.route is Route.SERVER:

@@ -157,7 +157,7 @@ def _hand_overs(scene: Scene, session: Session, epochs: int) -> Counted:
     session.take_turn(0)
     session.take_turn(1)
     counted: Counted = {}
-    turns = [number for epoch in range(1, epochs + 1) for number, _ in session._turns(epoch)]
+    turns = [number for epoch in range(1, epochs + 1) for number, _ in session.turns(epoch)]
     changes = sum(one != other for one, other in itertools.pairwise(turns))
     _add(counted, _since(before, session.host.meter), changes)
     return counted

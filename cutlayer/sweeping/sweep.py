@@ -16,7 +16,6 @@ from typing import Protocol
 from cutlayer.auditing import victim
 from cutlayer.auditing.audit import begun, fingerprint, leaves, outline, run_cell, shared
 from cutlayer.auditing.result import Result
-from cutlayer.auditing.training import Progress
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess
@@ -27,6 +26,7 @@ from cutlayer.sweeping.folder import cell_folder, finished, run_folder
 from cutlayer.sweeping.once import Kind, Pair, Proof, checked, kind, pairs, spelled_out
 from cutlayer.sweeping.pool import Pool
 from cutlayer.sweeping.room import Room
+from cutlayer.threat import Progress
 
 _ERROR = "error.txt"  # beside the record of a cell that has failed
 

@@ -30,7 +30,7 @@ from cutlayer.sweeping import sweep
 from cutlayer.sweeping.estimate import Pace
 from cutlayer.sweeping.sweep import Sweep, Unwatched, attempt
 from tests.cells import quiet
-from tests.trainings import interrupted_at, same
+from tests.trainings import in_training, interrupted_at, same
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
 SMALL: dict[str, dict[str, Any]] = {
@@ -68,10 +68,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Result]:
 def broken_off(scene: Scene, run: Path, step: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_cell(scene, run, in_training(interrupted_at(step)))
-
-
-def in_training(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: progress(what, done, total) if what == "training under attack" else None
 
 
 def resumed(scene: Scene, run: Path) -> tuple[dict[str, Any], Result, list[int]]:

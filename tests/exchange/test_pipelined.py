@@ -69,7 +69,7 @@ def by_hand(scene: Scene, session: Session, epochs: int = 2) -> nn.ModuleList:
     clients = [scene.optimization.make(own[Seat.CLIENT]) for _ in session.clients]
     step = 0
     for epoch in range(1, epochs + 1):
-        for number, turn in session._turns(epoch):
+        for number, turn in session.turns(epoch):
             before = [copy.deepcopy(parts[0])]
             for place, rows in enumerate(turn):
                 # A turn's first two steps are made with the weights it began with, later ones with the last but one.
@@ -152,7 +152,7 @@ def test_a_checkpoint_amid_a_turn_holds_what_was_made_ahead(protocol: str, value
     through, seen = trained(scene, epochs=1), []
     session = session_of(scene)
     assert isinstance(session.host, seating.LocalHost)
-    ((_, turn),) = session._turns(1)
+    ((_, turn),) = session.turns(1)
     for place, rows in enumerate(turn):
         following = turn[place + 1] if place + 1 < len(turn) else None
         session.exchange(Act.STEP, 0, rows, upcoming=following)

@@ -65,7 +65,7 @@ def unsplit(scene: Scene, session: Session, epochs: int = 2) -> tuple[nn.ModuleL
     step, last, losses = 0, None, []
     for epoch in range(1, epochs + 1):
         sum_of_losses = []
-        for number, turn in session._turns(epoch):
+        for number, turn in session.turns(epoch):
             if last not in (None, number) and experiment.optimizer_state is OptimizerState.RESET:
                 own[number] = scene.optimization.make(params[Seat.CLIENT])
             last = number
@@ -250,7 +250,7 @@ def test_another_seed_ends_elsewhere() -> None:
 
 def test_a_turn_is_k_batches() -> None:
     session = session_of(scene_of(protocol="vanilla", cut="1", clients=2, turn=2))
-    turns = [(number, len(batches)) for number, batches in session._turns(1)]
+    turns = [(number, len(batches)) for number, batches in session.turns(1)]
     assert turns == [(0, 2), (1, 2), (0, 1), (1, 1)]
-    rows = torch.cat([row for _, batches in session._turns(1) for row in batches])
+    rows = torch.cat([row for _, batches in session.turns(1) for row in batches])
     assert sorted(rows.tolist()) == list(range(44))
