@@ -133,7 +133,7 @@ def _attacked(
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
-    beside = honest(scene, clean, run / "victims" / key(scene) / "noise")
+    beside = honest(scene, clean, run / "victims" / key(scene) / "noise", progress)
     if victim is None:
         session = place.attended(scene, outside)
         if after:
@@ -145,7 +145,7 @@ def _attacked(
     else:
         history, utility = victim.history, victim.accuracy
         session = outside.session = assemble(scene, place.host, victim.model if after else None)
-    judgements, guesses = _judgements(scene, session, occupant, beside)
+    judgements, guesses = _judgements(scene, session, occupant, beside, progress)
     done = filled(
         record,
         judgements=judgements,
@@ -179,13 +179,13 @@ def _compared(scene: Scene) -> bool:
 
 
 def _judgements(
-    scene: Scene, session: Session, occupant: Occupant, beside: Honest | None
+    scene: Scene, session: Session, occupant: Occupant, beside: Honest | None, progress: Progress
 ) -> tuple[list[Judgement], Sequence[Guess]]:
     """Send the targets, let the adversary guess, and judge."""
     sent = send_targets(scene, session)
     occupant.announce(tuple(sent))
     guesses = admitted(occupant.infer(), scene.attack.threat.goals)
-    truth = truth_of(scene, session, sent, beside)
+    truth = truth_of(scene, session, sent, beside, progress)
     return judge_all(guesses, truth, scene.experiment.thresholds), guesses
 
 
@@ -220,7 +220,7 @@ def _train_watched(
     def judge_now(epoch: int) -> Sequence[Course]:
         if not scene.attack.anytime or epoch == scene.experiment.epochs:
             return ()
-        scores = scores_of(_judgements(scene, session, occupant, beside)[0])
+        scores = scores_of(_judgements(scene, session, occupant, beside, progress)[0])
         return (Course(epoch=epoch, step=epoch * steps, scores=scores),)
 
     return train_attended(scene, session, occupant, kept, progress, judge_now)

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from cutlayer.attack import TamperingAttack
+from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.judging.backdoor import BackdoorTruth, Unattacked
 from cutlayer.judging.evasion import EvasionTruth
 from cutlayer.judging.judge import Truth
@@ -23,7 +24,7 @@ from cutlayer.seat.host import Host
 from cutlayer.simulation.assembly import answers, answers_to, assemble, honest_host, replica, whole_parts
 from cutlayer.simulation.session import Session
 from cutlayer.stream import derive
-from cutlayer.threat import Row, Seat
+from cutlayer.threat import Progress, Row, Seat
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Honest:
     noisy: Noisy
 
 
-def honest(scene: Scene, clean: nn.Sequential | None, kept: Path) -> Honest | None:
+def honest(scene: Scene, clean: nn.Sequential | None, kept: Path, progress: Progress) -> Honest | None:
     """The deployment with the ``clean`` network; None where there is none.
 
     ``kept``: a folder of that network's alone, for what is the same for every attack.
@@ -44,14 +45,16 @@ def honest(scene: Scene, clean: nn.Sequential | None, kept: Path) -> Honest | No
     session = assemble(scene, honest_host(scene), clean)
     server = replica(scene, session)
     triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
-    deployed = _deployed(scene, session, server)
+    deployed = _deployed(scene, session, server, progress)
     if scene.experiment.defenses:
         # What a defense draws depends on what was asked before.
         return Honest(triggered, deployed)
     return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts} {coded()}"))
 
 
-def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None) -> Truth:
+def truth_of(
+    scene: Scene, session: Session, sent: Mapping[Row, int], beside: Honest | None, progress: Progress
+) -> Truth:
     """``sent``: the targets' rows by their place on the wire; ``beside``: the deployment without the attack."""
     rows, places = scene.target_rows, {row: place for place, row in sent.items()}
     samples = scene.samples
@@ -73,7 +76,7 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
     if scene.budgets:
         reaches = {budget.name: budget for budget in scene.budgets}
         evasion = EvasionTruth(
-            deployed=_deployed(scene, session, server),
+            deployed=_deployed(scene, session, server, progress),
             honest=beside.noisy if beside else None,
             tampered=isinstance(scene.attack, TamperingAttack),
             budgets=reaches,
@@ -92,9 +95,11 @@ def truth_of(scene: Scene, session: Session, sent: Mapping[Row, int], beside: Ho
     )
 
 
-def _deployed(scene: Scene, session: Session, server: Host) -> Deployed:
+def _deployed(scene: Scene, session: Session, server: Host, progress: Progress) -> Deployed:
     rows, samples = scene.target_rows, scene.samples
-    return Deployed(partial(answers_to, session, server, rows), samples.inputs(rows), samples.labels(rows))
+    # Few inputs are tried at once, and said to be before anybody could read it.
+    tell = partial(progress, "judging inputs") if len(rows) > PREDICTED_AT_ONCE else lambda *of: None
+    return Deployed(partial(answers_to, session, server, rows, tell=tell), samples.inputs(rows), samples.labels(rows))
 
 
 def untrained(scene: Scene) -> nn.Sequential:

@@ -52,7 +52,7 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Resul
             # Another process has read them anew.
             scene.check_files()
             guesses = _guesses(host, recording, segments, progress)
-            truth = truth_of(scene, session, rows_kept(recording, segments[-1]), None)
+            truth = truth_of(scene, session, rows_kept(recording, segments[-1]), None, progress)
             result = _judged(scene, recording, truth, guesses, host, record)
         finally:
             host.close()

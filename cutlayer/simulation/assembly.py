@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -136,10 +136,25 @@ def answers(session: Session, server: Host, change: Change | None = None, rows: 
     return session.predictions(session.samples.test_rows if rows is None else rows, server, change)
 
 
-def answers_to(session: Session, server: Host, rows: Tensor, inputs: Tensor) -> Tensor:
-    """The logits for ``inputs`` [n, ...] that take the place of the first n ``rows``, the targets, in their order."""
-    parts = iter(torch.split(inputs, PREDICTED_AT_ONCE))
-    return session.predictions(rows[: len(inputs)], server, lambda natural: next(parts))
+def answers_to(
+    session: Session, server: Host, rows: Tensor, inputs: Tensor, tell: Callable[[int, int], None] = lambda *of: None
+) -> Tensor:
+    """The logits for ``inputs`` [n, ...] that take the place of the first n ``rows``, the targets, in their order.
+
+    ``tell``: is told how many there are so far, and in all.
+    """
+    parts, begun = iter(torch.split(inputs, PREDICTED_AT_ONCE)), 0
+
+    def upcoming(natural: Tensor) -> Tensor:
+        nonlocal begun
+        tell(begun, len(inputs))
+        part = next(parts)
+        begun += len(part)
+        return part
+
+    found = session.predictions(rows[: len(inputs)], server, upcoming)
+    tell(begun, len(inputs))
+    return found
 
 
 def measured(scene: Scene, session: Session, epoch: int, loss: float) -> Epoch:
