@@ -28,6 +28,7 @@ GROWS, SATURATES, BEATS, CHEAP = (
     "at alpha 1 the clients lose no more than 5 points of accuracy",
 )
 VR, OUTPUT = "it is more than VR's on as many images", "aligning at the server's output is worse than at the cut"
+PERFECT = "with the victim's own layers for a shadow, the second stage takes more than chance does"
 DEPTH, MULTI = (
     "it falls with the depth of the clients' layers",
     "it falls with their depth under a shadow that grows with them (multi), too",
@@ -177,6 +178,18 @@ def test_beside_vr_whose_targets_are_fewer(tmp_path: Path, vr: float, own: float
     left(other, tmp_path / "other", vr)
     left(sladv, tmp_path / "sladv", own)
     assert outcomes(tmp_path)[VR] == outcome
+
+
+@pytest.mark.parametrize(("drop", "outcome"), [(0.3, "holds"), (0.08, "does not hold")])
+def test_the_second_stage_with_a_perfect_shadow(tmp_path: Path, drop: float, outcome: str) -> None:
+    perfect = [e for e in cells("table 2", "attack=pgd") if e.options["pgd"].get("objective") == "similarity"]
+    by_steps = {(e.under, e.options["pgd"]["iterations"]): e for e in perfect}
+    assert set(by_steps) == {(under, steps) for under in ("", "sladv") for steps in (1, 10)}
+    left(by_steps["", 10], tmp_path / "ten", 0.5)
+    left(by_steps["sladv", 1], tmp_path / "attacked", 0.5)
+    assert PERFECT not in outcomes(tmp_path), "that is told of the published step, on the honest victim"
+    left(by_steps["", 1], tmp_path / "one", drop)
+    assert rows(tmp_path)[PERFECT][:2] == ("ours", outcome)
 
 
 @pytest.mark.parametrize(

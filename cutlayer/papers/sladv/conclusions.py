@@ -16,7 +16,7 @@ from cutlayer.papers.sladv.setup import BLOCKS, LAST, NARROW, WHOLE
 from cutlayer.papers.sladv.tables import table_1, table_3, table_5
 from cutlayer.papers.sladv.telling import DIVERGED, NO_DROP, UNCHANGED
 from cutlayer.papers.sladv.theory import theory
-from cutlayer.papers.sladv.transfers import table_2
+from cutlayer.papers.sladv.transfers import PERFECT, table_2
 from cutlayer.reproduction.block import Block, Table
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Found
@@ -85,6 +85,13 @@ _CLAIMS = (
         table_3,
         lambda model: {"": {**_MANY, "sladv.alpha": 1.0}},
         *(DROP, claims.beats_blind, NO_DROP),
+        ours=True,
+    ),
+    Claim(
+        "with the victim's own layers for a shadow, the second stage takes more than chance does",
+        table_2,
+        lambda model: {"": {**_OWN, **PERFECT, "pgd.iterations": 1, "under": ""}},
+        *(DROP, claims.beats_blind),
         ours=True,
     ),
     Claim(
