@@ -36,7 +36,7 @@ from cutlayer.model import flop_count, split
 from cutlayer.optimization import Optimization
 from cutlayer.papers.backdoor.setup import HOW
 from cutlayer.seat.host import Act, Carrier, LocalHost, perform
-from cutlayer.seat.seating import make_party, make_protocol
+from cutlayer.seat.making import make_party, make_protocol
 from cutlayer.stream import Stream
 from cutlayer.threat import Architecture, Knows, Seat, View
 

@@ -30,7 +30,7 @@ from cutlayer.exchange.handover import OptimizerState
 from cutlayer.models import resnet18, unsplit_mnist
 from cutlayer.optimization import Optimization
 from cutlayer.seat.host import Carrier, LocalHost
-from cutlayer.seat.seating import make_party, make_protocol
+from cutlayer.seat.making import make_party, make_protocol
 from cutlayer.simulation.session import Session, TrainingPlan
 from cutlayer.stream import generator
 from cutlayer.threat import Seat

@@ -25,7 +25,7 @@ from cutlayer.record import DONE, LEAK, NONE, Record, Thresholds
 from cutlayer.reproduction.plan import chosen, experiments
 from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.settle import settle
-from cutlayer.seat.seating import make_attack
+from cutlayer.seat.making import make_attack
 from cutlayer.simulation.assembly import brief
 from cutlayer.threat import Knows, Seat
 from tests import contract, trials

@@ -20,7 +20,7 @@ from cutlayer.grid import grid
 from cutlayer.option import as_json, fits
 from cutlayer.registry import PluginError
 from cutlayer.scene.settle import settle
-from cutlayer.seat.seating import make_attack
+from cutlayer.seat.making import make_attack
 from cutlayer.simulation.assembly import brief
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made

@@ -30,7 +30,8 @@ from cutlayer.message import Kind, Message
 from cutlayer.record import NOT_APPLICABLE, Record, Thresholds
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
-from cutlayer.seat.seating import Brief, make_attack
+from cutlayer.seat.making import make_attack
+from cutlayer.seat.seating import Brief
 from cutlayer.simulation.assembly import assemble, brief
 from cutlayer.simulation.session import Session
 from cutlayer.threat import Goal, Knows
@@ -88,8 +89,7 @@ def distinct(found: Sequence[Case]) -> list[Case]:
     """The first case of ``found`` for each attack and threat model."""
     first: dict[object, Case] = {}
     for case in found:
-        attack = make_attack(case.attack, dict(case.options), case.plugins)
-        first.setdefault((case.attack, attack.threat), case)
+        first.setdefault((case.attack, attack_of(case).threat), case)
     return list(first.values())
 
 

@@ -24,7 +24,7 @@ from cutlayer.commands.prose import prose, spelled
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.mistake import nearest
-from cutlayer.seat.seating import make_protocol
+from cutlayer.seat.making import make_protocol
 from cutlayer.threat import Knows, ThreatModel
 
 

@@ -32,7 +32,7 @@ from cutlayer.order import shuffled
 from cutlayer.protocol import TRAINING
 from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.loading import load_dataset
-from cutlayer.seat.seating import make_party
+from cutlayer.seat.making import held_labels, party_of
 from cutlayer.stream import derive
 from cutlayer.tap import Tap
 from cutlayer.threat import Seat
@@ -88,21 +88,20 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
     root = _secret(folder) if settings.randomness == "own" else experiment.seed
     drives = plan.protocol.driver is seat
     samples = _samples(plan, settings, experiment, seat)
-    label = seat.value if seat is Seat.SERVER else f"{seat.value}-{number}"
-    party = make_party(
-        name or label,
+    party = party_of(
+        seat,
+        number,
         plan.protocol.deal(plan.build(derive(root, "model")), plan.cuts)[seat],
         experiment.optimization(0),
-        derive(root, "party", label),
+        root,
         computing(settings.device, settings.precision, settings.memory_format),
+        name,
     )
     rows = torch.zeros(0, dtype=torch.int64)
     if samples and seat is Seat.CLIENT:
         rows = _own_rows(plan, settings, samples, number)
         if plan.protocol.labels_at is seat:
-            party.labels = torch.full((len(samples),), -1)
-            party.labels[rows] = samples.labels(rows)
-            party.labels[samples.test_rows] = samples.labels(samples.test_rows)
+            party.labels = held_labels(samples, rows)
     if seat is Seat.SERVER and settings.defense != "none":
         raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
     # Noise that others could compute is noise they could take away: never from the plan's seed.

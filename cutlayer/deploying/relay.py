@@ -17,7 +17,7 @@ from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.exchange.handover import Route, take_over
 from cutlayer.message import Message
-from cutlayer.seat.seating import make_party
+from cutlayer.seat.making import make_party
 from cutlayer.threat import Seat
 from cutlayer.transport.duplex import DisconnectedError
 from cutlayer.wire import WireError

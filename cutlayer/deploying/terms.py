@@ -23,7 +23,7 @@ from cutlayer.model import CutError
 from cutlayer.order import batch_sizes, stretches
 from cutlayer.protocol import Protocol
 from cutlayer.scene.loading import scaling
-from cutlayer.seat.seating import make_protocol
+from cutlayer.seat.making import make_codec, make_protocol
 from cutlayer.transport.certificate import NAME
 from cutlayer.transport.duplex import printable
 from cutlayer.wire import Agreement
@@ -178,19 +178,21 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
         agreement = protocol.agree(model, cuts, terms.inputs)
     except (CutError, network.NetworkError, registry.PluginError) as error:
         raise ExperimentError(" ".join(str(error).split())) from None
-    packed = PackedWire(_codec(terms, plugins), protocol.wire, agreement) if terms.codec else None
+    codec = _codec(terms, plugins)
+    packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
     architecture = hashlib.sha256(f"{model}{shapes}".encode()).hexdigest()[:16]
     return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins, packed)
 
 
-def _codec(terms: Terms, plugins: Path | None) -> Compression:
+def _codec(terms: Terms, plugins: Path | None) -> Compression | None:
+    if not terms.codec:
+        return None
     try:
         kinds = {name: registry.cls("defenses", name, Defense, plugins) for name in registry.names("defenses", plugins)}
         known = [name for name, kind in kinds.items() if issubclass(kind, Compression)]
         if terms.codec in known:
-            codec: Compression = registry.make(kinds[terms.codec], terms.codec_options, terms.codec)
-            return codec
+            return make_codec(terms.codec, terms.codec_options, plugins)
     except registry.PluginError as error:
         raise ExperimentError(f"codec: {error}") from None
     other = terms.codec in kinds

@@ -17,7 +17,8 @@ from cutlayer.model import CutError
 from cutlayer.network import NetworkError, build
 from cutlayer.protocol import TRAINING
 from cutlayer.recordings.archive import Recording
-from cutlayer.seat.seating import make_attack, make_protocol, seat_server
+from cutlayer.seat.making import make_attack, make_protocol
+from cutlayer.seat.seating import seat_server
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Progress, Row, Seat
 from cutlayer.wire import WireError, check

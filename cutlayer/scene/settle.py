@@ -24,7 +24,7 @@ from cutlayer.scene.loading import first_model, load_dataset
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.source import sources
 from cutlayer.scene.transfer import check_transfer, transfer_scaling
-from cutlayer.seat.seating import make_attack, make_protocol
+from cutlayer.seat.making import make_attack, make_protocol
 from cutlayer.threat import Goal, Knows, Seat
 
 _MISTAKES = (registry.PluginError, network.NetworkError, CutError, DatasetError, DealError, BudgetError)

@@ -1,1 +1,1 @@
-"""The server's seat: its party, and the adversary beside it, in this process or in another one."""
+"""Parties at their seats, and the adversary beside one of them, in this process or in another one."""

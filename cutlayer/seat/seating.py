@@ -1,9 +1,12 @@
-"""The server's side of a cell, built from plain values: the same in this process and in another one."""
+"""Who sits in the attacked seat of a cell, built from plain values: the same in this process and in another one.
+
+The server's party with an adversary beside it or with none, or the adversary beside malicious clients.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,20 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cutlayer import network, registry
-from cutlayer.attack import Adversary, Attack, TamperingAttack
+from cutlayer import network
+from cutlayer.attack import Adversary
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
-from cutlayer.compression import Compression, PackedWire
+from cutlayer.compression import PackedWire
 from cutlayer.computing import Computing
-from cutlayer.defense import Defense
 from cutlayer.exchange.tape import Replayed
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.optimization import Optimization
 from cutlayer.party import Party
-from cutlayer.protocol import Protocol
 from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
+from cutlayer.seat.making import make_attack as make_attack
+from cutlayer.seat.making import make_codec, make_party, make_protocol
 from cutlayer.shelf import Shelf
 from cutlayer.stream import Stream, derive
 from cutlayer.tap import Tap
@@ -38,7 +41,7 @@ _GUARDED = {"labels": Knows.LABELS}
 
 @dataclass(frozen=True)
 class Brief:
-    """All that the server's seat is told: of seeds only those of its own streams, not the experiment's."""
+    """All that one seat is told, the server's or that of malicious clients: seeds of streams, not the experiment's."""
 
     protocol: str
     model: str
@@ -48,9 +51,10 @@ class Brief:
     optimization: Optimization
     scaling: network.Scaling
     party_seed: int
+    """Of the stream of the server's party; beside malicious clients nobody draws from it."""
     attack_seed: int
     attack: str = ""
-    """Empty: an honest server."""
+    """Empty: nobody curious."""
     options: Mapping[str, Any] = field(default_factory=dict)
     offers: tuple[Knows, ...] = ()
     targets: tuple[Row, ...] = ()
@@ -70,52 +74,12 @@ class Brief:
         return Path(self.plugins) if self.plugins else None
 
 
-def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
-    """The protocol plug-in ``name``."""
-    protocol: Protocol = registry.cls("protocols", name, Protocol, plugins)()
-    return protocol
-
-
-def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = None) -> Attack:
-    """The attack plug-in ``name`` with ``options``."""
-    attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
-    if attack.threat.tampers is not isinstance(attack, TamperingAttack):
-        kind = "a TamperingAttack" if isinstance(attack, TamperingAttack) else "no TamperingAttack"
-        raise registry.PluginError(f"attack {name!r} is {kind}, its threat model has tampers={attack.threat.tampers}")
-    return attack
-
-
 def answerable(brief: Brief) -> frozenset[Knows]:
     """What the adversary of ``brief`` may ask the other seats for: declared by its threat model, and offered."""
     if not brief.attack:
         return frozenset()
     declared = make_attack(brief.attack, brief.options, brief.plugin_folder).threat.knows
     return declared.intersection(brief.offers, _OUTSIDE)
-
-
-def make_codec(brief: Brief) -> Compression | None:
-    """The wire codec that both ends agreed on."""
-    if not brief.codec:
-        return None
-    kind = registry.cls("defenses", brief.codec, Defense, brief.plugin_folder)
-    codec: Compression = registry.make(kind, brief.codec_options, brief.codec)
-    return codec
-
-
-def make_party(
-    name: str, parts: Sequence[nn.Module], optimization: Optimization, seed: int, computing: Computing
-) -> Party:
-    """A party that trains ``parts``."""
-    held = nn.ModuleList(parts)
-    computing.place(held)
-    return Party(
-        name=name,
-        parts=held,
-        optimizer=optimization.make(held.parameters()),
-        schedule=optimization.rate,
-        seed=seed,
-        computing=computing,
-    )
 
 
 def seat_server(
@@ -135,7 +99,7 @@ def seat_server(
     parts = protocol.deal(model, brief.cuts)
     party = make_party(Seat.SERVER.value, parts[Seat.SERVER], brief.optimization, brief.party_seed, brief.computing)
     agreement = protocol.agree(model, brief.cuts, brief.input_shape)
-    codec = make_codec(brief)
+    codec = make_codec(brief.codec, brief.codec_options, brief.plugin_folder)
     packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     adversary = None
     if brief.attack:

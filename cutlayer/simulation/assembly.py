@@ -8,17 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer.channel import Direct, Loopback
-from cutlayer.compression import PackedWire, compression_of
+from cutlayer.compression import PackedWire
 from cutlayer.exchange.handover import Route
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.model import join
+from cutlayer.party import Party
 from cutlayer.protocol import task_loss
 from cutlayer.record import Epoch
 from cutlayer.scene.defending import codec_name, make_defenses
 from cutlayer.scene.loading import scaling
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Carrier, Host, LocalHost
-from cutlayer.seat.seating import Brief, make_party, seat_server
+from cutlayer.seat.making import held_labels, make_codec, party_of, party_seed
+from cutlayer.seat.seating import Brief, seat_server
 from cutlayer.simulation.session import Change, Session, TrainingPlan
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat
@@ -43,7 +45,7 @@ def brief(scene: Scene, attack: bool) -> Brief:
         classes=len(scene.dataset.classes),
         optimization=scene.optimization,
         scaling=scaling(experiment),
-        party_seed=derive(experiment.seed, "party", Seat.SERVER.value),
+        party_seed=party_seed(experiment.seed, Seat.SERVER),
         attack_seed=derive(experiment.seed, "adversary", scene.attack.stream or experiment.attack),
         attack=experiment.attack if attack else "",
         options=scene.options if attack else {},
@@ -66,23 +68,19 @@ def assemble(scene: Scene, host: Host, weights: nn.Sequential | None = None) -> 
     """A session at the start of its training, or with the ``weights`` of a trained model."""
     experiment, samples = scene.experiment, scene.samples
     source = weights or scene.model
-    server = scene.protocol.deal(source, scene.cuts)[Seat.SERVER]
-    seed = derive(experiment.seed, "party", Seat.SERVER.value)
-    host.restore(make_party(Seat.SERVER.value, server, scene.optimization, seed, scene.computing).checkpoint())
+
+    def party(seat: Seat, number: int = 0) -> Party:
+        parts = scene.protocol.deal(source, scene.cuts)[seat]
+        return party_of(seat, number, parts, scene.optimization, experiment.seed, scene.computing)
+
+    host.restore(party(Seat.SERVER).checkpoint())
     shards = scene.deal()
-    clients = []
-    for number, shard in enumerate(shards):
-        name = f"{Seat.CLIENT}-{number}"
-        parts = scene.protocol.deal(source, scene.cuts)[Seat.CLIENT]
-        seed = derive(experiment.seed, "party", name)
-        client = make_party(name, parts, scene.optimization, seed, scene.computing)
-        if scene.protocol.labels_at is Seat.CLIENT:
-            client.labels = torch.full((len(samples),), -1)
-            for rows in filter(len, (shard, samples.validation_rows, samples.test_rows)):
-                client.labels[rows] = samples.labels(rows)
-        clients.append(client)
-    defenses = {number: make_defenses(experiment, number) for number in range(len(clients))}
-    codec = compression_of(defenses[0])
+    clients = [party(Seat.CLIENT, number) for number in range(len(shards))]
+    if scene.protocol.labels_at is Seat.CLIENT:
+        for client, shard in zip(clients, shards, strict=True):
+            client.labels = held_labels(samples, shard)
+    agreed = codec_name(experiment)
+    codec = make_codec(agreed, experiment.options.get(agreed, {}), experiment.plugins)
     plan = TrainingPlan(
         seed=experiment.seed,
         batch_size=experiment.batch_size,
@@ -99,7 +97,7 @@ def assemble(scene: Scene, host: Host, weights: nn.Sequential | None = None) -> 
         host=host,
         samples=samples,
         plan=plan,
-        defenses=defenses,
+        defenses={number: make_defenses(experiment, number) for number in range(len(clients))},
         packed=PackedWire(codec, scene.protocol.wire, scene.agreement) if codec else None,
         carrier=CARRIERS[experiment.carrier],
     )

@@ -22,7 +22,8 @@ from cutlayer.dataset import Dataset, Split
 from cutlayer.registry import cls
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Act
-from cutlayer.seat.seating import make_attack, seat_clients, seat_server
+from cutlayer.seat.making import make_attack
+from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.simulation.assembly import assemble, brief, honest_host
 from cutlayer.simulation.session import DivergedError, Session
 from cutlayer.sweeping.folder import finished

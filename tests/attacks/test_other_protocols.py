@@ -9,7 +9,8 @@ import torch
 
 from cutlayer import registry
 from cutlayer.auditing.grants import Outside
-from cutlayer.seat.seating import make_protocol, seat_clients, seat_server
+from cutlayer.seat.making import make_protocol
+from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.threat import NotOfferedError, Seat, View
 from tests import trials
 from tests.trials import Case, attack_of, scene_of, told_of

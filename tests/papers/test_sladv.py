@@ -24,7 +24,7 @@ from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import find
 from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.plan import experiments
-from cutlayer.seat.seating import make_attack
+from cutlayer.seat.making import make_attack
 from tests.models.networks import SENT
 
 

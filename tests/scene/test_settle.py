@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from cutlayer.experiment import ExperimentError
 from cutlayer.network import build
-from cutlayer.seat.seating import make_attack
+from cutlayer.seat.making import make_attack
 from cutlayer.simulation.assembly import brief
 from tests.cells import GREY, STOCHASTIC, attacks
 from tests.scenes import made, scene_of
