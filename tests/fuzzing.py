@@ -53,9 +53,7 @@ class Ground:
                 self._add(name, codec)
             victim = self._pair(name)
             shelf = Shelf(folder / name)
-            durable = Durable(
-                victim.answerer, victim.protocol, victim.agreement, shelf, False, _no_batch, every=1 << 30
-            )
+            durable = Durable(victim.answerer, victim.protocol, victim.agreement, shelf, None, every=1 << 30)
             shelf.write(Mark(0, 0), {}, {})
             self._durable.append(durable)
         self._taker = self._pair("vanilla").driver
@@ -267,10 +265,6 @@ def _changed(header: object, draw: random.Random) -> object:
 def _batch() -> Batch:
     draw = torch.Generator().manual_seed(3)
     return Batch(torch.arange(4), torch.rand(4, *SHAPE, generator=draw), torch.arange(4) % CLASSES)
-
-
-def _no_batch(turn: object, step: int) -> Batch:
-    raise AssertionError("this party does not drive")
 
 
 def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

@@ -50,9 +50,8 @@ class Durable:
     protocol: Protocol
     agreement: Agreement
     shelf: Shelf
-    drives: bool
-    batch: Callable[[Turn, int], Batch]
-    """The batch of a training step, at the party that drives; what it computes depends on its arguments alone."""
+    batch: Callable[[Turn, int], Batch] | None
+    """The batch of a training step, of its arguments alone, at the party that drives; none at the one that answers."""
     taps: Sequence[Tap] = ()
     """The party's defenses, and who records, in the order in which what it sends passes them."""
     packed: PackedWire | None = None
@@ -80,6 +79,11 @@ class Durable:
         self._ahead = Lookahead(self.protocol, self.party)
         answer = guarded(self.protocol.handler(self.party, self.agreement), self.taps, drives=False)
         self._handler = self._way.answering(answer)
+
+    @property
+    def drives(self) -> bool:
+        """Whether it is this party that begins every step."""
+        return self.batch is not None
 
     def asked(self, channel: Channel) -> Handler:
         """The way to the party that answers over ``channel``: unpacked where a codec is agreed on, and checked."""
@@ -234,10 +238,11 @@ class Durable:
             self.save()
 
     def _step(self, peer: Handler) -> None:
-        turn, step = self.turn, self.party.step
+        turn, step, batch_of = self.turn, self.party.step, self.batch
+        assert batch_of
         more = self.pipelined and step + 1 < turn.end
-        self._ahead.upcoming = (lambda: self.batch(turn, step + 1)) if more else None
-        batch, peer = self.batch(turn, step), self.guard(peer)
+        self._ahead.upcoming = (lambda: batch_of(turn, step + 1)) if more else None
+        batch, peer = batch_of(turn, step), self.guard(peer)
         if batch.labels is not None:
             peer = wrap(peer, self.scrutiny.of(batch.labels))
         self.protocol.step(self.party, peer, batch)

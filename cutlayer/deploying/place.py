@@ -17,6 +17,7 @@ from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, deal_rows
+from cutlayer.defense import Defense
 from cutlayer.deploying.checkpoint import Shelf
 from cutlayer.deploying.durable import Durable
 from cutlayer.deploying.keeping import recorder_of
@@ -34,7 +35,6 @@ from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.loading import load_dataset
 from cutlayer.seat.making import held_labels, party_of
 from cutlayer.stream import derive
-from cutlayer.tap import Tap
 from cutlayer.threat import Seat
 from cutlayer.transport.rpc import Limits
 
@@ -88,6 +88,8 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
     root = _secret(folder) if settings.randomness == "own" else experiment.seed
     drives = plan.protocol.driver is seat
     samples = _samples(plan, settings, experiment, seat)
+    client = seat is Seat.CLIENT
+    rows = _own_rows(plan, settings, samples, number) if samples and client else torch.zeros(0, dtype=torch.int64)
     party = party_of(
         seat,
         number,
@@ -97,44 +99,25 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
         computing(settings.device, settings.precision, settings.memory_format),
         name,
     )
-    rows = torch.zeros(0, dtype=torch.int64)
-    if samples and seat is Seat.CLIENT:
-        rows = _own_rows(plan, settings, samples, number)
-        if plan.protocol.labels_at is seat:
-            party.labels = held_labels(samples, rows)
-    if seat is Seat.SERVER and settings.defense != "none":
-        raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
-    # Noise that others could compute is noise they could take away: never from the plan's seed.
-    defenses = make_defenses(experiment.with_values(seed=_secret(folder)), number) if seat is Seat.CLIENT else []
-    if any(isinstance(defense, Compression) for defense in defenses):
-        raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
-
+    if samples and client and plan.protocol.labels_at is seat:
+        party.labels = held_labels(samples, rows)
+    defenses = _defenses(experiment, settings, seat, number)
     recorder = recorder_of(plan, settings, seat)
-    taps: list[Tap] = [*(defense.tap(drives) for defense in defenses), *([recorder] if recorder else [])]
-
-    def no_batch(turn: Turn, step: int) -> Batch:
-        raise AssertionError("this party does not drive")
-
+    # Which rows a client labels a server knows once it has joined.
+    served = {number: rows} if client else {}
     durable = Durable(
         party=party,
         protocol=plan.protocol,
         agreement=plan.agreement,
         shelf=shelf,
-        drives=drives,
-        batch=no_batch,
-        taps=taps,
+        batch=Batches(plan, root, samples, served, labels=client) if drives else None,
+        taps=[*(defense.tap(drives) for defense in defenses), *([recorder] if recorder else [])],
         packed=plan.packed,
         every=settings.checkpoint_every,
         pipelined=plan.experiment.pipelined,
         rate=lambda epoch_steps: experiment.optimization(epoch_steps).rate,
     )
-    place = Place(plan, settings, seat, number, durable, samples, rows)
-    if drives and seat is Seat.CLIENT:
-        durable.batch = Batches(plan, root, samples, {number: rows}, labels=True)
-    elif drives:
-        # Which rows a client labels is known once it has joined.
-        durable.batch = Batches(plan, root, samples, {}, labels=False)
-    return place
+    return Place(plan, settings, seat, number, durable, samples, rows)
 
 
 class Batches:
@@ -223,6 +206,18 @@ def _samples(plan: Plan, settings: Settings, experiment: Experiment, seat: Seat)
             f"the plan has {list(plan.terms.inputs)} and {plan.terms.classes}"
         )
     return Samples(dataset)
+
+
+def _defenses(experiment: Experiment, settings: Settings, seat: Seat, number: int) -> list[Defense]:
+    if seat is Seat.SERVER:
+        if settings.defense != "none":
+            raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
+        return []
+    # Noise that others could compute is noise they could take away: never from the plan's seed.
+    defenses = make_defenses(experiment.with_values(seed=_secret(settings.folder / "state")), number)
+    if any(isinstance(defense, Compression) for defense in defenses):
+        raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
+    return defenses
 
 
 def _own_rows(plan: Plan, settings: Settings, samples: Samples, number: int) -> Tensor:
