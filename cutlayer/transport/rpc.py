@@ -137,48 +137,10 @@ def serve(
     names = frozenset(allowed)
     # Each open stream holds a worker. Some more, so that who comes back need not wait for its dead stream to end.
     workers = _STREAMS * len(names) + 4
-    open_streams: Counter[str] = Counter()
-    counting = threading.Lock()
     pool = ThreadPoolExecutor(workers, "cutlayer-stream")
     server = grpc.server(pool, options=list(limits.options), maximum_concurrent_rpcs=workers)
-
-    def exchange(frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
-        name = _peer(context) if identity else ""
-        if identity and name not in names:
-            logger.warning(
-                "refused %s at %s: no such client in the plan",
-                printable(name) or "a client without a name",
-                context.peer(),
-            )
-            known = ", ".join(sorted(names))
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a party of this plan: {known}")
-        link = Duplex(name)
-        with counting:
-            open_streams[name] += 1
-            crowded = identity is not None and open_streams[name] > _STREAMS
-
-        def ended() -> None:
-            with counting:
-                open_streams[name] -= 1
-            link.close(DisconnectedError(f"{link.name} has gone"))
-
-        context.add_callback(ended)
-        if crowded:
-            logger.warning("refused %s at %s: it has %d streams open already", name, context.peer(), _STREAMS)
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{name!r} has {_STREAMS} streams open already")
-        threading.Thread(target=_pump_request, args=(frames, link), daemon=True).start()
-        try:
-            admit(link)
-            yield from link.leaving()
-        except RefusedError as error:
-            logger.warning("refused %s at %s: %s", link.name or "a client", context.peer(), error)
-            link.lost(error)
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except (DisconnectedError, FrameError) as error:
-            link.lost(DisconnectedError(str(error)))
-            context.abort(grpc.StatusCode.ABORTED, str(error))
-
-    handler = grpc.stream_stream_rpc_method_handler(exchange)
+    entrance = _Entrance(names, admit, identity is not None)
+    handler = grpc.stream_stream_rpc_method_handler(entrance.exchange)
     service, method = METHOD.strip("/").split("/")
     server.add_registered_method_handlers(service, {method: handler})
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
@@ -190,6 +152,59 @@ def serve(
         port = server.add_secure_port(address, grpc.ssl_server_credentials(pair, identity.authority, True))
     server.start()
     return server, port
+
+
+class _Entrance:
+    """Who is let in, and how often at once; who was not named by a certificate may be anybody."""
+
+    def __init__(self, names: frozenset[str], admit: Callable[[Duplex], None], encrypted: bool) -> None:
+        self._names, self._admit, self._encrypted = names, admit, encrypted
+        self._open: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    def exchange(self, frames: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        """What a client is sent on a stream of its own, on which its ``frames`` come."""
+        name = self._name(context)
+        link = Duplex(name)
+        self._count(link, name, context)
+        threading.Thread(target=_pump_request, args=(frames, link), daemon=True).start()
+        try:
+            self._admit(link)
+            yield from link.leaving()
+        except RefusedError as error:
+            logger.warning("refused %s at %s: %s", link.name or "a client", context.peer(), error)
+            link.lost(error)
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except (DisconnectedError, FrameError) as error:
+            link.lost(DisconnectedError(str(error)))
+            context.abort(grpc.StatusCode.ABORTED, str(error))
+
+    def _name(self, context: Any) -> str:
+        """By the certificate, empty where there is none; the call ends here for who is not in the plan."""
+        if not self._encrypted:
+            return ""
+        name = _peer(context)
+        if name not in self._names:
+            told = printable(name) or "a client without a name"
+            logger.warning("refused %s at %s: no such client in the plan", told, context.peer())
+            known = ", ".join(sorted(self._names))
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{name!r} is not a party of this plan: {known}")
+        return name
+
+    def _count(self, link: Duplex, name: str, context: Any) -> None:
+        """Count the stream until its call ends, which is here where its client has too many."""
+        with self._counting:
+            self._open[name] += 1
+            crowded = self._encrypted and self._open[name] > _STREAMS
+        context.add_callback(lambda: self._ended(link, name))
+        if crowded:
+            logger.warning("refused %s at %s: it has %d streams open already", name, context.peer(), _STREAMS)
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{name!r} has {_STREAMS} streams open already")
+
+    def _ended(self, link: Duplex, name: str) -> None:
+        with self._counting:
+            self._open[name] -= 1
+        link.close(DisconnectedError(f"{link.name} has gone"))
 
 
 def _pump_request(frames: Iterator[bytes], link: Duplex) -> None:
