@@ -39,7 +39,7 @@ from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import untrained
 from cutlayer.scene.source import known
 from cutlayer.seat.host import Occupant
-from cutlayer.seat.seating import make_attack
+from cutlayer.seat.making import make_attack
 from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost

@@ -26,8 +26,7 @@ from cutlayer.model import split
 from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
-from cutlayer.seat.making import make_attack as make_attack
-from cutlayer.seat.making import make_codec, make_party, make_protocol
+from cutlayer.seat.making import make_attack, make_codec, make_party, make_protocol
 from cutlayer.shelf import Shelf
 from cutlayer.stream import Stream, derive
 from cutlayer.tap import Tap
