@@ -1,4 +1,4 @@
-"""What the paper concludes of both stages at once is told apart: what noise takes anyway, what a perfect shadow adds."""
+"""What the paper concludes of both stages at once is told apart: what noise takes, what a perfect shadow adds."""
 
 from __future__ import annotations
 
