@@ -17,11 +17,7 @@ from cutlayer.commands.given import file_and_overrides
 from cutlayer.commands.interruption import INTERRUPTED, import_torch, interruption
 from cutlayer.home import at_home
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _tell_version(asked: bool) -> None:
@@ -261,10 +257,12 @@ def explain(
 def report(run: Annotated[Path, typer.Argument(help="A run folder, such as runs/digits.")]) -> None:
     """Write a run's report again from its records."""
     from cutlayer.experiment import ExperimentError
+    from cutlayer.layout import RunFolder
     from cutlayer.report import write_report
 
-    if not (run / "cells").is_dir():
-        raise ExperimentError(f"{run} is not a run folder: it has no cells/")
+    cells = RunFolder(run).cells
+    if not cells.is_dir():
+        raise ExperimentError(f"{run} is not a run folder: it has no {cells.name}/")
     print(write_report(run))
 
 

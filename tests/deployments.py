@@ -18,7 +18,7 @@ from torch import Tensor
 from cutlayer.deploying import place
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.member import Member
-from cutlayer.deploying.outcome import PART, PartyRecord, read_party_record
+from cutlayer.deploying.outcome import PartyRecord, read_party_record
 from cutlayer.deploying.place import Batches, Place, limits, take_place
 from cutlayer.deploying.roll import Roll
 from cutlayer.deploying.settings import ClientSettings, ServerSettings, Settings
@@ -146,7 +146,7 @@ class Deployment:
         self.server.stop(0).wait()
 
     def part(self, name: str) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = load_file(self.folder / name / PART)
+        found: dict[str, Tensor] = load_file(self.folder / name / "part.safetensors")
         return found
 
     def record(self, name: str) -> PartyRecord:

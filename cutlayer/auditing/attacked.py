@@ -18,6 +18,7 @@ from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
+from cutlayer.layout import RunFolder
 from cutlayer.record import Course
 from cutlayer.scene.loading import own_files
 from cutlayer.scene.scene import Scene
@@ -97,7 +98,7 @@ def train_attended(
 
 def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     """The victim that the attack of ``scene`` leaves behind: looked up in ``run``, or trained with it in its seat."""
-    folder = run / "victims" / attacked_key(scene)
+    folder = RunFolder(run).victim(attacked_key(scene))
     if victim := look_up(scene, folder):
         return victim
     torch.set_num_threads(scene.experiment.threads)
@@ -112,14 +113,14 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
 
 def keep_attacked(scene: Scene, run: Path, victim: Victim) -> None:
     """Keep ``victim``, which the attack of ``scene`` left behind, for other cells to look up."""
-    keep(scene, run / "victims" / attacked_key(scene), victim)
+    keep(scene, RunFolder(run).victim(attacked_key(scene)), victim)
     _begun(scene, run).discard()
 
 
 def _begun(scene: Scene, run: Path) -> Begun:
     """Where the training is kept that is done for other cells alone."""
     key = attacked_key(scene)
-    return Begun(run / "victims" / key / "begun", lambda: trained(key, run))
+    return Begun(RunFolder(run).victim(key).attended, lambda: trained(key, run))
 
 
 def attacked_key(scene: Scene) -> str:

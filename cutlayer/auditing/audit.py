@@ -32,6 +32,7 @@ from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, admitted, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
+from cutlayer.layout import RunFolder
 from cutlayer.protocol import TRAINING
 from cutlayer.provenance import code, environment
 from cutlayer.record import AttackRun, Cell, Course, Record, Threat
@@ -133,7 +134,7 @@ def _attacked(
     victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
-    beside = honest(scene, clean, run / "victims" / key(scene) / "noise", progress)
+    beside = honest(scene, clean, RunFolder(run).victim(key(scene)).noise, progress)
     if victim is None:
         session = place.attended(scene, outside)
         if after:
@@ -228,7 +229,7 @@ def _train_watched(
 
 def begun(scene: Scene, run: Path) -> Begun:
     """Where the training that the cell's adversary attends is kept, until there is a record of the cell."""
-    return Begun(run / "begun" / fingerprint(scene))
+    return Begun(RunFolder(run).begun(fingerprint(scene)))
 
 
 def inapplicable(scene: Scene) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import RunFolder
 from cutlayer.provenance import coded
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.source import sources
@@ -64,4 +65,5 @@ def shelf_of(scene: Scene, run: Path) -> FolderShelf | None:
     if experiment.plugins or sources(experiment):
         return None
     # No isolated attack is handed what one has made that could have read the truth.
-    return FolderShelf(run / "shelf" / experiment.fingerprint(str(scene.isolated), coded(), only=_COMPUTED_BY))
+    key = experiment.fingerprint(str(scene.isolated), coded(), only=_COMPUTED_BY)
+    return FolderShelf(RunFolder(run).shelf(key))

@@ -18,6 +18,7 @@ from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.data.content import content_of
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import RunFolder, VictimFolder
 from cutlayer.model import join, split
 from cutlayer.order import batch_sizes
 from cutlayer.protocol import task_loss
@@ -65,12 +66,12 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
 
     Another command may be training it at the same time: to the same bits, so whoever is first keeps it.
     """
-    folder = run / "victims" / key(scene)
+    folder = RunFolder(run).victim(key(scene))
     if victim := look_up(scene, folder):
         return victim
     torch.set_num_threads(scene.experiment.threads)
     session = assemble(scene, honest_host(scene))
-    begun = Begun(folder / _place(scene), lambda: _finished(folder))
+    begun = Begun(folder.begun(_place(scene)), lambda: _finished(folder))
 
     found = train_through(scene, session, begun, "training", progress, ended=lambda: _finished(folder))
     if (victim := look_up(scene, folder)) is None:
@@ -81,14 +82,14 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     return victim
 
 
-def keep(scene: Scene, folder: Path, victim: Victim) -> None:
+def keep(scene: Scene, folder: VictimFolder, victim: Victim) -> None:
     """Keep a finished ``victim`` of the ``scene`` in ``folder``, for other cells to look up."""
-    write_whole(folder / "model.safetensors", pack_checked(victim.model.state_dict()))
+    write_whole(folder.weights, pack_checked(victim.model.state_dict()))
     history = _History(place=_place(scene), epochs=victim.history)
-    write_whole(folder / "history.json", history.model_dump_json())
+    write_whole(folder.history, history.model_dump_json())
 
 
-def look_up(scene: Scene, folder: Path) -> Victim | None:
+def look_up(scene: Scene, folder: VictimFolder) -> Victim | None:
     """The finished victim that ``folder`` keeps of the scene's model; None where there is none.
 
     What was measured of its gradients is left out where it was trained in another protocol or at another cut.
@@ -96,31 +97,31 @@ def look_up(scene: Scene, folder: Path) -> Victim | None:
     """
     if not _finished(folder):
         return None
-    model, reading = join([scene.model]), folder / "model.safetensors"
+    model, reading = join([scene.model]), folder.weights
     try:
         model.load_state_dict(read_checked(reading)[0])
-        reading = folder / "history.json"
+        reading = folder.history
         history = _History.model_validate_json(reading.read_bytes())
     except (DamageError, FileNotFoundError, RuntimeError, ValidationError):
-        raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder}") from None
+        raise ExperimentError(f"{reading} is of another version, or damaged: remove {folder.path}") from None
     unknown = {} if history.place == _place(scene) else {"gradient_norm": None, "label_gap": None}
     return Victim(model, tuple(epoch.changed(**unknown) for epoch in history.epochs))
 
 
 def trained(key: str, run: Path) -> bool:
     """Whether the victim with this ``key`` is there to be looked up."""
-    return _finished(run / "victims" / key)
+    return _finished(RunFolder(run).victim(key))
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "history.json").is_file()
+def _finished(folder: VictimFolder) -> bool:
+    return folder.history.is_file()
 
 
 def steps_to_train(scene: Scene, run: Path) -> int:
     """Training steps that ``train`` would still take."""
     if trained(key(scene), run):
         return 0
-    return all_steps(scene) - Begun(run / "victims" / key(scene) / _place(scene)).steps
+    return all_steps(scene) - Begun(RunFolder(run).victim(key(scene)).begun(_place(scene))).steps
 
 
 def all_steps(scene: Scene) -> int:

@@ -18,7 +18,7 @@ from cutlayer.codec import FrameError
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.meaning import in_words
 from cutlayer.deploying.member import Member
-from cutlayer.deploying.outcome import PART, RECORD, PartyRecord, read_party_record
+from cutlayer.deploying.outcome import PartyRecord, read_party_record
 from cutlayer.deploying.place import Place, limits, take_place
 from cutlayer.deploying.roll import Roll
 from cutlayer.deploying.seal import SealError
@@ -35,6 +35,7 @@ from cutlayer.deploying.trustee import Trustee
 from cutlayer.disk import sweep
 from cutlayer.exchange.handover import Route
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import PartyFolder
 from cutlayer.lock import locked
 from cutlayer.threat import Seat
 from cutlayer.transport.certificate import Identity
@@ -51,7 +52,7 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
     plan = read_plan(settings)
     identity = identity_of(settings, settings.listen)
     _sealable(plan, identity)
-    with locked(settings.folder, settings.folder / "lock", "another `folder`"):
+    with locked(settings.folder, PartyFolder(settings.folder).lock, "another `folder`"):
         sweep(settings.folder)
         return _serve(plan, settings, identity, console)
 
@@ -59,8 +60,8 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
 def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, console: Console) -> PartyRecord:
     _same_plan(settings, plan)
     record = read_party_record(settings.folder)
-    if record and record.status == "done" and not (settings.folder / "state").exists():
-        console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
+    if record and record.status == "done" and not PartyFolder(settings.folder).state.exists():
+        console.print(f"done already: {_results(settings)}", highlight=False)
         return record
     place = take_place(plan, settings, Seat.SERVER)
     _same_own(place, record)
@@ -87,7 +88,7 @@ def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, cons
             peer = plan.experiment.handover is Route.PEER
             again = "who trained last has it" if peer else "the same command again hands it out"
             say(f"without the final client part: {', '.join(missing)}; {again}")
-    console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
+    console.print(f"done: {_results(settings)}", highlight=False, soft_wrap=True)
     found = read_party_record(settings.folder)
     assert found
     return found
@@ -100,7 +101,7 @@ def join_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRec
     identity = identity_of(settings, settings.server)
     _sealable(plan, identity)
     name = identity.name if identity else settings.name
-    with locked(settings.folder, settings.folder / "lock", "another `folder`"):
+    with locked(settings.folder, PartyFolder(settings.folder).lock, "another `folder`"):
         sweep(settings.folder)
         if identity and name == plan.terms.trusted_party:
             _keep(plan, settings, identity, console)
@@ -114,8 +115,8 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
     record = read_party_record(settings.folder)
     _same_plan(settings, plan)
     done = record is not None and record.status == "done"
-    if record and done and not (settings.folder / "state").exists():
-        console.print(f"done already: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False)
+    if record and done and not PartyFolder(settings.folder).state.exists():
+        console.print(f"done already: {_results(settings)}", highlight=False)
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
     _same_own(place, record)
@@ -140,12 +141,12 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
         except ExperimentError:
             if record is None and place.durable.party.step == 0:
                 # Whoever was refused corrects the plan, and nothing of the wrong one is worth keeping.
-                (settings.folder / RECORD).unlink(missing_ok=True)
+                PartyFolder(settings.folder).record.unlink(missing_ok=True)
                 shutil.rmtree(place.durable.shelf.folder)
             raise
         finally:
             place.durable.shelf.close()
-    console.print(f"done: {settings.folder / PART}, {settings.folder / RECORD}", highlight=False, soft_wrap=True)
+    console.print(f"done: {_results(settings)}", highlight=False, soft_wrap=True)
     found = read_party_record(settings.folder)
     assert found
     return found
@@ -162,6 +163,11 @@ def _keep(plan: Plan, settings: ClientSettings, identity: Identity, console: Con
         with _told():
             Trustee(plan, identity, settings.folder, dial, watch, settings.pins).run()
     console.print("done: nothing is kept here any more", highlight=False)
+
+
+def _results(settings: Settings) -> str:
+    folder = PartyFolder(settings.folder)
+    return f"{folder.part}, {folder.record}"
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene.settle import settle
-from cutlayer.sweeping.estimate import attack_pace, training_seconds
+from cutlayer.sweeping.estimate import anew_seconds, attack_pace
 from cutlayer.sweeping.folder import cell_folder, run_folder
 from cutlayer.wire import WireError
 
@@ -52,10 +52,7 @@ def record_all(
             there = [kept(scene, run, training) for scene in cells]
         except RecordingError as error:
             raise ExperimentError(str(error)) from None
-        seconds = [
-            0.0 if old else training_seconds(cell, run / "recordings", {})
-            for cell, old in zip(cells, there, strict=True)
-        ]
+        seconds = [0.0 if old else anew_seconds(cell, {}) for cell, old in zip(cells, there, strict=True)]
         found = []
         with Display(console, of_trainings(cells), seconds) as display:
             for number, (scene, old) in enumerate(zip(cells, there, strict=True)):
@@ -95,7 +92,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
         raise ExperimentError(str(error)) from None
     with reserved():
         scenes = [scene for one in _experiments(experiment, given) for scene in settle(one)]
-        run = folder.parent.parent / "replays" / folder.name
+        run = recording.layout.replay.path
         seconds = [0.0 if refusal(scene.attack) else attack_pace(scene).seconds(scene) for scene in scenes]
         records = []
         with Display(console, of_attacks(scenes), seconds) as display:
@@ -139,7 +136,7 @@ def _unjudged(recording: Recording, given: dict[str, Any], console: Console) -> 
             console.print(f"{name}: {left_out}; the guess is about the last of these", highlight=False, soft_wrap=True)
     for path in found.files:
         console.print(f"{path}: a guess that nobody here can judge", highlight=False, soft_wrap=True)
-    return recording.folder.parent / "guesses"
+    return recording.layout.guesses
 
 
 def _experiments(base: Experiment, given: Mapping[str, Any]) -> Iterator[Experiment]:

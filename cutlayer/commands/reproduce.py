@@ -18,6 +18,7 @@ from cutlayer.commands.output import reserved
 from cutlayer.data.auxiliary import OWN_SPLITS
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
+from cutlayer.layout import RunFolder
 from cutlayer.mistake import nearest
 from cutlayer.record import FAILED, NOT_APPLICABLE
 from cutlayer.reproduction.cell import Scale
@@ -67,7 +68,7 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
     with reserved():
         cells, absent, refused = _settled(asked, console)
         run = run_folder(cells)
-        page = run / "reproduction.html"
+        page = RunFolder(run).reproduction
         told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds {seeds}"
         console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
         done, problems = 0, [*absent, *refused]

@@ -17,6 +17,7 @@ from cutlayer.commands.title import of_trainings
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
+from cutlayer.layout import RunFolder
 from cutlayer.network import unscaled
 from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.estimate import training_seconds
@@ -87,5 +88,5 @@ def _result(scene: Scene, run: Path, victim: Victim) -> dict[str, Any]:
         "accuracy": victim.accuracy,
         "loss": victim.history[-1].loss,
         "history": [epoch.model_dump(exclude_none=True) for epoch in victim.history],
-        "folder": str(run / "victims" / key(scene)),
+        "folder": str(RunFolder(run).victim(key(scene)).path),
     }

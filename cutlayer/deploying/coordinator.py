@@ -15,6 +15,7 @@ from cutlayer.deploying.relay import Relay
 from cutlayer.deploying.roll import Present, Roll
 from cutlayer.deploying.turn import Turn, common_step
 from cutlayer.exchange.handover import Route
+from cutlayer.layout import PartyFolder
 from cutlayer.protocol import TRAINING
 from cutlayer.threat import Progress
 from cutlayer.transport.duplex import DisconnectedError, RefusedError
@@ -47,8 +48,8 @@ class Coordinator:
         self._plan, self._durable = self.place.plan, self.place.durable
         self._names = self._plan.terms.clients
         self._patience = self.place.settings.wait_seconds
-        state = self.place.settings.folder / "state"
-        self._rows = state / "rows.safetensors"
+        folder = PartyFolder(self.place.settings.folder)
+        self._rows = folder.rows
         if self._durable.drives and self._rows.exists():
             self._batches.take_up(self._rows)
         if not self._durable.recover():
@@ -56,7 +57,7 @@ class Coordinator:
             self._durable.begin(Turn())
         self.outcome = Outcome(self.place)
         self._talk = Conversation(self._durable, self._patience, self.outcome, self._stepped)
-        self._relay = Relay(self._plan, self.roll, self._talk, state / "client_part.frame", self.say)
+        self._relay = Relay(self._plan, self.roll, self._talk, folder.client_part, self.say)
 
     def run(self) -> list[str]:
         """Lead the training to its end; the clients that have not fetched their final part."""

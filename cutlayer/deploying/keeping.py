@@ -11,6 +11,7 @@ from cutlayer.deploying.terms import Plan
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError, bytes_of
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import PartyFolder
 from cutlayer.scene.loading import scaling
 from cutlayer.seat.seating import Brief
 from cutlayer.threat import Seat
@@ -22,9 +23,9 @@ def recorder_of(plan: Plan, settings: Settings, seat: Seat) -> Recorder | None:
     """The recorder in this party's folder, gone on with after an interruption; ``None`` where none is asked for."""
     if not settings.record:
         return None
-    folder = settings.folder / "recording"
+    folder = PartyFolder(settings.folder).recording
     try:
-        recorder = Recorder(folder / f"{SESSION}.wire", bytes_of(settings.record))
+        recorder = Recorder(folder.wire(SESSION), bytes_of(settings.record))
     except RecordingError as error:
         raise ExperimentError(f"record = {settings.record!r}: {error}") from None
     told = {
@@ -33,7 +34,7 @@ def recorder_of(plan: Plan, settings: Settings, seat: Seat) -> Recorder | None:
         "brief": asdict(public_brief(plan, seat)),
         "segments": {SESSION: None},
     }
-    write_whole(folder / "recording.json", json.dumps(told), PRIVATE)
+    write_whole(folder.about, json.dumps(told), PRIVATE)
     return recorder
 
 

@@ -17,15 +17,13 @@ from cutlayer.deploying.place import Place
 from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import PartyFolder
 from cutlayer.message import detached
 from cutlayer.network import unscaled
 from cutlayer.provenance import code, environment
 from cutlayer.record import Traffic
 from cutlayer.simulation.traffic import by_kind, counted
 from cutlayer.threat import Seat
-
-PART = "part.safetensors"
-RECORD = "record.json"
 
 
 class TurnMetrics(BaseModel):
@@ -136,12 +134,13 @@ class Outcome:
         """Write this party's part, then the record that says so."""
         parts = [unscaled(part) for part in self._place.durable.party.parts]
         weights = {name: detached(t).cpu() for part in parts for name, t in part.state_dict().items()}
-        write_whole(self._place.settings.folder / PART, save(weights), PRIVATE)
+        write_whole(PartyFolder(self._place.settings.folder).part, save(weights), PRIVATE)
         self.write("done")
 
     def write(self, status: str) -> PartyRecord:
         """Write the record."""
         place, durable, settings = self._place, self._place.durable, self._place.settings
+        folder = PartyFolder(settings.folder)
         requests, replies = durable.meter.sent, durable.meter.received
         sent, received = (requests, replies) if durable.drives else (replies, requests)
         record = PartyRecord(
@@ -151,7 +150,7 @@ class Outcome:
             plan=place.plan.agreed(),
             fingerprint=place.plan.fingerprint,
             own=place.own,
-            part=PART if status == "done" else "",
+            part=folder.part.name if status == "done" else "",
             parameters=sum(weight.numel() for weight in durable.party.parts.parameters()),
             steps=durable.party.step,
             turns=tuple(self.turns.values()),
@@ -166,13 +165,13 @@ class Outcome:
             environment=environment(settings.device, settings.precision, settings.memory_format, settings.threads),
             written=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
-        write_whole(settings.folder / RECORD, record.model_dump_json(indent=1) + "\n", PRIVATE)
+        write_whole(folder.record, record.model_dump_json(indent=1) + "\n", PRIVATE)
         return record
 
 
 def read_party_record(folder: Path) -> PartyRecord | None:
     """The record in a party's folder; ``None`` where there is none, an ``ExperimentError`` for another file."""
-    path = folder / RECORD
+    path = PartyFolder(folder).record
     try:
         return PartyRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
     except ValidationError:

@@ -29,6 +29,7 @@ from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.exchange.handover import OptimizerState
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
 from cutlayer.experiment import Experiment, ExperimentError, make
+from cutlayer.layout import PartyFolder
 from cutlayer.order import shuffled
 from cutlayer.protocol import TRAINING
 from cutlayer.scene.defending import make_defenses
@@ -83,9 +84,9 @@ def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name
     """A party at the start of the training, or where its last process stopped."""
     experiment = _experiment(plan, settings)
     torch.set_num_threads(settings.threads)
-    folder = settings.folder / "state"
-    shelf = Shelf(folder)
-    root = _secret(folder) if settings.randomness == "own" else experiment.seed
+    folder = PartyFolder(settings.folder)
+    shelf = Shelf(folder.state)
+    root = _secret(folder.secret) if settings.randomness == "own" else experiment.seed
     drives = plan.protocol.driver is seat
     samples = _samples(plan, settings, experiment, seat)
     client = seat is Seat.CLIENT
@@ -175,8 +176,7 @@ def _bytes(plan: Plan, role: str) -> int:
     return int(torch.zeros((), dtype=spec.dtype).element_size() * torch.Size(spec.shape).numel())
 
 
-def _secret(folder: Path) -> int:
-    path = folder / "secret"
+def _secret(path: Path) -> int:
     if not path.exists():
         write_whole(path, str(secrets.randbits(62)), PRIVATE)
     return int(path.read_text())
@@ -214,7 +214,7 @@ def _defenses(experiment: Experiment, settings: Settings, seat: Seat, number: in
             raise ExperimentError(f"defense = {settings.defense!r}: these defenses are a client's, in its own file")
         return []
     # Noise that others could compute is noise they could take away: never from the plan's seed.
-    defenses = make_defenses(experiment.with_values(seed=_secret(settings.folder / "state")), number)
+    defenses = make_defenses(experiment.with_values(seed=_secret(PartyFolder(settings.folder).secret)), number)
     if any(isinstance(defense, Compression) for defense in defenses):
         raise ExperimentError(f"defense = {settings.defense!r}: a wire codec is agreed on, as `codec` in the plan")
     return defenses

@@ -16,6 +16,7 @@ from cutlayer.deploying.member import read_number, read_offer, read_turn
 from cutlayer.deploying.seal import Taker, context_of, seal
 from cutlayer.deploying.terms import LANGUAGE, Plan
 from cutlayer.disk import PRIVATE, sweep, write_whole
+from cutlayer.layout import PartyFolder
 from cutlayer.message import Kind
 from cutlayer.threat import Progress
 from cutlayer.transport.certificate import Identity
@@ -39,12 +40,12 @@ class Trustee:
 
     @property
     def _held(self) -> Path:
-        return self.folder / "state" / "client_part.frame"
+        return PartyFolder(self.folder).client_part
 
     def run(self) -> None:
         """Keep and give until the training is over; then nothing is left here."""
         # A kill while it was written leaves weights that nobody would look for.
-        sweep(self._held.parent)
+        sweep(PartyFolder(self.folder).state)
         while True:
             link = self.dial()
             try:

@@ -15,6 +15,7 @@ from cutlayer.checksum import DamageError, read_checked
 from cutlayer.exchange.tape import FORMAT, RecordingError, Tape
 from cutlayer.experiment import Experiment, make
 from cutlayer.home import written_out
+from cutlayer.layout import RecordingFolder
 from cutlayer.message import Kind
 from cutlayer.record import Epoch
 from cutlayer.seat.seating import Brief
@@ -47,24 +48,30 @@ class Recording:
     seat: Seat = Seat.SERVER
 
     @property
+    def layout(self) -> RecordingFolder:
+        """Where its files lie, and what was made with it or of it."""
+        return RecordingFolder(self.folder)
+
+    @property
     def truth(self) -> Path:
         """Where the judge's side of it lies, if it is at hand."""
-        return self.folder.parent.parent / "truths" / self.folder.name
+        return self.layout.truth.path
 
     def file(self, segment: str) -> Path:
         """Of the messages of a segment."""
-        return self.folder / f"{segment}.wire"
+        return self.layout.wire(segment)
 
     def own_state(self, segment: str, when: str) -> dict[str, Tensor]:
         """The server party's own state ``before`` or ``after`` a segment; ``RecordingError`` where that is damaged."""
-        return _state(self.folder / f"{segment}.{when}.safetensors")
+        return _state(self.layout.own_state(segment, when))
 
 
 def open_recording(folder: Path) -> Recording:
     """The recording in ``folder``; ``RecordingError`` where there is none, or one that was never finished."""
-    path = folder / "recording.json"
+    place = RecordingFolder(folder)
+    path = place.about
     if not path.is_file():
-        there = ": it was broken off, `cutlayer record` begins it anew" if list(folder.glob("*.wire")) else ""
+        there = ": it was broken off, `cutlayer record` begins it anew" if place.wires else ""
         raise RecordingError(f"{folder} holds no recording{there}")
     try:
         kept = json.loads(path.read_bytes())
@@ -75,7 +82,7 @@ def open_recording(folder: Path) -> Recording:
             )
         told = TypeAdapter(Brief).validate_python(kept["brief"])
         # A party of a deployment does not know when its recording ends: its file says what it holds.
-        files = {name: folder / f"{name}.wire" for name in kept["segments"]}
+        files = {name: place.wire(name) for name in kept["segments"]}
         segments = {n: Segment(**found) if found else _counted(files[n]) for n, found in kept["segments"].items()}
         seat = Seat(kept["seat"])
     except RecordingError:
@@ -110,7 +117,7 @@ def own_code(model: str, plugins: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:
     """The experiment behind a recording, and how its training went; ``RecordingError`` without the judge's side."""
-    path = recording.truth / "truth.json"
+    path = recording.layout.truth.experiment
     if not path.is_file():
         raise RecordingError(f"{recording.truth} is not there")
     kept = json.loads(path.read_bytes())
@@ -120,20 +127,19 @@ def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:
 def targets_kept(recording: Recording, segment: str) -> list[Row]:
     """The targets of a segment by their places on the wire."""
     return [
-        Row(Kind(kind), step, row)
-        for kind, step, row in json.loads((recording.folder / f"{segment}.targets.json").read_bytes())
+        Row(Kind(kind), step, row) for kind, step, row in json.loads(recording.layout.targets(segment).read_bytes())
     ]
 
 
 def rows_kept(recording: Recording, segment: str) -> dict[Row, int]:
     """The judge's: which sample each target was."""
-    kept = json.loads((recording.truth / segment / "rows.json").read_bytes())
+    kept = json.loads(recording.layout.truth.rows(segment).read_bytes())
     return {Row(Kind(kind), step, row): number for kind, step, row, number in kept}
 
 
 def states_kept(recording: Recording, segment: str) -> dict[str, dict[str, Tensor]]:
     """The judge's: every party's state after a segment; ``RecordingError`` where one is damaged."""
-    return {path.stem: _state(path) for path in (recording.truth / segment).glob("*.safetensors")}
+    return {path.stem: _state(path) for path in recording.layout.truth.states(segment)}
 
 
 def _state(file: Path) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from cutlayer.auditing.training import over
 from cutlayer.checksum import pack_checked
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
+from cutlayer.layout import RecordingFolder, RunFolder, file_name, model_name
 from cutlayer.lock import locked
 from cutlayer.record import Epoch
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
@@ -59,13 +59,13 @@ def shape_of(scene: Scene) -> Shape:
     return Shape(setting.target_kind, count, at_once(scene))
 
 
-def recording_folder(scene: Scene, run: Path) -> Path:
+def recording_folder(scene: Scene, run: Path) -> RecordingFolder:
     """Where the recording of the scene's deployment goes."""
     experiment = scene.experiment
-    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
+    model = model_name(experiment.model)
     parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.when]
     parts += [*experiment.defenses, f"seed{experiment.seed}", victim.key(scene)[:8]]
-    return run / "recordings" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+    return RunFolder(run).recording(file_name(*parts))
 
 
 def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
@@ -74,9 +74,9 @@ def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
     ``RecordingError`` where it lacks some of what is asked for now.
     """
     folder = recording_folder(scene, run)
-    if not (folder / "recording.json").is_file():
+    if not folder.about.is_file():
         return None
-    found = open_recording(folder)
+    found = open_recording(folder.path)
     wanted = [TRAINING] if training else []
     for shape in _shapes(scene):
         wanted += [ATTENDED + shape.name] if training and shape.kind == "predict" else []
@@ -84,7 +84,7 @@ def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
     lacking = [name for name in wanted if name not in {*found.segments, *found.left_out}]
     if lacking:
         raise RecordingError(
-            f"{folder} is there already, without {', '.join(lacking)}, and is not overwritten: "
+            f"{folder.path} is there already, without {', '.join(lacking)}, and is not overwritten: "
             "choose another folder with name= or out=, or remove it"
         )
     return found
@@ -99,12 +99,11 @@ def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progre
     """
     torch.set_num_threads(scene.experiment.threads)
     folder = recording_folder(scene, run)
-    # Beside the folder, which is given away.
-    with locked(folder, folder.with_name(f".{folder.name}.lock"), "another folder with name= or out="):
+    with locked(folder.path, folder.lock, "another folder with name= or out="):
         if there := kept(scene, run, training):
             return there
-        work = _Work(scene, folder, run / "truths" / folder.name, limit, progress)
-        for old in (folder, work.truth):
+        work = _Work(scene, folder, limit, progress)
+        for old in (folder.path, folder.truth.path):
             shutil.rmtree(old, ignore_errors=True)
         return work.done(training)
 
@@ -112,8 +111,7 @@ def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progre
 @dataclass
 class _Work:
     scene: Scene
-    folder: Path
-    truth: Path
+    folder: RecordingFolder
     limit: int
     progress: Progress
 
@@ -140,7 +138,7 @@ class _Work:
             except (ValueError, RuntimeError) as error:
                 # Some networks cannot be trained on one sample: no attack that wants that would get so far.
                 self.left_out[shape.name] = " ".join(str(error).split())[:200]
-                for path in self.folder.glob(f"{shape.name}.*"):
+                for path in self.folder.path.glob(f"{shape.name}.*"):
                     path.unlink()
         told = asdict(replace(brief(scene, attack=False), codec="", codec_options={}))
         told["offers"] = sorted(scene.protocol.exposes[Seat.SERVER])
@@ -150,14 +148,14 @@ class _Work:
         content["segments"] = {name: asdict(segment) for name, segment in self.segments.items()}
         experiment = {"experiment": scene.experiment.model_dump(mode="json")}
         experiment["history"] = [epoch.model_dump() for epoch in self.history]  # type: ignore[assignment]
-        write_whole(self.truth / "truth.json", json.dumps(experiment))
-        write_whole(self.folder / "recording.json", json.dumps(content))
-        return open_recording(self.folder)
+        write_whole(self.folder.truth.experiment, json.dumps(experiment))
+        write_whole(self.folder.about, json.dumps(content))
+        return open_recording(self.folder.path)
 
     def _trained(self, training: bool, epochs: int) -> Session:
         """A session at the end of the training, and its states there."""
         scene, name = self.scene, TRAINING
-        recorder = Recorder(self.folder / f"{name}.wire", int(self.limit * _FOR_TRAINING)) if training else None
+        recorder = Recorder(self.folder.wire(name), int(self.limit * _FOR_TRAINING)) if training else None
         session = assemble(scene, self._host(recorder))
         self._state(name, "before", session.host)
         total, done = epochs * session.steps_per_epoch(), 0
@@ -183,7 +181,7 @@ class _Work:
 
     def _targets(self, name: str, scene: Scene, session: Session | None, model: nn.Sequential | None = None) -> None:
         room = self.limit - sum(segment.bytes for segment in self.segments.values())
-        recorder = Recorder(self.folder / f"{name}.wire", room)
+        recorder = Recorder(self.folder.wire(name), room)
         host = self._host(recorder)
         if session is None:
             session = assemble(scene, host, model)
@@ -197,10 +195,10 @@ class _Work:
         self._state(name, "after", host)
         self._done(name, recorder)
         for party, tensors in session.checkpoint().items():
-            _keep(self.truth / name / f"{party}.safetensors", tensors)
+            _keep(self.folder.truth.state(name, party), tensors)
         targets = [[*row, number] for row, number in sent.items()]
-        write_whole(self.folder / f"{name}.targets.json", json.dumps([target[:3] for target in targets]))
-        write_whole(self.truth / name / "rows.json", json.dumps(targets))
+        write_whole(self.folder.targets(name), json.dumps([target[:3] for target in targets]))
+        write_whole(self.folder.truth.rows(name), json.dumps(targets))
 
     def _host(self, recorder: Recorder | None) -> Host:
         told = brief(self.scene, attack=False)
@@ -208,7 +206,7 @@ class _Work:
         return seat_server(told, carrier=carrier, beside=recorder)
 
     def _state(self, name: str, when: str, host: Host) -> None:
-        _keep(self.folder / f"{name}.{when}.safetensors", host.checkpoint())
+        _keep(self.folder.own_state(name, when), host.checkpoint())
 
     def _done(self, name: str, recorder: Recorder) -> None:
         self.segments[name] = Segment(recorder.exchanges, recorder.bytes, not recorder.full)

@@ -96,7 +96,7 @@ def _last(files: Sequence[Path], kind: Kind | None, targets: int | None) -> tupl
 
 
 def _kept(recording: Recording, attack: str, number: int, found: Guess) -> Path:
-    path = recording.folder.parent / "guesses" / f"{attack}-{number}-{found.goal}.safetensors"
+    path = recording.layout.guesses / f"{attack}-{number}-{found.goal}.safetensors"
     tensors = {name: detached(tensor.cpu()) for name, tensor in found.tensors.items()}
     about = " ".join(f"{row.kind}:{row.step}:{row.row}" for row in found.rows)
     write_whole(path, save(tensors, metadata={"goal": found.goal.value, "rows": about, "name": found.name}))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from cutlayer.layout import RunFolder
 from cutlayer.record import DONE, FAILED, Record, read_record
 
 Pixels = npt.NDArray[np.float32]
@@ -48,7 +49,7 @@ def read_run(run: Path) -> list[Evidence]:
     """Every cell of ``run`` in the order of the folders' names, with its latest record; one that cannot be read appears
     as failed, and why.
     """
-    return latest(_read(path.parent) for path in sorted((run / "cells").glob("*/record.json")))
+    return latest(_read(path.parent) for path in sorted(RunFolder(run).cells.glob("*/record.json")))
 
 
 def latest(evidence: Iterable[Evidence]) -> list[Evidence]:

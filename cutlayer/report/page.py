@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cutlayer.disk import write_whole
+from cutlayer.layout import RunFolder
 from cutlayer.record import DONE, LEAK, PARTIAL
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
@@ -28,7 +29,7 @@ def write_report(run: Path) -> Path:
     """
     if not run.is_dir():
         raise NotADirectoryError(f"{str(run)!r} is not the folder of a run")
-    path = run / "report.html"
+    path = RunFolder(run).report
     write_whole(path, render(run.resolve().name, read_run(run)))
     return path
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.auditing.audit import fingerprint
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import RunFolder, file_name, model_name
 from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_record
 from cutlayer.scene.scene import Scene
 
@@ -38,12 +38,12 @@ def run_folder(cells: Sequence[Scene]) -> Path:
 def cell_folder(scene: Scene, run: Path) -> Path:
     """Where one cell's record goes."""
     experiment = scene.experiment
-    model = Path(experiment.model.rpartition(":")[0]).stem or experiment.model
+    model = model_name(experiment.model)
     parts = [experiment.protocol, experiment.dataset, model, f"cut{experiment.cut}", experiment.attack]
     if experiment.defenses:
         parts.append(experiment.defense)
     parts += [f"seed{experiment.seed}", fingerprint(scene)[:8]]
-    return run / "cells" / re.sub(r"[^\w.+-]+", "_", "-".join(parts))
+    return RunFolder(run).cell(file_name(*parts))
 
 
 def finished(scene: Scene, run: Path) -> Record | None:
@@ -67,6 +67,6 @@ def _named(cells: Sequence[Scene]) -> str:
     def common(key: str) -> list[str]:
         return sorted({str(getattr(scene.experiment, key)) for scene in cells})
 
-    words = [*common("dataset"), *(Path(model.rpartition(":")[0]).stem or model for model in common("model"))]
+    words = [*common("dataset"), *map(model_name, common("model"))]
     words += common("attack") if len(common("attack")) == 1 else []
-    return re.sub(r"[^\w.+-]+", "_", "-".join(words))
+    return file_name(*words)

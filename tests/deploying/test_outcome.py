@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cutlayer.deploying.member import Member
-from cutlayer.deploying.outcome import RECORD, Outcome, read_party_record
+from cutlayer.deploying.outcome import Outcome, read_party_record
 from cutlayer.experiment import ExperimentError
 from cutlayer.transport.duplex import DisconnectedError
 from tests.deployments import Deployment, made_here, plan_of
@@ -31,7 +31,7 @@ def test_a_process_that_goes_on_counts_as_an_interruption_and_one_behind_the_end
 
 
 def test_another_file_in_its_place_is_told(tmp_path):
-    (tmp_path / RECORD).write_text('{"cell": 1}')
+    (tmp_path / "record.json").write_text('{"cell": 1}')
     with pytest.raises(ExperimentError, match="is not a party's record: choose another `folder`"):
         read_party_record(tmp_path)
 

@@ -11,14 +11,19 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from cutlayer.auditing.victim import key
+from cutlayer.commands import record as module
+from cutlayer.commands.display import Display
 from cutlayer.commands.record import record_all, replay_all
 from cutlayer.commands.train import deployments
 from cutlayer.exchange.tape import bytes_of
 from cutlayer.experiment import ExperimentError
+from cutlayer.layout import RunFolder
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
 from cutlayer.recordings.archive import TRAINING, Recording, open_recording
 from cutlayer.recordings.recorder import record
 from cutlayer.sweeping import audit
+from cutlayer.sweeping.estimate import training_seconds
 from tests.cells import UNSPLIT, quiet
 from tests.scenes import PLUGINS, made, scene_of
 
@@ -74,6 +79,26 @@ def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path
         replay_all(recording.folder, ["attack=fsha", "unsplit.rounds=2"], "typed", said)
     with pytest.raises(ExperimentError, match="holds no recording"):
         replay_all(tmp_path, [], "typed", said)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_recording_is_expected_to_train_anew_whatever_is_trained_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"protocol": "vanilla", "cut": "1", "out": tmp_path, "name": "mine"}
+    scene = scene_of(**values)
+    there = RunFolder(tmp_path / "mine").victim(key(scene)).history
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert training_seconds(scene, tmp_path / "mine", {}) == 0.0
+
+    def shown(console: Console, names: list[str], seconds: list[float]) -> Display:
+        raise RuntimeError(f"{len(seconds)} cells, {sum(second > 0 for second in seconds)} to train")
+
+    monkeypatch.setattr(module, "Display", shown)
+    monkeypatch.setattr(module, "deployments", lambda file, overrides: [scene])
+    with pytest.raises(RuntimeError, match="1 cells, 1 to train"):
+        record_all(None, [], "50MB", True, console())
 
 
 def of_own_network(folder: Path) -> Recording:
