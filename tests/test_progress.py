@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,16 @@ def test_what_follows_from_another_value_has_no_place_in_a_title() -> None:
     trained = of_trainings([cell(optimizer="sgd", momentum=0.9), cell(optimizer="adam")])
     where = f"{STOCHASTIC} optimizer={{}} on digits, vanilla, cut 1, seed 1"
     assert trained == [where.format("sgd"), where.format("adam")]
+
+
+@pytest.mark.usefixtures("made")
+def test_a_training_of_given_weights_is_called_none() -> None:
+    there = cell()
+    given = replace(there, experiment=there.experiment.with_values(weights="w.safetensors"))
+    assert of_trainings([given, there])[0].endswith(
+        "on digits, vanilla, cut 1, seed 1: nothing is trained, weights = 'w.safetensors'"
+    )
+    assert of_trainings([there])[0].endswith("seed 1")
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -28,11 +28,15 @@ def of_attacks(cells: Sequence[Scene]) -> list[str]:
 
 
 def of_trainings(cells: Sequence[Scene]) -> list[str]:
-    """For each cell what is trained on what and where, with what differs between them."""
+    """For each cell what is trained on what and where, with what differs between them; or that nothing is."""
     options = [_of_others(scene) for scene in cells]
     told = _apart(cells, options, ("model", "dataset", *_PLACE))
     names = ((scene.experiment, own) for scene, own in zip(cells, told, strict=True))
-    return [f"{' '.join([e.model, *own])} on {e.dataset}, {_place(e)}" for e, own in names]
+    return [f"{' '.join([e.model, *own])} on {e.dataset}, {_place(e)}{_given(e)}" for e, own in names]
+
+
+def _given(experiment: Experiment) -> str:
+    return f": nothing is trained, weights = {str(experiment.weights)!r}" if experiment.weights else ""
 
 
 def _place(experiment: Experiment) -> str:

@@ -79,6 +79,11 @@ class ProxyAttack(Attack):
         if not self._sees_victim() and auxiliary < _LEAST:
             raise ValueError(f"aux_rows: {auxiliary} of its own are too few to train a proxy on: at least {_LEAST}")
 
+    def idle(self) -> Mapping[str, str]:
+        """What a proxy is trained with, where there is none."""
+        trained = ("epochs", "least_steps", "batch_size", "learning_rate") if self._sees_victim() else ()
+        return {**super().idle(), **dict.fromkeys(trained, "it perturbs on the deployment itself, and trains no proxy")}
+
     def work(self, targets: int, auxiliary: int) -> int:
         """Steps of the proxy's training, and slopes taken for the targets."""
         trained = 0 if self._sees_victim() else self._fitting().over(auxiliary, self.least_steps).steps(auxiliary)

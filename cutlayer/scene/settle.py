@@ -202,6 +202,9 @@ def _transfer(experiment: Experiment, dataset: Dataset, model: nn.Sequential) ->
 def _auxiliary(scene: Scene, judged: Tensor | None) -> Auxiliary | None:
     experiment, source = scene.experiment, scene.experiment.aux
     if not scene.attack.threat.knows & {Knows.AUX_INPUTS, Knows.AUX_LABELS}:
+        if source not in OWN_SPLITS:
+            # Nobody loads it, but a name that does not exist is a mistake all the same.
+            registry.module("datasets", source, experiment.plugins)
         return None
     other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
     samples = scene.samples

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cutlayer.experiment import ExperimentError
 from cutlayer.scene.shortfall import shortfalls
 from tests.scenes import made, scene_of
 
@@ -44,6 +45,50 @@ def test_keys_of_a_transfer_that_is_not_asked_for_and_of_files_that_nobody_reads
     assert shortfalls(scene_of(**values, transfer="digits")) == []
 
 
+def told(**values: Any) -> list[str]:
+    return shortfalls(scene_of(**{"cut": "1", "protocol": "vanilla", **values}))
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"aux": "train"}, ["aux = 'train' changes nothing: spy has no data of its own"]),
+        ({"aux": "digits"}, ["aux = 'digits' changes nothing: spy has no data of its own"]),
+        ({"aux_rows": 3}, ["aux_rows = 3 changes nothing: spy has no data of its own"]),
+        ({"aux_adapt": True}, ["aux_adapt = True changes nothing: spy has no data of its own"]),
+        ({"aux": "test"}, []),
+        # No client holds it, whether anybody else does or not.
+        ({"aux": "share", "share": 0.2}, []),
+        ({"attack": "fgsm", "protocol": "u_shaped", "cut": "1:4", "targets": 2, "aux": "train", "aux_rows": 12}, []),
+        ({"budget_unit": "pixel"}, ["budget_unit = 'pixel' changes nothing: spy perturbs no inputs"]),
+        ({"skew": 0.5}, ["skew = 0.5 changes nothing: there is one client"]),
+        ({"handover": "server"}, ["handover = 'server' changes nothing: there is one client"]),
+        ({"optimizer_state": "reset"}, ["optimizer_state = 'reset' changes nothing: there is one client"]),
+        ({"skew": 0.5, "handover": "server", "optimizer_state": "reset", "clients": 2}, []),
+        ({"momentum": 0.9}, ["momentum = 0.9 changes nothing: the optimizer is adam"]),
+        ({"momentum": 0.9, "optimizer": "sgd"}, []),
+        ({"amsgrad": False, "optimizer": "sgd"}, ["amsgrad = False changes nothing: the optimizer is sgd"]),
+        ({"epsilon": 0.1, "optimizer": "sgd"}, ["epsilon = 0.1 changes nothing: the optimizer is sgd"]),
+        ({"amsgrad": False, "epsilon": 0.1}, []),
+        ({"milestones": (1, 2, 7)}, ["milestones = (2, 7) changes nothing: no epoch comes after"]),
+        ({"milestones": (1,), "decay": 0.5}, []),
+        ({"decay": 0.5}, ["decay = 0.5 changes nothing: there are no milestones"]),
+        # Its targets pass through training steps, behind the last epoch.
+        ({"attack": "label_inference", "targets": 4, "milestones": (2,)}, []),
+    ],
+)
+def test_keys_that_have_no_effect_beside_the_others_are_named(values: dict[str, Any], said: list[str]) -> None:
+    assert told(**values) == said
+
+
+@pytest.mark.usefixtures("made")
+def test_data_of_ones_own_that_nobody_has_must_exist_all_the_same() -> None:
+    with pytest.raises(ExperimentError, match="unknown dataset 'bogus'; one of breast_cancer, "):
+        told(aux="bogus")
+
+
+PROXY = {"epochs": 2, "batch_size": 8, "learning_rate": 0.1, "least_steps": 9}
 OPTIONS: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("surrogate_client", {"darkest": 0.3, "values": "white"}, ["darkest"], "the trigger is white"),
     ("surrogate_client", {"darkest": 0.3, "alpha_steps": (5,), "later_alphas": (0.2,)}, [], ""),
@@ -74,6 +119,18 @@ OPTIONS: list[tuple[str, dict[str, Any], list[str], str]] = [
         "the shadow is trained on data = none",
     ),
     ("inversion_query_free", {"noise": 50, "epochs": 2, "data": "noise"}, [], ""),
+    *(
+        (
+            "pgd",
+            {"network": "victim", "objective": objective, "start": 0.1, **PROXY},
+            [*PROXY],
+            "it perturbs on the deployment itself, and trains no proxy",
+        )
+        for objective in ("label", "similarity")
+    ),
+    # As reproductions give it.
+    ("pgd", {"network": "victim", "epochs": 60}, [], ""),
+    ("pgd", PROXY, [], ""),
 ]
 
 
