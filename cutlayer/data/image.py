@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
@@ -35,7 +36,8 @@ def decode(
 
     All images are converted to ``mode`` (grey or RGB); ``size`` makes them that many pixels wide and high. ``where``
     names the file of an index for errors, ``what`` is shown beside the progress on standard error. An image that is
-    missing, damaged, of more than 8 bits, or not as large as the first one raises DatasetError.
+    missing, damaged, of more than 8 bits, or not as large as the first one raises DatasetError, and so do more pixels
+    than this machine has memory for.
     """
     from rich.console import Console
     from rich.progress import track
@@ -57,6 +59,8 @@ def decode(
             image, kind = _open(data, mode)
         except DatasetError as error:
             raise DatasetError(f"{where(index)} {error}") from error.__cause__
+        if index == 0:
+            _check_room(count, image.size if size is None else (size, size), mode, size)
         if size is not None and image.size != (size, size):
             image = image.resize((size, size))
         values = np.asarray(image).reshape(image.height, image.width, -1)
@@ -76,6 +80,22 @@ def fidelity(formats: frozenset[str]) -> str:
     """How faithful pixels in these ``formats`` are: "lossless", "jpeg" or "jpeg and lossless"."""
     names = {"PNG": "lossless", "JPEG": "jpeg"}
     return " and ".join(sorted(names[kind] for kind in formats))
+
+
+def _check_room(count: int, pixels: tuple[int, int], mode: Mode, size: int | None) -> None:
+    # Once as they are decoded, and once more with channels first.
+    takes, there = 2 * count * pixels[0] * pixels[1] * len(mode), _memory()
+    if takes > there:
+        raise DatasetError(
+            f"{f'size={size}: ' if size else ''}{count} images of {pixels[0]}x{pixels[1]} pixels take "
+            f"{takes / 1e9:,.1f} GB of memory, and this machine has {there / 1e9:,.1f} GB: "
+            f"a smaller size{'' if size else ' resizes them'}, or fewer images"
+        )
+
+
+def _memory() -> int:
+    """Bytes that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _open(data: bytes | None, mode: Mode) -> tuple[Image, str]:

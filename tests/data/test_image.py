@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cutlayer.data.image import decode, fidelity
+from cutlayer.data import image
+from cutlayer.data.image import Mode, decode, fidelity
 from cutlayer.dataset import DatasetError
 
 
@@ -48,6 +49,29 @@ def test_fidelity_says_what_the_formats_are() -> None:
     _, formats = decode([PNG, JPEG], 2, "RGB", str, "mixed")
     assert fidelity(formats) == "jpeg and lossless"
     assert fidelity(frozenset({"JPEG"})) == "jpeg"
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "takes", "said"),
+    [
+        (
+            "RGB",
+            60,
+            43_200,
+            "size=60: 2 images of 60x60 pixels take 0.0 GB of memory, and this .*: a smaller size, or f",
+        ),
+        ("L", 60, 14_400, "size=60: 2 images of 60x60 pixels"),
+        ("RGB", None, 420, "^2 images of 7x5 pixels take .*: a smaller size resizes them, or fewer images"),
+    ],
+)
+def test_more_pixels_than_there_is_memory_for_are_refused(
+    mode: Mode, size: int | None, takes: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "_memory", lambda: takes - 1)
+    with pytest.raises(DatasetError, match=said):
+        decode([PNG, PNG], 2, mode, str, "ramp", size)
+    monkeypatch.setattr(image, "_memory", lambda: takes)
+    assert len(decode([PNG, PNG], 2, mode, str, "ramp", size)[0]) == 2
 
 
 @pytest.mark.parametrize(
