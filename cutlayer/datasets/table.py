@@ -196,7 +196,16 @@ def _encoded(
         if not np.isfinite(values).all():
             raise DatasetError(f"column {name!r} has values that are not finite: {leave}")
         low, high = _range(name, agreed) if agreed else (float(values[train].min()), float(values[train].max()))
-        return [(name, (low, high))], np.clip((values - low) / ((high - low) or 1.0), 0, 1)[:, None]
+        span = high - low
+        if not np.isfinite(span):
+            raise DatasetError(
+                f"column {name!r} goes from {low:g} to {high:g}, a range too large to be scaled: "
+                f"smaller numbers, or leave the column out with table.drop={name}"
+            )
+        with np.errstate(over="ignore"):
+            # What is as far beyond the range as that is clipped like all that is beyond.
+            scaled = np.clip((values - low) / (span or 1.0), 0, 1)
+        return [(name, (low, high))], scaled[:, None]
     words = types.is_dictionary(kind) or types.is_string(kind) or types.is_large_string(kind)
     if not words:
         raise DatasetError(f"column {name!r} is {kind}: numbers, words and true or false can be learned; {leave}")

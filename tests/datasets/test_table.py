@@ -182,6 +182,22 @@ def test_labels_that_are_lists_and_columns_named_by_numbers(tmp_path: Path) -> N
     assert scene.dataset.features == ("1=clerk", "1=nurse", "2")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_range_that_no_number_can_hold_is_named_and_what_is_far_beyond_one_is_clipped(tmp_path: Path) -> None:
+    wide = "x,default\n-1e308,yes\n1e308,no\n"
+    (tmp_path / "test.csv").write_text(wide)
+    (tmp_path / "train.csv").write_text(wide)
+    said = r"column 'x' goes from -1e\+308 to 1e\+308, a range too large to be scaled: smaller .* table.drop=x"
+    with pytest.raises(DatasetError, match=said):
+        table.load(tmp_path, label="default")
+    (tmp_path / "columns.toml").write_text("x = [-1e308, 1e308]")
+    with pytest.raises(DatasetError, match=said):
+        table.load(tmp_path, label="default", columns="columns.toml")
+    (tmp_path / "train.csv").write_text(wide.replace("\n1e308", "\n-9e307"))
+    found = table.load(tmp_path, label="default")
+    assert (found.train.inputs.flatten().tolist(), found.test.inputs.flatten().tolist()) == ([0, 1], [0, 1])
+
+
 def test_a_class_of_a_single_row_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "all.csv", 3)
     with pytest.raises(DatasetError, match="default = no stands in one row"):
