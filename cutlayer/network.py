@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,9 @@ def build(
     offered = {"input_shape": input_shape, "classes": classes}
     wanted = inspect.signature(function).parameters
     try:
-        with drawing(seed):
+        with drawing(seed), warnings.catch_warnings():
+            # A layer without weights, as inputs too small for the network make one, is refused below.
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
             model = function(**{name: value for name, value in offered.items() if name in wanted})
     except Exception as error:
         raise NetworkError(f"model {spec!r} cannot be built: {type(error).__name__}: {error}") from error

@@ -87,6 +87,7 @@ def test_a_block_that_stands_twice_is_cut_as_two(tmp_path: Path) -> None:
     assert model.c is not model.e
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -97,6 +98,7 @@ def test_a_block_that_stands_twice_is_cut_as_two(tmp_path: Path) -> None:
         ("def build(): return None\n", "is NoneType, not a Sequential"),
         (f"{MAKES}(nn.Flatten(), nn.Linear(64, 5))\n", r"gives \[2, 5\] .* \[2, 4\] are the logits"),
         (f"{MAKES}(nn.Flatten(), nn.LSTM(64, 4))\n", "does not take inputs"),
+        (f"{MAKES}(nn.Flatten(), nn.Linear(0, 4))\n", r"does not take inputs of shape \[1, 8, 8\]"),
         (f"{MAKES}(nn.Flatten(), nn.Linear(63, 4))\n", r"does not take inputs of shape \[1, 8, 8\]"),
         ("def build(depth): return None\n", "cannot be built: TypeError: .*missing 1 required positional argument"),
         (f"{MAKES}(torch.zeros(1))\n", "cannot be built: TypeError"),
