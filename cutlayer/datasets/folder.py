@@ -25,7 +25,9 @@ def load(data_dir: Path | None = None, *, size: int | None = None, grey: bool = 
 
     Without train and test folders ``split_seed`` draws the test part, a fifth of each class. ``size`` resizes every
     image to that many pixels wide and high (without it all must have one size already); ``grey`` makes one channel of
-    three. Hidden files are passed over; any other file that is neither PNG nor JPEG raises DatasetError.
+    three. Hidden files are passed over; any other file in a class folder that is neither PNG nor JPEG raises
+    DatasetError, and so do images that are in none of these places. Other files there, and folders beside train and
+    test without images of their own, are passed over.
     """
     if data_dir is None:
         raise DatasetError("the dataset 'folder' needs data_dir=FOLDER with one subfolder of images per class")
@@ -49,6 +51,10 @@ def _parts(root: Path) -> dict[str, dict[str, list[Path]]]:
     for path in splits:
         if not path.is_dir():
             raise DatasetError(f"{root} has {'test' if path.name == 'train' else 'train'}/ and no {path.name}/")
+    _check_strays(root)
+    for folder in _folders(root):
+        if folder not in splits and any(map(_is_image, folder.glob("*"))):
+            raise DatasetError(f"{folder} has images, which are of no split: move it into {splits[0]} or away")
     train, test = _classes(splits[0]), _classes(splits[1], least=1)
     for name in test:
         if name not in train:
@@ -64,13 +70,23 @@ def _classes(path: Path, least: int = 2) -> dict[str, list[Path]]:
     found = {folder.name: _images(folder) for folder in _folders(path)}
     if len(found) < least:
         raise DatasetError(f"{path} must have one subfolder per class, at least {least}, and has {len(found)}")
+    _check_strays(path)
     return found
+
+
+def _check_strays(path: Path) -> None:
+    if stray := min(filter(_is_image, path.iterdir()), default=None):
+        raise DatasetError(f"{stray} is of no class: move it into a class folder or away")
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _images(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in found:
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        if not _is_image(path):
             raise DatasetError(f"{path} is neither a PNG nor a JPEG file: a class folder holds nothing else")
     if not found:
         raise DatasetError(f"{folder} has no images")

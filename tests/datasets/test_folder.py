@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +94,35 @@ def one_class(root: Path) -> None:
         path.unlink() if path.is_file() else path.rmdir()
 
 
-def new_class_in_test(root: Path) -> None:
-    for part in ("train/a", "train/b", "test/a", "test/c"):
+def split(root: Path) -> None:
+    for part in ("train/a", "train/b", "test/a"):
         fill(root / part, 1)
+    for name in ("ape", "cat"):
+        shutil.rmtree(root / name)
+
+
+def new_class_in_test(root: Path) -> None:
+    split(root)
+    fill(root / "test" / "c", 1)
+
+
+def stray_image(root: Path) -> None:
+    fill(root, 1)
+
+
+def stray_image_beside_the_splits(root: Path) -> None:
+    split(root)
+    fill(root, 1, suffix=".JPG")
+
+
+def stray_image_in_a_split(root: Path) -> None:
+    split(root)
+    fill(root / "test", 1)
+
+
+def class_beside_the_splits(root: Path) -> None:
+    split(root)
+    fill(root / "c", 1)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +136,10 @@ def new_class_in_test(root: Path) -> None:
         (no_test, "has train/ and no test/"),
         (one_class, "must have one subfolder per class, at least 2, and has 1"),
         (new_class_in_test, "class 'c' is in"),
+        (stray_image, "data/0.png is of no class: move it into a class folder or away"),
+        (stray_image_beside_the_splits, "data/0.JPG is of no class"),
+        (stray_image_in_a_split, "test/0.png is of no class"),
+        (class_beside_the_splits, "data/c has images, which are of no split: move it into"),
     ],
 )
 def test_one_error_names_what_is_wrong(tmp_path: Path, damage, message: str) -> None:
@@ -118,6 +149,20 @@ def test_one_error_names_what_is_wrong(tmp_path: Path, damage, message: str) -> 
     with pytest.raises(DatasetError, match=re.escape(message)) as caught:
         folder.load(tmp_path / "data")
     assert "\n" not in str(caught.value)
+
+
+def test_what_holds_no_images_may_lie_beside_the_folders(tmp_path: Path) -> None:
+    for place in (tmp_path / "whole", tmp_path / "split"):
+        fill(place / "ape", 3)
+        fill(place / "cat", 3)
+        (place / "README.md").write_text("x")
+        fill(place, 1, suffix="-thumbnail.png")
+        (place / "0-thumbnail.png").rename(place / ".thumbnail.png")
+    split(tmp_path / "split")
+    # Another dataset of the same run, say.
+    fill(tmp_path / "split" / "other" / "train", 1)
+    for place, classes in (("whole", ("ape", "cat")), ("split", ("a", "b"))):
+        assert folder.load(tmp_path / place).classes == classes
 
 
 def test_data_dir_and_size_are_checked(tmp_path: Path) -> None:
