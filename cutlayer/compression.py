@@ -50,7 +50,7 @@ def compression_of(defenses: Iterable[Defense]) -> Compression | None:
     """The one wire codec among ``defenses``; two are a ``PluginError``."""
     found = [defense for defense in defenses if isinstance(defense, Compression)]
     if len(found) > 1:
-        names = " and ".join(type(defense).__name__ for defense in found)
+        names = " and ".join(type(defense).__module__.rpartition(".")[2] for defense in found)
         raise PluginError(f"{names} are both wire codecs: a wire has one")
     return found[0] if found else None
 

@@ -204,7 +204,7 @@ def test_defenses_act_in_the_order_they_are_named(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("made")
 def test_a_wire_has_one_codec() -> None:
-    with pytest.raises(ExperimentError, match="HalfPrecision and Int8Quantization are both wire codecs"):
+    with pytest.raises(ExperimentError, match="half_precision and int8_quantization are both wire codecs"):
         scene_of(protocol="vanilla", cut="1", defense="half_precision+int8_quantization")
 
 

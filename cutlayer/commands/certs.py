@@ -62,7 +62,8 @@ def make_certs(
     """
     for name in clients:
         if name in (AUTHORITY, SERVER) or clients.count(name) > 1:
-            raise ExperimentError(f"client {name!r}: every client needs a name of its own, and not {SERVER!r}")
+            why = f"that is the {name}'s" if name in (AUTHORITY, SERVER) else "two have this one"
+            raise ExperimentError(f"client {name!r}: every client needs a name of its own, and {why}")
         if not NAME.fullmatch(name):
             raise ExperimentError(f"{name!r} cannot be a party's name: letters, digits, dots, dashes, at most 63")
         held = folder / name / "certificate.pem"

@@ -24,7 +24,9 @@ def chosen(paper: Paper, names: Sequence[str]) -> list[Exhibit]:
     known = {exhibit.name: exhibit for exhibit in paper.exhibits}
     for name in names:
         if name not in known:
-            raise ExperimentError(f"there is no {name}{nearest(name, known)}; one of {', '.join(known)}")
+            kind = name.partition(" ")[0]
+            alike = [other for other in known if other.partition(" ")[0] == kind] or known
+            raise ExperimentError(f"there is no {name}{nearest(name, alike)}; one of {', '.join(alike)}")
     return [known[name] for name in names] or list(paper.exhibits)
 
 

@@ -118,7 +118,8 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
     if experiment.aux == AUTO:
         experiment = experiment.with_values(aux=SHARE if any(map(_judged, _all_of(experiment, attack))) else "test")
     if attack.threat.seat is Seat.CLIENT and experiment.malicious > experiment.clients:
-        raise ExperimentError(f"malicious = {experiment.malicious}: there are only {experiment.clients} clients")
+        there = "is only 1 client" if experiment.clients == 1 else f"are only {experiment.clients} clients"
+        raise ExperimentError(f"malicious = {experiment.malicious}: there {there}")
     experiment = experiment.with_values(
         model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
         protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
@@ -206,6 +207,7 @@ def _auxiliary(scene: Scene, judged: Tensor | None) -> Auxiliary | None:
             # Nobody loads it, but a name that does not exist is a mistake all the same.
             registry.module("datasets", source, experiment.plugins)
         return None
+    _check_left(scene)
     other = None if source in {*OWN_SPLITS, experiment.dataset} else load_dataset(experiment, source)
     samples = scene.samples
     targets = torch.cat([scene.target_rows, *([] if judged is None else [judged])]) - len(samples.dataset.train)
@@ -213,6 +215,21 @@ def _auxiliary(scene: Scene, judged: Tensor | None) -> Auxiliary | None:
     taken = torch.cat([*scene.deal(), samples.validation_rows]) if source == SHARE else targets
     taken = taken[taken < len(samples.dataset.train)] if source == SHARE else taken
     return auxiliary(scene.dataset, source, taken, experiment.aux_rows, experiment.seed, other, experiment.aux_adapt)
+
+
+def _check_left(scene: Scene) -> None:
+    """``ExperimentError`` where the adversary would get nothing, by a value that the experiment may not even name."""
+    experiment, number = scene.experiment, scene.attack.setting.targets
+    if experiment.aux == SHARE and not scene.withheld:
+        raise ExperimentError(
+            f"share = {experiment.share}: of {len(scene.samples.train_rows)} training rows that is none, and aux = "
+            "'share' gives the adversary that part; a larger share, or another aux"
+        )
+    if experiment.aux == "test" and not experiment.targets and 0 < len(scene.dataset.test) <= number:
+        raise ExperimentError(
+            f"aux = 'test': all {len(scene.dataset.test)} rows are targets, of which {experiment.attack} takes "
+            f"{number} where targets says nothing, and none is left for the adversary; fewer targets, or another aux"
+        )
 
 
 def _cuts(

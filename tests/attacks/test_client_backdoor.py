@@ -97,6 +97,7 @@ def test_where_clients_hold_no_inputs_it_does_not_apply(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"malicious": 4}, "malicious = 4: there are only 3 clients"),
+        ({"malicious": 2, "clients": 1}, "malicious = 2: there is only 1 client$"),
         ({"options": {"client_backdoor": {"size": 9}}}, "trigger of 9 pixels .* does not fit 8 x 8"),
         ({"options": {"client_backdoor": {"target": 4, "trigger": "blended"}}}, "target = 4: there are 4 classes"),
         ({"options": {"client_backdoor": {"poisoned": 0}}}, "poisoned = 0.0: it is greater than 0"),

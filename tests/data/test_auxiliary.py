@@ -149,6 +149,27 @@ def test_a_wrong_choice_is_one_error_before_anything_is_trained() -> None:
         settled(aux="color")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"aux": "share", "share": 0.01}, "share = 0.01: of 40 training rows that is none, and aux = 'share' gives"),
+        (
+            {"attack": "fgsm"},
+            "aux = 'test': all 40 rows are targets, of which fgsm takes 100 where targets says nothing",
+        ),
+        (
+            {"attack": "fgsm", "targets": 40},
+            "aux = 'test': every row is a target, none is left for the adversary; fewer",
+        ),
+    ],
+)
+def test_where_nothing_is_left_for_the_adversary_the_value_behind_it_is_named(
+    values: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ExperimentError, match=said):
+        settled(**values)
+
+
 def test_a_backdoor_is_not_judged_on_images_that_its_server_trained_on() -> None:
     values = {"attack": "surrogate_client", "options": {"surrogate_client": {"size": 2}}}
     with pytest.raises(ExperimentError, match="aux = 'test': a backdoor is judged on the test split"):

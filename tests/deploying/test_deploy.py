@@ -38,9 +38,17 @@ def test_a_server_that_cannot_listen_leaves_nothing_that_another_plan_would_not_
     assert not (tmp_path / "server" / "run" / "record.json").exists()
 
 
-@pytest.mark.parametrize("names", [["alice", "al ice"], ["alice", "server"], ["alice", "alice"]])
-def test_a_name_that_is_none_leaves_no_file(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(ExperimentError, match="name"):
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["alice", "al ice"], "'al ice' cannot be a party's name"),
+        (["alice", "server"], "client 'server': every client needs a name of its own, and that is the server's"),
+        (["alice", "authority"], "client 'authority': every .*, and that is the authority's"),
+        (["alice", "alice"], "client 'alice': every client needs a name of its own, and two have this one"),
+    ],
+)
+def test_a_name_that_is_none_leaves_no_file(tmp_path: Path, names: list[str], said: str) -> None:
+    with pytest.raises(ExperimentError, match=said):
         make_certs(tmp_path / "trial", names, [], 7443, 1, quiet)
     assert not (tmp_path / "trial").exists()
 

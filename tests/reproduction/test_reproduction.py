@@ -222,6 +222,10 @@ def test_overrides_choose_cells_or_change_how_they_run() -> None:
 def test_a_wrong_name_is_one_line_that_helps() -> None:
     with pytest.raises(ExperimentError, match=r"there is no table 22 \(did you mean 'table 2'\?\); one of table 1, "):
         chosen(PAPER, ["table 22"])
+    with pytest.raises(ExperimentError, match=r"there is no table 99[^;]*; one of (table \w+(, |$))+$"):
+        chosen(PAPER, ["table 99"])
+    with pytest.raises(ExperimentError, match=r"there is no panel; one of .*table 1, .*figure "):
+        chosen(PAPER, ["panel"])
     with pytest.raises(ExperimentError, match=r"unknown paper 'unslpit' \(did you mean 'unsplit'\?\); one of "):
         paper("unslpit")
 
