@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
@@ -148,6 +149,13 @@ class Experiment(BaseModel):
     leak: float = Field(0.25, gt=0, le=1, description="advantage from which the verdict is a leak")
     partial: float = Field(0.1, gt=0, le=1, description="advantage from which the verdict is a partial leak")
     options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, given as plugin.option=value")
+
+    @field_validator("name")
+    @classmethod
+    def _within_out(cls, name: str) -> str:
+        if name in {".", ".."} or re.search(r"[/\\\0]", name):
+            raise ValueError("it is one folder in out, without any on the way there; key out says where that is")
+        return name
 
     @field_validator("data_dir", "weights", "plugins", mode="before")
     @classmethod

@@ -251,6 +251,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"cut": "7"}, "cuts go from 0 to 6"),
         ({"cut": "1:2"}, "Vanilla takes 1 cut, given are 2: 1, 2"),
         ({"protocol": "u_shaped", "cut": "4:1"}, "4, 1 are not in ascending order"),
+        *(({"name": name}, f"name = {name!r}: it is one folder in out") for name in (".", "..", "/tmp", "a/", "b\\c")),
         ({"plugins": "nowhere"}, "plugins = 'nowhere' is not a folder"),
         ({"weights": "none.safetensors"}, "weights = 'none.safetensors': there is no such file"),
     ],
