@@ -149,7 +149,7 @@ def export(
 
     file, overrides = file_and_overrides(given, attack="unsplit")
     with reserved():
-        written = export_one(file, overrides, to)
+        written = export_one(file, overrides, to, Console(stderr=True))
     print(written)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
     code, out, err = call(*common, "isolate=false", "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert [record["cell"]["cut"] for record in records] == ["1", "3"]
+    assert [record["cell"]["cut"] for record in records] == ["1", "2"]
     assert all(record["status"] == "done" for record in records)
     assert {"cell", "utility", "scores", "verdict", "threat", "isolated", "bytes_up", "bytes_down", "code"} <= set(
         records[0]
@@ -272,3 +273,19 @@ def test_ctrl_c_at_a_terminal_ends_in_order(tmp_path: Path) -> None:
         assert process.wait() == 130
     assert interruption("audit") in rest
     assert "Traceback" not in rest
+
+
+@pytest.mark.usefixtures("made")
+def test_cuts_that_train_to_the_same_weights_have_a_line_each_and_one_file(call: Any, tmp_path: Path) -> None:
+    layers = "nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 4)"
+    (tmp_path / "net.py").write_text(f"from torch import nn\ndef build():\n    return nn.Sequential({layers})\n")
+    values = ("protocol=vanilla", "cut=1,2", "epochs=1", "batch_size=8", "model=net.py:build", "name=cuts")
+    _, out, _ = call("train", *values)
+    trained = [json.loads(line) for line in out.splitlines()]
+    assert [one["cut"] for one in trained] == ["1", "2"]
+    assert trained[0]["folder"] == trained[1]["folder"]
+    assert ["gradient_norm" in one["history"][0] for one in trained] == [True, False], "measured at the first one's cut"
+    assert [json.loads(line) for line in call("evaluate", *values)[1].splitlines()] == trained
+    code, _, err = call("export", *values, "--to", "w.safetensors")
+    assert code == 0
+    assert re.search("one file for .* cut 1, seed 1; .* cut 2, seed 1: they train to the same weights", err)

@@ -20,12 +20,14 @@ from cutlayer.deploying.keeping import SESSION
 from cutlayer.exchange.tape import RecordingError, bytes_of
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import axes, override
+from cutlayer.layout import RecordingFolder
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
 from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
-from cutlayer.recordings.recorder import kept, record
+from cutlayer.recordings.recorder import Shape, kept, record, recording_folder, shapes_of
 from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
+from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import anew_seconds, attack_pace
 from cutlayer.sweeping.folder import cell_folder, run_folder
@@ -41,11 +43,16 @@ def record_all(
     except RecordingError as error:
         raise ExperimentError(f"--limit {limit!r}: {error}") from None
     with reserved():
-        cells = deployments(file, overrides)
+        cells = deployments(file, overrides, _recorded)
         if tampering := next((scene.experiment.under for scene in cells if scene.experiment.under), ""):
             raise ExperimentError(
                 f"under = {tampering!r}: only an honest server's deployment is recorded, nobody tampers with it; "
                 "leave under out"
+            )
+        if twice := [scene for scene in cells if sum(_recorded(scene)[0] == _recorded(one)[0] for one in cells) > 1]:
+            raise ExperimentError(
+                f"{'; '.join(of_trainings(twice))}: one recording holds targets of one kind; record them one by one, "
+                "each with a name= of its own"
             )
         run = run_folder(cells)
         try:
@@ -66,6 +73,11 @@ def record_all(
                 for line in _told(found[-1], old is not None):
                     console.print(line, highlight=False, soft_wrap=True)
     return found
+
+
+def _recorded(scene: Scene) -> tuple[RecordingFolder, str, frozenset[Shape]]:
+    """What makes another recording: all that changes a message, and by ``under`` what is not recorded."""
+    return recording_folder(scene, Path()), scene.experiment.under, frozenset(shapes_of(scene))
 
 
 def _told(recording: Recording, there: bool) -> Iterator[str]:

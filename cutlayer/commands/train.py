@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from cutlayer.sweeping.sweep import scenes
 
 def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
     """Train every deployment that is asked for; what became of each."""
-    cells = deployments(file, overrides)
+    cells = deployments(file, overrides, _deployment)
     run = run_folder(cells)
     paces: dict[str, float] = {}
-    seconds = [training_seconds(scene, run, paces) for scene in cells]
+    # Those that train to the same bits share a victim, which the first of them trains.
+    first = {key(scene): scene for scene in reversed(cells)}
+    seconds = [training_seconds(scene, run, paces) if first[key(scene)] is scene else 0.0 for scene in cells]
     console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
     results = []
     with Display(console, of_trainings(cells), seconds) as display:
@@ -44,28 +46,37 @@ def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> 
 
 def evaluate_all(file: Path | None, overrides: Sequence[str]) -> list[dict[str, Any]]:
     """The accuracy of each deployment that is asked for: with weights of a file, or those trained before."""
-    cells = deployments(file, overrides)
+    cells = deployments(file, overrides, _deployment)
     run = run_folder(cells)
     return [_result(scene, run, _trained(scene, run)) for scene in cells]
 
 
-def export_one(file: Path | None, overrides: Sequence[str], to: Path) -> Path:
+def export_one(file: Path | None, overrides: Sequence[str], to: Path, console: Console) -> Path:
     """Write the whole model of one training to the safetensors file ``to``."""
-    cells = deployments(file, overrides)
+    cells = deployments(file, overrides, _deployment)
+    models = len({key(scene) for scene in cells})
+    if models > 1:
+        raise ExperimentError(f"{models} deployments are asked for, one can be exported: leave one value a key")
     if len(cells) > 1:
-        raise ExperimentError(f"{len(cells)} deployments are asked for, one can be exported: leave one value a key")
+        told = "; ".join(of_trainings(cells))
+        console.print(f"one file for {told}: they train to the same weights", highlight=False, soft_wrap=True)
     state = unscaled(_trained(cells[0], run_folder(cells)).model).state_dict()
     write_whole(to, save({name: tensor.contiguous() for name, tensor in state.items()}))
     return to
 
 
-def deployments(file: Path | None, overrides: Sequence[str]) -> list[Scene]:
-    """A cell for each training that is asked for: attacks and targets make no other one."""
-    found: dict[str, Scene] = {}
+def deployments(file: Path | None, overrides: Sequence[str], apart: Callable[[Scene], Hashable]) -> list[Scene]:
+    """Of the cells that are asked for the first one for each value of ``apart``."""
+    found: dict[Hashable, Scene] = {}
     # Over gRPC an audit reaches its attack: a file that says so is no mistake where there is none.
     for scene in scenes([experiment.carried_here for experiment in grid(file, overrides)]):
-        found.setdefault(key(scene), scene)
+        found.setdefault(apart(scene), scene)
     return list(found.values())
+
+
+def _deployment(scene: Scene) -> Hashable:
+    """What is one training to whoever asked for it: attacks and targets make no other one, protocol and cut do."""
+    return key(scene), scene.experiment.protocol, scene.experiment.cut
 
 
 def _trained(scene: Scene, run: Path) -> Victim:

@@ -78,7 +78,7 @@ def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
         return None
     found = open_recording(folder.path)
     wanted = [TRAINING] if training else []
-    for shape in _shapes(scene):
+    for shape in shapes_of(scene):
         wanted += [ATTENDED + shape.name] if training and shape.kind == "predict" else []
         wanted.append(shape.name)
     lacking = [name for name in wanted if name not in {*found.segments, *found.left_out}]
@@ -128,11 +128,11 @@ class _Work:
         self.history = self.history or [Epoch(epoch=0, accuracy=accuracy(scene, session))]
         states = session.checkpoint()
         model = whole_model(scene, session) if after else scene.model
-        for shape, one in _shapes(scene).items() if training else ():
+        for shape, one in shapes_of(scene).items() if training else ():
             if shape.kind == "predict":
                 session.restore(states)
                 self._targets(ATTENDED + shape.name, one, session)
-        for shape, one in _shapes(scene).items():
+        for shape, one in shapes_of(scene).items():
             try:
                 self._targets(shape.name, one, None, model)
             except (ValueError, RuntimeError) as error:
@@ -212,7 +212,7 @@ class _Work:
         self.segments[name] = Segment(recorder.exchanges, recorder.bytes, not recorder.full)
 
 
-def _shapes(scene: Scene) -> dict[Shape, Scene]:
+def shapes_of(scene: Scene) -> dict[Shape, Scene]:
     """The distinct shapes of the targets of all passive attacks at the server, and of the scene's own attack."""
     found: dict[Shape, Scene] = {}
     for one in (scene, *_others(scene)):

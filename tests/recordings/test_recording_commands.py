@@ -96,9 +96,35 @@ def test_a_recording_is_expected_to_train_anew_whatever_is_trained_already(
         raise RuntimeError(f"{len(seconds)} cells, {sum(second > 0 for second in seconds)} to train")
 
     monkeypatch.setattr(module, "Display", shown)
-    monkeypatch.setattr(module, "deployments", lambda file, overrides: [scene])
+    monkeypatch.setattr(module, "deployments", lambda file, overrides, apart: [scene])
     with pytest.raises(RuntimeError, match="1 cells, 1 to train"):
         record_all(None, [], "50MB", True, console())
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        (["attack=unsplit", "protocol=vanilla", "cut=1,2"], ["vanilla-cut1-after", "vanilla-cut2-after"]),
+        (["attack=unsplit", "protocol=vanilla,u_shaped", "cut=1"], ["vanilla-cut1-after", "u_shaped-cut1_9-after"]),
+        (
+            ["attack=unsplit", "protocol=vanilla", "cut=1", "when=after,before"],
+            ["vanilla-cut1-after", "vanilla-cut1-before"],
+        ),
+        (["attack=unsplit,label_inference", "protocol=vanilla", "cut=1", "when=after"], ["vanilla-cut1-after"]),
+    ],
+)
+def test_deployments_whose_messages_differ_are_recorded_each(asked: list[str], left: list[str], tmp_path: Path) -> None:
+    """Also where all of them train to the same weights."""
+    found = record_all(None, [*SMALL[:-2], *asked, "name=mine", f"out={tmp_path}"], "50MB", False, console())
+    names = [recording.folder.name.replace("-digits-unsplit_mnist", "") for recording in found]
+    assert [name.rpartition("-seed")[0] for name in names] == left
+    assert len(list((tmp_path / "mine" / "recordings").glob("*/recording.json"))) == len(left)
+
+
+def test_targets_that_one_recording_cannot_hold_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"targets=5.*targets=6.*: one recording holds targets of one kind"):
+        record_all(None, [*SMALL, "attack=unsplit", "targets=5,6", f"out={tmp_path}"], "50MB", False, console())
+    assert not list(tmp_path.iterdir())
 
 
 def of_own_network(folder: Path) -> Recording:
@@ -210,7 +236,7 @@ def test_where_nobody_is_reached_over_grpc_messages_are_bytes_in_one_process(tmp
     """A file for audits over gRPC is no mistake there, nor is an attack that such an audit refuses."""
     own = f"plugins={PLUGINS}"
     typed = ["model=stochastic", own, "protocol=vanilla", "cut=1", "carrier=grpc", "isolate=false"]
-    assert [scene.experiment.carrier for scene in deployments(None, typed)] == ["loopback"]
+    assert [scene.experiment.carrier for scene in deployments(None, typed, key)] == ["loopback"]
     scene = scene_of(protocol="vanilla", cut="1", carrier="grpc", epochs=0, targets=3)
     recording = record(scene, tmp_path / "mine", 1 << 24, False, quiet)
     (found,), _ = replay_all(recording.folder, [own, "attack=insider"], "typed", console())
