@@ -130,6 +130,21 @@ class Panel:
         )
         return any(epoch.gradient_norm is not None for f in servers for epoch in f.first.training)
 
+    @property
+    def unmeasured(self) -> str:
+        """The cuts, with seeds where it is not all, at which an attack's honest counterpart was not measured so."""
+        cuts: dict[str, dict[int, bool]] = {}
+        for cell in (cell for finding in self.findings for cell in finding.cells):
+            attacked, honest = cell.record.training, cell.record.untampered
+            if honest and any(epoch.gradient_norm is not None for epoch in attacked):
+                here = cuts.setdefault(cell.record.cell.cut, {})
+                here[cell.record.cell.seed] = all(epoch.gradient_norm is None for epoch in honest)
+        told = []
+        for cut, seeds in cuts.items():
+            lacking = [str(seed) for seed, lacks in seeds.items() if lacks]
+            told += [f"{cut} (seed {', '.join(lacking)})" if len(lacking) < len(seeds) else cut] if lacking else []
+        return ", ".join(told)
+
     def training(self) -> list[Chart]:
         """By epoch, what the training came to and, where some were attacked, what clients could have noticed.
 

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from cutlayer.record import Record
@@ -155,6 +156,27 @@ def test_an_attacked_training_stands_beside_the_same_one_without_the_attack(tmp_
     assert [label for label, _ in named["Loss by epoch"]] == ["cut 1, 1 under unsplit"], "equal curves share a line"
     told = "Could the clients have noticed?"
     assert [told in page_of(tmp_path / run).text for run in ("honest", "attacked")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("trained_at", "missing"),
+    [({1: 1, 2: 1}, "3"), ({1: 1, 2: 3}, "1 (seed 2), 3 (seed 1)"), ({1: 3, 2: 3}, "1")],
+)
+def test_where_the_honest_gradients_are_missing_and_how_to_get_them_is_said(
+    trained_at: dict[int, int], missing: str, tmp_path: Path
+) -> None:
+    for cut in (1, 3):
+        for seed, where in trained_at.items():
+            made = made_record("unsplit", cut, seed, 0.8)
+            made["threat"]["tampers"] = True
+            attacked = [epoch | {"gradient_norm": 4.0, "label_gap": 0.0} for epoch in made["training"]]
+            honest = [epoch | ({"gradient_norm": 0.5} if cut == where else {}) for epoch in made["training"]]
+            save(tmp_path / "some", made | {"training": attacked, "untampered": honest})
+            save(tmp_path / "all", made | {"training": attacked, "untampered": attacked})
+    said = f"Gradients of the honest training are missing at cut {missing}: it was made at another cut"
+    assert said in page_of(tmp_path / "some").text
+    assert "run this cut by itself" in page_of(tmp_path / "some").text
+    assert "honest training are missing" not in page_of(tmp_path / "all").text
 
 
 def test_an_adversary_is_told_with_every_setting_that_it_had(tmp_path: Path) -> None:
