@@ -20,8 +20,9 @@ MAGIC = b"cutlayer wire 1\n"
 FORMAT = 2
 """Of the `recording.json` that says what a folder of recorded wires holds."""
 _LENGTH, _CHECK = 8, 4
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _HEAD = 2 * _LENGTH + _CHECK
+_SMALLEST = len(MAGIC) + _HEAD
 
 
 class RecordingError(ValueError):
@@ -29,11 +30,17 @@ class RecordingError(ValueError):
 
 
 def bytes_of(text: str) -> int:
-    """The number that a size such as ``500MB`` means; anything else is a ``RecordingError``."""
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+) *([kMG]?)B?", text.strip())
+    """The number that a size such as ``500MB`` means; anything else, or too little, is a ``RecordingError``."""
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+) *([kKMG]?)B?", text.strip())
     if not match or not float(match[1]):
         raise RecordingError("no size: a number with kB, MB or GB, such as 500MB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    size = int(float(match[1]) * _UNITS[match[2].upper()])
+    if size < _SMALLEST:
+        raise RecordingError(
+            f"no message fits into {size} bytes: the mark of a file and the head of one message take {_SMALLEST}, "
+            f"the smallest limit is {_SMALLEST}B"
+        )
+    return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,8 @@ class _Work:
         return session
 
     def _targets(self, name: str, scene: Scene, session: Session | None, model: nn.Sequential | None = None) -> None:
-        room = self.limit - sum(segment.bytes for segment in self.segments.values())
+        # The mark of a file is written whatever its limit.
+        room = max(0, self.limit - sum(segment.bytes for segment in self.segments.values()))
         recorder = Recorder(self.folder.wire(name), room)
         host = self._host(recorder)
         if session is None:

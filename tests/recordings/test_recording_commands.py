@@ -249,6 +249,8 @@ def test_where_nobody_is_reached_over_grpc_messages_are_bytes_in_one_process(tmp
         ("500MB", 500_000_000),
         ("1.5 GB", 1_500_000_000),
         ("64kB", 64_000),
+        ("20KB", 20_000),
+        ("36", 36),
         (".5 GB", 500_000_000),
         ("1.GB", 1_000_000_000),
     ],
@@ -261,3 +263,19 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(ExperimentError, match="such as 500MB"):
         record_all(None, [], text, True, console())
+
+
+@pytest.mark.parametrize(("text", "size"), [("10", 10), ("35B", 35), (".001kB", 1)])
+def test_a_size_without_room_for_a_message_is_refused(text: str, size: int) -> None:
+    """With the smallest one that is not."""
+    why = f"^--limit '{text}': no message fits into {size} bytes: .*, the smallest limit is 36B$"
+    with pytest.raises(ExperimentError, match=why):
+        record_all(None, [], text, True, console())
+
+
+def test_what_is_left_for_targets_is_never_less_than_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    typed = [*SMALL, "attack=unsplit", f"out={tmp_path}", "name=mine"]
+    (recording,) = record_all(None, typed, "36B", True, console())
+    assert not any(segment.complete for segment in recording.segments.values())
+    assert "is full at its limit of 0 bytes" in caplog.text
+    assert "limit of -" not in caplog.text
