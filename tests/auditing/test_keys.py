@@ -64,15 +64,15 @@ def keys(files: dict[str, Dataset], **values: Any) -> list[str]:
     [
         ("own.train", [True, True, True]),
         ("own.test", [True, True, True]),
-        ("other.train", [True, False, True]),
+        ("mnist.train", [True, False, True]),
         # Of another dataset only the training split is an adversary's.
-        ("other.test", [False, False, False]),
+        ("mnist.test", [False, False, False]),
     ],
 )
 def test_data_that_change_behind_their_name_are_other_data(changed: str, others: list[bool]) -> None:
-    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
+    files = {"own": made_dataset(), "mnist": replace(made_dataset(), name="mnist")}
     name, split = changed.split(".")
-    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "mnist", "epochs": 1}
     before, same = keys(files, **asked), keys({**files, "own": made_dataset()}, **asked)
     assert before == same
     after = keys({**files, name: edited(files[name], split)}, **asked)
@@ -80,8 +80,8 @@ def test_data_that_change_behind_their_name_are_other_data(changed: str, others:
 
 
 def test_the_same_data_are_the_same_wherever_they_lie() -> None:
-    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
-    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    files = {"own": made_dataset(), "mnist": replace(made_dataset(), name="mnist")}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "mnist", "epochs": 1}
     assert keys(files, **asked, data_dir="data") == keys(files, **asked, data_dir="../elsewhere/data")
 
 
@@ -111,9 +111,9 @@ def test_a_table_is_the_same_in_either_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_data_of_a_transfer_that_change_behind_their_name_are_other_data(split: str) -> None:
-    files = {"own": made_dataset(), "other": replace(made_dataset(), name="other")}
-    asked = {"attack": "surrogate_client", "transfer": "other", "aux": "share", "epochs": 1}
-    before, after = keys(files, **asked), keys({**files, "other": edited(files["other"], split)}, **asked)
+    files = {"own": made_dataset(), "mnist": replace(made_dataset(), name="mnist")}
+    asked = {"attack": "surrogate_client", "transfer": "mnist", "aux": "share", "epochs": 1}
+    before, after = keys(files, **asked), keys({**files, "mnist": edited(files["mnist"], split)}, **asked)
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, False, False]
 
 
@@ -125,8 +125,8 @@ def test_every_key_of_an_experiment_is_one_a_victim_is_trained_by_or_is_none_for
 
 def test_an_attack_is_known_by_its_own_data() -> None:
     """A cell that leaves a victim behind keeps it where others look for it."""
-    files = {"own": made_dataset(), "other": made_dataset()}
-    asked = {"aux": "other", "epochs": 1}
+    files = {"own": made_dataset(), "mnist": made_dataset()}
+    asked = {"aux": "mnist", "epochs": 1}
     (alone,), (under,) = (
         scenes(files, **asked, attack=attack, under=before)
         for attack, before in (("surrogate_client", ""), ("unsplit", "surrogate_client"))
@@ -135,8 +135,8 @@ def test_an_attack_is_known_by_its_own_data() -> None:
 
 
 def test_each_split_is_read_once_whatever_the_number_of_cells() -> None:
-    files = {"own": made_dataset(), "other": made_dataset()}
-    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    files = {"own": made_dataset(), "mnist": made_dataset()}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "mnist", "epochs": 1}
     read: list[int] = []
     taken = content.digest
 
@@ -155,9 +155,9 @@ def test_a_worker_looks_where_its_caller_does() -> None:
     """It is told the settled experiment alone, and loads the data again."""
 
     def files() -> dict[str, Dataset]:
-        return {"own": made_dataset(), "other": made_dataset()}
+        return {"own": made_dataset(), "mnist": made_dataset()}
 
-    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "other", "epochs": 1}
+    asked = {"attack": "unsplit", "under": "surrogate_client", "aux": "mnist", "epochs": 1}
     (scene,) = scenes(files(), **asked)
     told = scene.experiment.model_dump(mode="json")
     with patch("cutlayer.scene.settle.load_dataset", lambda experiment, name="": files()[name or "own"]):

@@ -10,7 +10,7 @@ import torch
 from cutlayer.judging.noise import Deployed, Remembered
 from cutlayer.judging.truth import honest, untrained
 from cutlayer.scene.loading import drawn_model
-from tests.cells import cell
+from tests.cells import cell, quiet
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -28,7 +28,7 @@ def test_a_server_that_answers_the_judge_otherwise_is_not_asked(tmp_path: Path) 
 def test_only_what_no_defense_draws_for_is_kept(defense: str, kind: type, tmp_path: Path) -> None:
     """What one draws depends on all that was asked before."""
     scene = scene_of(defense=defense, protocol="vanilla", cut="1")
-    beside = honest(scene, scene.model, tmp_path)
+    beside = honest(scene, scene.model, tmp_path, quiet)
     assert beside is not None
     assert type(beside.noisy) is kind
 
