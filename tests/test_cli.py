@@ -36,7 +36,7 @@ def test_json_is_all_there_is_on_standard_output(call: Any, tmp_path: Path) -> N
     code, out, err = call(*common, "isolate=false", "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert [record["cell"]["cut"] for record in records] == ["1", "2"]
+    assert [record["cell"]["cut"] for record in records] == ["1", "3"]
     assert all(record["status"] == "done" for record in records)
     assert {"cell", "utility", "scores", "verdict", "threat", "isolated", "bytes_up", "bytes_down", "code"} <= set(
         records[0]
