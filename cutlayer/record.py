@@ -17,6 +17,7 @@ from cutlayer.mistake import misfit
 
 LEAK, PARTIAL, NONE = "leak", "partial leak", "no leak"
 NOT_APPLICABLE, FAILED, DONE = "not applicable", "failed", "done"
+RECORD = "record.json"  # in the cell's folder
 
 
 class Cell(Frozen):
@@ -284,12 +285,12 @@ def write_record(folder: Path, record: Record, images: Mapping[str, Tensor] | No
     """``record.json`` in ``folder``, and before it its pictures, where ``images`` are given: what is there is whole."""
     if record.pictures is not None and images is not None:
         write_whole(folder / record.pictures.file, save({name: one.contiguous() for name, one in images.items()}))
-    write_whole(folder / "record.json", record.model_dump_json(indent=1) + "\n")
+    write_whole(folder / RECORD, record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:
     """The record in ``folder``; ``None`` where there is none, a ``ValueError`` says why it does not fit."""
-    path = folder / "record.json"
+    path = folder / RECORD
     try:
         record = Record.model_validate_json(path.read_bytes()) if path.is_file() else None
     except ValidationError as error:

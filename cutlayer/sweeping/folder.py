@@ -6,18 +6,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cutlayer.auditing.audit import fingerprint
+from cutlayer.auditing import victim
+from cutlayer.auditing.audit import fingerprint, leaves, shared
 from cutlayer.experiment import ExperimentError
 from cutlayer.layout import RunFolder, file_name, model_name
-from cutlayer.record import DONE, NOT_APPLICABLE, Record, read_record, write_record
+from cutlayer.record import DONE, NOT_APPLICABLE, RECORD, Record, read_record, write_record
 from cutlayer.scene.scene import Scene
 
 
 def run_folder(cells: Sequence[Scene]) -> Path:
     """Where the run's records go: the experiment's name, or one made of what the cells have in common.
 
-    ``ExperimentError`` where a file stands in the way, or nothing can be written there: better now than after the
-    first training.
+    ``ExperimentError`` where a file stands in the way, there or further down, or nothing can be written there: better
+    now than after the first training.
     """
     first = cells[0].experiment
     run = first.out / (first.name or _named(cells))
@@ -27,12 +28,15 @@ def run_folder(cells: Sequence[Scene]) -> Path:
     try:
         # What the system grants is known by trying: root is refused elsewhere than others.
         with tempfile.TemporaryDirectory(dir=there):
-            return run
+            pass
     except OSError as error:
         reason = error.strerror or str(error)
         raise ExperimentError(
             f"the run's folder would be {run}, and {there} cannot be written to ({reason}); keys name and out"
         ) from None
+    for scene in cells:
+        _check_free(scene, run)
+    return run
 
 
 def cell_folder(scene: Scene, run: Path) -> Path:
@@ -61,6 +65,22 @@ def finished(scene: Scene, run: Path) -> Record | None:
         record = record.on(link)
         write_record(cell_folder(scene, run), record)
     return record
+
+
+def _check_free(scene: Scene, run: Path) -> None:
+    """``ExperimentError`` where what a cell leaves behind has no room, for a file where a folder goes or a folder."""
+    cell = cell_folder(scene, run)
+    folders, files = [cell], [cell / RECORD]
+    for key in (*shared(scene), *leaves(scene), victim.key(scene)):
+        trained = RunFolder(run).victim(key)
+        folders.append(trained.path)
+        files += [trained.weights, trained.history]
+    for folder in folders:
+        for place in (folder.parent, folder):
+            if place.exists() and not place.is_dir():
+                raise ExperimentError(f"{place} is a file, and a folder goes there: remove it")
+    if taken := next(filter(Path.is_dir, files), None):
+        raise ExperimentError(f"{taken} is a folder, and a file goes there: remove it")
 
 
 def _named(cells: Sequence[Scene]) -> str:

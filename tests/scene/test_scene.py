@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cutlayer.auditing.victim import key
 from cutlayer.experiment import ExperimentError, make
+from cutlayer.layout import RunFolder
 from cutlayer.scene.loading import load_dataset, own_files
 from cutlayer.scene.settle import settle
-from cutlayer.sweeping.folder import run_folder
+from cutlayer.sweeping.folder import cell_folder, run_folder
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -75,6 +78,31 @@ def test_a_file_where_the_runs_folder_would_be_is_one_line_that_helps(tmp_path: 
         with pytest.raises(ExperimentError, match=r"taken is a file; keys name and out"):
             run_folder([scene_of(**asked, **place)])
     assert run_folder([scene_of(**asked, out=tmp_path, name="free")]) == tmp_path / "free"
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("place", ["cells", "victims", "cells/cell", "victims/key"])
+def test_a_file_where_a_folder_of_the_run_goes_is_told_before_any_training(place: str, tmp_path: Path) -> None:
+    scene = scene_of(cut="1", protocol="vanilla", out=tmp_path, name="run")
+    cell = cell_folder(scene, tmp_path / "run").name
+    taken = tmp_path / "run" / place.replace("cells/cell", f"cells/{cell}").replace("key", key(scene))
+    taken.parent.mkdir(parents=True)
+    taken.touch()
+    with pytest.raises(ExperimentError, match=f"^{re.escape(str(taken))} is a file, and a folder goes there"):
+        run_folder([scene])
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("file", ["record.json", "model.safetensors", "history.json"])
+def test_a_folder_where_a_file_of_the_run_goes_is_told_before_any_training(file: str, tmp_path: Path) -> None:
+    scene, other = (scene_of(cut="1", protocol="vanilla", out=tmp_path, name="run", seed=seed) for seed in (1, 2))
+    run = RunFolder(tmp_path / "run")
+    folder = cell_folder(other, run.path) if file == "record.json" else run.victim(key(other)).path
+    (folder / file).mkdir(parents=True)
+    with pytest.raises(ExperimentError, match=f"{file} is a folder, and a file goes there: remove it"):
+        run_folder([scene, other])
+    (folder / file).rmdir()
+    assert run_folder([scene, other]) == run.path
 
 
 @pytest.mark.usefixtures("made")
