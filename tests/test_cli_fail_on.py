@@ -74,6 +74,6 @@ def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> Non
     )
     code, _, err = call(*arguments)
     assert code == 0
-    assert "failed: cut 1, crash: RuntimeError: no [red]\n" in err
+    assert "failed: crash in vanilla, cut 1, seed 1: RuntimeError: no [red]\n" in err
     assert "Traceback" not in err
     assert call(*arguments, "--fail-on", "leak")[0] == 1

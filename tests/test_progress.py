@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cutlayer.commands.audit import undecided
 from cutlayer.commands.display import Display
 from cutlayer.commands.title import of_attacks, of_trainings
+from cutlayer.record import LEAK, NOT_APPLICABLE, Cell, Record
 from cutlayer.scene.scene import Scene
 from tests.cells import STOCHASTIC
 from tests.scenes import made, scene_of
@@ -61,6 +63,23 @@ def test_a_training_of_given_weights_is_called_none() -> None:
         "on digits, vanilla, cut 1, seed 1: nothing is trained, weights = 'w.safetensors'"
     )
     assert of_trainings([there])[0].endswith("seed 1")
+
+
+@pytest.mark.usefixtures("made")
+def test_reasons_that_differ_between_cells_without_a_verdict_name_them() -> None:
+    cells = [cell(seed=seed, defense=defense) for defense in ("none", "gaussian_noise") for seed in (1, 2)]
+
+    def told(*reasons: str) -> list[str]:
+        own = [Record(cell=Cell(attack="unsplit"), verdict=NOT_APPLICABLE, reason=reason) for reason in reasons]
+        other = Record(cell=Cell(attack="pgd"), verdict=LEAK)
+        return list(undecided([*zip(of_attacks(cells), own, strict=False), ("pgd", other)]))
+
+    assert told("few", "few", "few", "few") == ["no verdict: unsplit: few"]
+    noise = "unsplit in vanilla, cut 1, seed {} against gaussian_noise"
+    assert told("few", "few", "right", "few") == [
+        f"no verdict: unsplit in vanilla, cut 1, seed 1; unsplit in vanilla, cut 1, seed 2; {noise.format(2)}: few",
+        f"no verdict: {noise.format(1)}: right",
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 160])

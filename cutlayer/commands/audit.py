@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -51,15 +52,27 @@ def _audit(
         report = write_report(sweep.run) if found else None
     records = [found[number] for number in sorted(found)]
     console.print(summary_table(records))
-    for record in records:
+    titles = of_attacks(cells)
+    titled = [(titles[number], found[number]) for number in sorted(found)]
+    for title, record in titled:
         if record.status == FAILED:
-            told = f"failed: cut {record.cell.cut}, {record.cell.attack}: {record.reason}"
+            told = f"failed: {title}: {record.reason}"
             console.print(told, style="red", highlight=False, soft_wrap=True, markup=False)
-    open_ones = (record for record in records if record.verdict == NOT_APPLICABLE)
-    for attack, reason in dict.fromkeys((record.cell.attack, record.reason) for record in open_ones):
-        console.print(f"no verdict: {attack}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    for line in undecided(titled):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     return records
+
+
+def undecided(titled: Sequence[tuple[str, Record]]) -> Iterator[str]:
+    """Why cells have no verdict: a line for each reason, with its cells' titles unless all of an attack's share it."""
+    whose: dict[tuple[str, str], list[str]] = {}
+    for title, record in titled:
+        if record.verdict == NOT_APPLICABLE:
+            whose.setdefault((record.cell.attack, record.reason), []).append(title)
+    cells = Counter(record.cell.attack for _, record in titled)
+    for (attack, reason), titles in whose.items():
+        yield f"no verdict: {attack if len(titles) == cells[attack] else '; '.join(titles)}: {reason}"
 
 
 def gate(records: Sequence[Record], partial: bool) -> str:
