@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.scene.scene import Scene
@@ -74,6 +75,11 @@ def test_the_last_step_of_a_turn_or_of_the_training_is_named_too() -> None:
         session.take_turn(0)
     with pytest.raises(DivergedError, match="diverged in step 1: predict message of step 0 from 'client-1'"):
         accuracy(scene, session)
+
+
+def test_who_only_watches_a_training_is_not_blamed(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=f"^{LINE}$"):
+        run_cell(scene_of(attack="spy", protocol="vanilla", cut="1", isolate=False, **WILD), tmp_path, quiet)
 
 
 def test_what_was_never_trained_has_not_diverged() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from cutlayer.attack import Adversary
+from cutlayer.attack import Adversary, TamperingAttack
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.shelved import shelf_of
@@ -26,7 +26,7 @@ from cutlayer.seat.host import Host, Occupant
 from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
-from cutlayer.simulation.session import Session
+from cutlayer.simulation.session import DivergedError, Session
 from cutlayer.threat import NotOfferedError, Progress, Seat
 
 
@@ -93,7 +93,13 @@ def train_attended(
     after: Callable[[int], Sequence[Course]] = lambda epoch: (),
 ) -> Measured:
     """Train with the adversary in its seat; ``after`` is called with the number of each epoch."""
-    return train_through(scene, session, begun, "training under attack", progress, occupant, after)
+    try:
+        return train_through(scene, session, begun, "training under attack", progress, occupant, after)
+    except DivergedError as error:
+        if not isinstance(scene.attack, TamperingAttack):
+            raise
+        why = f"under attack by {scene.experiment.attack}, whose options may be why"
+        raise DivergedError(f"{why}, {error}") from error
 
 
 def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:

@@ -22,6 +22,7 @@ from cutlayer.record import DONE, Epoch
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.scene.shortfall import shortfalls
+from cutlayer.simulation.session import DivergedError
 from cutlayer.sweeping import estimate
 
 OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
@@ -53,6 +54,16 @@ def test_a_later_attack_meets_what_an_earlier_cell_has_left(tmp_path: Path) -> N
         assert torch.equal(tensor, left.model.state_dict()[name]), name
     honest = train(scene_of("fgsm"), tmp_path, quiet)
     assert not torch.equal(honest.model.state_dict()["conv1.weight"], own.model.state_dict()["conv1.weight"])
+
+
+def test_a_training_that_diverges_under_attack_is_not_blamed_on_its_own_rate_alone(tmp_path: Path) -> None:
+    said = (
+        r"^under attack by sladv, whose options may be why, the training diverged in step 1: .*; a lower learning_rate"
+    )
+    with pytest.raises(DivergedError, match=said):
+        run_cell(scene_of("sladv", options={"sladv": {"alpha": 1e38}}), tmp_path, quiet)
+    with pytest.raises(DivergedError, match=r"^the training diverged in step 1"):
+        run_cell(scene_of("sladv", optimizer="sgd", learning_rate=1e20), tmp_path, quiet)
 
 
 def test_a_process_that_does_not_start_leaves_no_keys_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
