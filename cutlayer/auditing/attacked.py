@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from cutlayer.attack import Adversary, TamperingAttack
+from cutlayer.attack import Adversary, Attack, TamperingAttack
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.shelved import shelf_of
@@ -19,6 +19,7 @@ from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.layout import RunFolder
+from cutlayer.protocol import TRAINING
 from cutlayer.record import Course
 from cutlayer.scene.loading import own_files
 from cutlayer.scene.scene import Scene
@@ -28,6 +29,16 @@ from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.simulation.session import DivergedError, Session
 from cutlayer.threat import NotOfferedError, Progress, Seat
+
+
+def attends_training(attack: Attack) -> bool:
+    """Whether the adversary is there while the victim trains, so that no other cell can share it."""
+    return isinstance(attack, TamperingAttack) or watches_training(attack)
+
+
+def watches_training(attack: Attack) -> bool:
+    """Whether it wants to see training steps other than those of its targets."""
+    return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
 
 
 @dataclass(frozen=True)

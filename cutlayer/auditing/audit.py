@@ -5,24 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from cutlayer.attack import Attack, Guess, TamperingAttack
+from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.attacked import (
     Seated,
     attacked_key,
+    attends_training,
     deployed,
     deployed_key,
     keep_attacked,
     seated,
     train_attended,
+    watches_training,
 )
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.outline import begun, outline
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable, scores_of
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
@@ -33,14 +35,10 @@ from cutlayer.judging.aftermath import aftermath
 from cutlayer.judging.judge import Judgement, admitted, judge_all
 from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.layout import RunFolder
-from cutlayer.protocol import TRAINING
-from cutlayer.provenance import code, environment
-from cutlayer.record import AttackRun, Cell, Course, Record, Threat
+from cutlayer.record import Course, Record
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import untrained
-from cutlayer.scene.source import known
 from cutlayer.seat.host import Occupant
-from cutlayer.seat.making import make_attack
 from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost
@@ -64,60 +62,6 @@ def run_cell(scene: Scene, run: Path, progress: Progress, process: OtherProcess 
     except NotOfferedError as error:
         return not_applicable(record, str(error))
     return replace(result, record=result.record.changed(seconds=time.perf_counter() - start))
-
-
-def outline(scene: Scene) -> Record:
-    """What a record says before anything has run."""
-    experiment, threat = scene.experiment, scene.attack.threat
-    steps, published = scene.work, replace(scene, attack=_published(scene)).work
-    return Record(
-        fingerprint=fingerprint(scene),
-        cell=Cell(
-            protocol=experiment.protocol,
-            dataset=experiment.dataset,
-            model=experiment.model,
-            cut=experiment.cut,
-            attack=experiment.attack,
-            defenses=experiment.defenses,
-            seed=experiment.seed,
-            clients=experiment.clients,
-            when=experiment.when,
-            steps=experiment.steps,
-            pixels=scene.dataset.pixels,
-        ),
-        thresholds=experiment.thresholds,
-        threat=Threat(
-            seat=threat.seat,
-            goals=tuple(sorted(threat.goals)),
-            tampers=threat.tampers,
-            declared=tuple(sorted(threat.knows)),
-            offered=brief(scene, attack=False).offers,
-            plain=scene.attack.plain,
-            paper=scene.attack.paper,
-        ),
-        isolated=all(one.isolated for one in (scene, scene.under) if one),
-        attack=AttackRun(
-            options=dict(scene.options),
-            published_steps=published,
-            steps=steps,
-            fraction=steps / published if published else None,
-        ),
-        code=code(),
-        environment=environment(experiment.device, experiment.precision, experiment.memory_format, experiment.threads),
-        budgets={budget.name: budget.reach for budget in scene.budgets},
-        experiment=experiment.model_dump(mode="json"),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def fingerprint(scene: Scene) -> str:
-    """What a finished cell is looked up by: the settled experiment, the data, the code's version, the user's code.
-
-    Data are known by their values: the same ones are the same cell under whatever ``data_dir`` they lie.
-    """
-    version, files = code()["version"], known(scene.files)
-    drop = ("name", "out", "link", "data_dir")
-    return scene.experiment.fingerprint(*scene.content, str(scene.options), version, files, drop=drop)
 
 
 def _attacked(
@@ -204,15 +148,6 @@ def leaves(scene: Scene) -> tuple[str, ...]:
     return (attacked_key(scene),) if kept else ()
 
 
-def attends_training(attack: Attack) -> bool:
-    """Whether the adversary is there while the victim trains, so that no other cell can share it."""
-    return isinstance(attack, TamperingAttack) or _watches_training(attack)
-
-
-def _watches_training(attack: Attack) -> bool:
-    return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
-
-
 def _train_watched(
     scene: Scene, session: Session, progress: Progress, occupant: Occupant, beside: Honest | None, kept: Begun
 ) -> Measured:
@@ -227,15 +162,10 @@ def _train_watched(
     return train_attended(scene, session, occupant, kept, progress, judge_now)
 
 
-def begun(scene: Scene, run: Path) -> Begun:
-    """Where the training that the cell's adversary attends is kept, until there is a record of the cell."""
-    return Begun(RunFolder(run).begun(fingerprint(scene)))
-
-
 def inapplicable(scene: Scene) -> str:
     """Why the attack does not apply, as far as that is known before anybody is seated; empty where it may."""
     without = untrained(scene.experiment)
-    if without and isinstance(scene.attack, TamperingAttack) and _watches_training(scene.attack):
+    if without and isinstance(scene.attack, TamperingAttack) and watches_training(scene.attack):
         return f"it tampers with the training, and with {without} there is none before its guess"
     if scene.attack.threat.seat is Seat.CLIENT and (without or not attends_training(scene.attack)):
         return "a client sees its own training steps alone, and there are none that it watches"
@@ -260,11 +190,3 @@ def _offers(scene: Scene) -> str:
     threats = [one.attack.threat for one in (scene, scene.under) if one]
     wanted = {what for threat in threats for what in threat.knows - scene.protocol.exposes[threat.seat]}
     return f": offers={','.join(sorted(wanted))}" if wanted.issubset(OFFERABLE) else ""
-
-
-def _published(scene: Scene) -> Attack:
-    presets = scene.attack.presets
-    shortened = presets.get(scene.experiment.steps, {})
-    # Words among the options make another attack of it; numbers only count differently.
-    kept = {name: v for name, v in scene.options.items() if isinstance(v, str) and name not in shortened}
-    return make_attack(scene.experiment.attack, {**kept, **presets.get("paper", {})}, scene.experiment.plugins)

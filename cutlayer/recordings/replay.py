@@ -9,8 +9,9 @@ from dataclasses import replace
 import torch
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing.audit import attends_training, outline
+from cutlayer.auditing.attacked import attends_training
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.outline import outline
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable
 from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.isolated.isolation import ProcessHost

@@ -12,8 +12,10 @@ import torch
 
 from cutlayer.attack import Attack
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import attends_training, begun, leaves, shared
+from cutlayer.auditing.attacked import attends_training
+from cutlayer.auditing.audit import leaves, shared
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.outline import begun
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import steps_to_train
 from cutlayer.data.auxiliary import Auxiliary

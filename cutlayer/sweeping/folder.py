@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import fingerprint, leaves, shared
+from cutlayer.auditing.audit import leaves, shared
+from cutlayer.auditing.outline import fingerprint
 from cutlayer.experiment import ExperimentError
 from cutlayer.layout import RunFolder, file_name, model_name
 from cutlayer.record import DONE, NOT_APPLICABLE, RECORD, Record, read_record, write_record

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cutlayer.auditing.audit import fingerprint
+from cutlayer.auditing.outline import fingerprint
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.scene.scene import Scene
 from cutlayer.threat import Seat

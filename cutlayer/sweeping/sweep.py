@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import begun, fingerprint, leaves, outline, run_cell, shared
+from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.outline import begun, fingerprint, outline
 from cutlayer.auditing.result import Result
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid

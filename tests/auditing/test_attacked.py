@@ -11,8 +11,9 @@ import torch
 
 from cutlayer.auditing import attacked, audit
 from cutlayer.auditing.attacked import attacked_key, deployed, deployed_key, seated, train_under_attack
-from cutlayer.auditing.audit import leaves, outline, run_cell, shared
+from cutlayer.auditing.audit import leaves, run_cell, shared
 from cutlayer.auditing.grants import Outside
+from cutlayer.auditing.outline import outline
 from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.isolated.grpc_process import GrpcProcess

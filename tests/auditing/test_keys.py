@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from cutlayer.auditing.attacked import attacked_key, deployed_key
-from cutlayer.auditing.audit import fingerprint
+from cutlayer.auditing.outline import fingerprint
 from cutlayer.auditing.victim import _TRAINED_BY, key
 from cutlayer.data import content
 from cutlayer.dataset import Dataset, Split

@@ -16,9 +16,10 @@ import torch
 from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.auditing import training
-from cutlayer.auditing.attacked import attacked_key, train_under_attack
-from cutlayer.auditing.audit import attends_training, begun, run_cell
+from cutlayer.auditing.attacked import attacked_key, attends_training, train_under_attack
+from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.begun import Measured
+from cutlayer.auditing.outline import begun
 from cutlayer.auditing.result import Result
 from cutlayer.auditing.victim import all_steps, train
 from cutlayer.checksum import pack_checked, read_checked

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from cutlayer.auditing.attacked import attacked_key
-from cutlayer.auditing.audit import fingerprint
+from cutlayer.auditing.outline import fingerprint
 from cutlayer.auditing.victim import key
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.record import DONE, FAILED, Record
