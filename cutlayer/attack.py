@@ -102,6 +102,11 @@ class Attack(ABC):
     def threat(self) -> ThreatModel:
         """Its threat model with these options."""
 
+    @property
+    def only_watches(self) -> bool:
+        """Whether, with these options, it changes nothing that passes: others can attend the same training."""
+        return True
+
     def check(self, input_shape: tuple[int, ...], classes: int) -> None:
         """``ValueError`` where these options make no sense for such inputs; asked before anything is trained."""
         return
@@ -154,6 +159,11 @@ class Attack(ABC):
 
 class TamperingAttack(Attack):
     """Malicious: stands around the honest party of its seat."""
+
+    @property
+    def only_watches(self) -> bool:
+        """Whether these options leave it nothing to tamper with."""
+        return False
 
     @abstractmethod
     def around(self, request: Message, honest: Handler) -> Message:

@@ -122,6 +122,11 @@ class SLADV(TamperingAttack):
         knows = frozenset({Knows.OWN_PART, Knows.AUX_INPUTS, Knows.NATURAL_INPUTS})
         return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), knows, tampers=True)
 
+    @property
+    def only_watches(self) -> bool:
+        """At ``alpha=0`` the returned gradient is the honest one."""
+        return self.alpha == 0
+
     def suit(self, smashed: tuple[int, ...], inputs: tuple[int, ...], auxiliary: int) -> None:
         """``ValueError`` for a shadow that cannot give what is sent, and for too few images of its own."""
         if not smashed:

@@ -28,7 +28,7 @@ from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.simulation.session import DivergedError, Session
-from cutlayer.threat import NotOfferedError, Progress, Seat
+from cutlayer.threat import Knows, NotOfferedError, Progress, Seat
 
 
 def attends_training(attack: Attack) -> bool:
@@ -39,6 +39,21 @@ def attends_training(attack: Attack) -> bool:
 def watches_training(attack: Attack) -> bool:
     """Whether it wants to see training steps other than those of its targets."""
     return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
+
+
+def watches_honest(scene: Scene) -> bool:
+    """Whether the cell's adversary can attend the honest training, together with others.
+
+    Not one that is to be in a process of its own, that is judged on the way, that cannot tell what it has made of the
+    training, or that reaches for what others would find changed; and where the training may end before its last step,
+    nobody could tell who has seen all of it.
+    """
+    attack, threat = scene.attack, scene.attack.threat
+    alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
+    reaches = threat.knows & {Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS}
+    tells = type(attack).checkpoint is not Attack.checkpoint
+    attends = attends_training(attack) and scene.experiment.when == "after"
+    return attends and attack.only_watches and tells and not alone and not reaches
 
 
 @dataclass(frozen=True)
@@ -149,13 +164,14 @@ def attacked_key(scene: Scene) -> str:
     return f"attacked-{experiment.fingerprint(key(scene), *own, data, only=('protocol', 'cut', 'attack'))}"
 
 
-def deployed(scene: Scene, run: Path, progress: Progress) -> Victim:
+def deployed(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene] = ()) -> Victim:
     """What an attack on the trained deployment meets: an honestly trained one, or what another attack has left.
 
-    ``NotOfferedError`` where that other attack does not apply.
+    ``watching``: who attends the honest training where it has to be done. ``NotOfferedError`` where the other attack
+    does not apply.
     """
     if scene.under is None:
-        return train(scene, run, progress)
+        return train(scene, run, progress, watching)
     try:
         return train_under_attack(scene.under, run, progress)
     except NotOfferedError as error:

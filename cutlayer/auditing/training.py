@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cutlayer.auditing.begun import Begun, Measured
+from cutlayer.auditing.company import ADVERSARY, Company
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import Course, Epoch
 from cutlayer.scene.scene import Scene
@@ -16,7 +17,7 @@ from cutlayer.threat import Knows, Progress
 
 EVERY = 300.0
 """Seconds of a training that an interruption may cost; what is kept beyond every epoch costs little of them."""
-_ADVERSARY, _GRADIENTS = "adversary", "gradients"
+_GRADIENTS = "gradients"
 
 
 def train_through(
@@ -28,16 +29,19 @@ def train_through(
     occupant: Occupant | None = None,
     after: Callable[[int], Sequence[Course]] = lambda epoch: (),
     ended: Callable[[], bool] = lambda: False,
+    company: Company | None = None,
 ) -> Measured:
     """Train ``session`` until its epochs or its patience end, from where ``begun`` stands; what was measured.
 
     ``progress`` is told ``what`` this is, the steps made and those in all, after every step. ``occupant``: whose
     adversary attends; where it cannot tell what it has made of the training so far, nothing is kept. ``after``: what
     there is to measure of it after an epoch that did not end the training. ``ended``: whether another command has been
-    faster, asked before every epoch.
+    faster, asked before every epoch. ``company``: who attends an honest training.
     """
     found = _taken_up(session, begun, occupant)
     epochs, each = scene.experiment.epochs, session.steps_per_epoch()
+    if company:
+        company.attend(session, len(found.epochs) * each + session.done)
     kept = time.monotonic()
 
     def keep(epoch: int) -> None:
@@ -46,10 +50,14 @@ def train_through(
         memory = occupant.memory() if occupant else {}
         if memory is None:
             return
-        states = {**session.checkpoint(), **({_ADVERSARY: memory} if occupant else {})}
+        states, steps = dict(session.checkpoint()), (epoch - 1) * each + session.done
+        if company:
+            company.keep(steps, states, found)
+        if occupant:
+            states[ADVERSARY] = memory
         if occupant and Knows.PEER_GRADIENTS in scene.attack.threat.knows:
             states[_GRADIENTS] = session.gradients()
-        begun.keep((epoch - 1) * each + session.done, states, found)
+        begun.keep(steps, states, found)
 
     def tell(epoch: int) -> None:
         progress(what, (epoch - 1) * each + session.done, epochs * each)
@@ -74,7 +82,7 @@ def over(history: Sequence[Epoch], patience: int) -> bool:
 
 
 def _taken_up(session: Session, begun: Begun, occupant: Occupant | None) -> Measured:
-    found = begun.latest({**session.checkpoint(), **({_ADVERSARY: {}} if occupant else {})})
+    found = begun.latest({**session.checkpoint(), **({ADVERSARY: {}} if occupant else {})})
     if found is None:
         return Measured()
     states, measured = found
@@ -82,7 +90,7 @@ def _taken_up(session: Session, begun: Begun, occupant: Occupant | None) -> Meas
     session.put_gradients(states.get(_GRADIENTS, {}))
     if occupant:
         try:
-            occupant.remember(states[_ADVERSARY])
+            occupant.remember(states[ADVERSARY])
         except Exception as error:
             where = f"{begun.folder}: the attack cannot go on from there; remove it to begin anew"
             raise ExperimentError(f"{where} ({error})") from error

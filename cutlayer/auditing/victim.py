@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
+from cutlayer.auditing.company import Company
 from cutlayer.auditing.training import train_through
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.data.content import content_of
@@ -61,19 +63,24 @@ class Victim:
         return self.history[-1].accuracy
 
 
-def train(scene: Scene, run: Path, progress: Progress) -> Victim:
+def train(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene] = ()) -> Victim:
     """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained.
 
-    Another command may be training it at the same time: to the same bits, so whoever is first keeps it.
+    Another command may be training it at the same time: to the same bits, so whoever is first keeps it. ``watching``:
+    scenes of the same ``course_key`` whose adversaries attend it where it has to be trained.
     """
-    folder = RunFolder(run).victim(key(scene))
-    if victim := look_up(scene, folder):
-        return victim
-    torch.set_num_threads(scene.experiment.threads)
-    session = assemble(scene, honest_host(scene))
-    begun = Begun(folder.begun(_place(scene)), lambda: _finished(folder))
+    return look_up(scene, RunFolder(run).victim(key(scene))) or train_watched(scene, run, progress, watching)
 
-    found = train_through(scene, session, begun, "training", progress, ended=lambda: _finished(folder))
+
+def train_watched(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene]) -> Victim:
+    """The scene's victim, trained in any case: once more for those who are ``watching`` where it is there already."""
+    torch.set_num_threads(scene.experiment.threads)
+    folder, host = RunFolder(run).victim(key(scene)), honest_host(scene)
+    company, session = Company(watching, host, run, progress), assemble(scene, host)
+    begun = Begun(folder.begun(_place(scene)), lambda: _finished(folder))
+    if _finished(folder):
+        begun = Begun(folder.begun(f"{_place(scene)}-watched"))
+    found = train_through(scene, session, begun, "training", progress, ended=begun.finished, company=company)
     if (victim := look_up(scene, folder)) is None:
         history = found.epochs or (Epoch(epoch=0, accuracy=accuracy(scene, session)),)
         victim = Victim(whole_model(scene, session), history)
@@ -139,6 +146,11 @@ def key(scene: Scene) -> str:
     told, data = json.dumps(options, sort_keys=True, default=str), content_of(scene.dataset)
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
     return experiment.fingerprint(__version__, code, str(scene.withheld), told, data, only=(*_TRAINED_BY, *own))
+
+
+def course_key(scene: Scene) -> str:
+    """What two scenes share whose honest trainings send the same messages."""
+    return f"course-{scene.experiment.fingerprint(key(scene), only=('protocol', 'cut'))}"
 
 
 @lru_cache(maxsize=256)

@@ -156,12 +156,20 @@ class LocalHost(Host):
         self._protocol, self._carrier, self._way = protocol, carrier, Way(protocol, agreement, packed)
         # An attack's honest party is what stands beside: nearer to the party, or, where that drives, to its peer.
         self._taps: list[Tap] = [tap for tap in (adversary, beside) if tap]
-        served = guarded(serving(protocol, party, agreement), self._taps[::-1], drives=False)
-        self.answering = self._way.answering(served)
+        self._serving = serving(protocol, party, agreement)
+        self.answering = self._way.answering(self._served)
         """The party with the adversary at its side, without a carrier in between."""
         self._carried = carrier(self.answering, self.meter)
         self._clients: dict[str, Handler] = {}
         self._ahead = Lookahead(protocol, party)
+
+    def join(self, companion: Tap) -> None:
+        """Let ``companion`` stand before all who are there already, from the next exchange on."""
+        self._taps.insert(0, companion)
+        self._clients.clear()
+
+    def _served(self, request: Message) -> Message:
+        return guarded(self._serving, self._taps[::-1], drives=False)(request)
 
     def answer(self, request: Message) -> Message:
         """Through the carrier, past the adversary, to the party."""

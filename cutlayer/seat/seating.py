@@ -25,6 +25,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.optimization import Optimization
 from cutlayer.party import Party
+from cutlayer.seat.companion import Companion
 from cutlayer.seat.host import Carrier, LocalHost, LocalOccupant
 from cutlayer.seat.making import make_attack, make_codec, make_party, make_protocol
 from cutlayer.shelf import Shelf
@@ -106,6 +107,20 @@ def seat_server(
         adversary = _adversary(brief, {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}, progress, shelf)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
     return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
+
+
+def seat_companion(
+    brief: Brief, host: LocalHost, outside: Outside, progress: Progress, shelf: Shelf | None
+) -> Companion:
+    """The adversary of ``brief`` in the server's seat at ``host``, beside whoever is there.
+
+    ``NotOfferedError`` when the attack needs more than ``brief`` offers.
+    """
+    asked = {what: _asking(outside, what) for what in _OUTSIDE}
+    known = {**_of_peers(brief), **_of_party(brief, lambda: host.party), **asked}
+    companion = Companion(_adversary(brief, known, progress, shelf))
+    host.join(companion)
+    return companion
 
 
 def seat_clients(

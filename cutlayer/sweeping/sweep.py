@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.attacked import watches_honest
+from cutlayer.auditing.audit import leaves, run_cell, shared, watched, watching
 from cutlayer.auditing.outline import begun, fingerprint, outline
 from cutlayer.auditing.result import Result
+from cutlayer.auditing.victim import course_key
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess
@@ -167,7 +169,8 @@ class Sweep:
                 watcher.begin(number)
                 another = any(waiting[later].in_a_pipe for later in numbers[place + 1 :])
                 process = ahead.take(scene.in_a_pipe, another)
-                attempt(scene, self.run, self.command, partial(self._progress, watcher, number), process)
+                others = [waiting[later] for later in numbers[place + 1 :]]
+                attempt(scene, self.run, self.command, partial(self._progress, watcher, number), process, others)
                 yield number
         except _TimeIsUp:
             return
@@ -176,7 +179,7 @@ class Sweep:
 
     def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
         pool, left = Pool("cutlayer.sweeping.worker"), dict(waiting)
-        wanted = {number: set(shared(scene)) for number, scene in waiting.items()}
+        wanted = {number: set(shared(scene)) | _watched(scene) for number, scene in waiting.items()}
         training: dict[int, set[str]] = {}
         try:
             while (left or pool.busy) and not self._over():
@@ -185,10 +188,10 @@ class Sweep:
                     scene = left.pop(number)
                     training[number] = {*wanted[number], *leaves(scene)}
                     watcher.begin(number)
-                    told = {"experiment": scene.experiment.model_dump(mode="json"), "run": str(self.run)}
-                    files = [(str(file), *state) for file, state in scene.files.items()]
                     another = any(other.in_a_pipe for other in left.values())
-                    pool.give(number, {**told, "files": files, "command": self.command, "another": another})
+                    others = [_told(other) for other in watching(scene, self.run, list(left.values()))]
+                    told = {"run": str(self.run), "command": self.command, "another": another, "others": others}
+                    pool.give(number, {**_told(scene), **told})
                     continue
                 if not pool.busy:
                     return
@@ -209,10 +212,14 @@ class Sweep:
         self, left: Iterable[int], wanted: Mapping[int, set[str]], training: Mapping[int, set[str]]
     ) -> int | None:
         """The first cell that has room beside those at work; one whose victim they train right now waits for it."""
-        busy = {key for keys in training.values() for key in keys if not victim.trained(key, self.run)}
+        busy = {key for n, keys in training.items() for key in keys if not self._made(key, self.cells[n])}
         room, running = self.room, self.cores(training)
         fit = zip(left, self.cores(left), strict=True)
         return next((n for n, cores in fit if room.beside(running, cores) and not wanted[n] & busy), None)
+
+    def _made(self, key: str, scene: Scene) -> bool:
+        """Whether the training with the ``key``, which ``scene`` needs, is there by now."""
+        return watched(scene, self.run) if key in _watched(scene) else victim.trained(key, self.run)
 
     def _lost(self, scene: Scene, code: int) -> None:
         _record_failure(scene, self.run, self.command, f"the worker's process ended with exit code {code}", "")
@@ -239,12 +246,19 @@ def audit(*overrides: str, file: Path | None = None, jobs: int = 1, watcher: Wat
     return [found[number] for number in sorted(found)]
 
 
-def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: OtherProcess | None) -> None:
-    """Run one cell and leave its record behind, also where it fails."""
+def attempt(
+    scene: Scene,
+    run: Path,
+    command: str,
+    progress: Progress,
+    process: OtherProcess | None,
+    others: Sequence[Scene] = (),
+) -> None:
+    """Run one cell and leave its record behind, also where it fails; ``others``: those that come after it."""
     try:
         scene.check_files()
         # What cannot be kept has failed, too.
-        _keep(scene, run, command, run_cell(scene, run, progress, process))
+        _keep(scene, run, command, run_cell(scene, run, progress, process, others))
         begun(scene, run).discard()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a cell that fails is a result of the run, not its end
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -254,6 +268,16 @@ def attempt(scene: Scene, run: Path, command: str, progress: Progress, process: 
     finally:
         if process:
             process.close()
+
+
+def _watched(scene: Scene) -> set[str]:
+    """The key of the honest training that the cell's adversary attends, where it is one that others can attend."""
+    return {course_key(scene)} if watches_honest(scene) else set()
+
+
+def _told(scene: Scene) -> dict[str, Any]:
+    files = [(str(file), *state) for file, state in scene.files.items()]
+    return {"experiment": scene.experiment.model_dump(mode="json"), "files": files}
 
 
 def _record_failure(scene: Scene, run: Path, command: str, reason: str, details: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
                 line.tell("refused", f"{type(error).__name__}: {error}")
                 continue
             process = ahead.take(scene.in_a_pipe, task["another"])
-            attempt(scene, Path(task["run"]), task["command"], Occasionally(line), process)
+            attempt(scene, Path(task["run"]), task["command"], Occasionally(line), process, _others(task))
             line.tell("done")
     except Dismissed as order:
         sys.exit(order.code)
@@ -48,6 +49,15 @@ def _settled(task: Mapping[str, Any]) -> Scene:
     """The cell under the name that it has for the caller, whatever its files are by now."""
     (scene,) = settle(make(task["experiment"]))
     return replace(scene, files={Path(file): (size, changed) for file, size, changed in task["files"]})
+
+
+def _others(task: Mapping[str, Any]) -> list[Scene]:
+    """The cells that would watch its training; one whose files have changed is refused in its turn."""
+    found = []
+    for other in task["others"]:
+        with contextlib.suppress(ExperimentError):
+            found.append(_settled(other))
+    return found
 
 
 class Occasionally:

@@ -1,0 +1,240 @@
+"""Adversaries that only watch attend one training together: each ends as if it had been there alone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cutlayer.attack import Attack
+from cutlayer.auditing import training
+from cutlayer.auditing.attacked import watches_honest
+from cutlayer.auditing.audit import run_cell, watched
+from cutlayer.experiment import make
+from cutlayer.record import FAILED, Record
+from cutlayer.scene.scene import Scene
+from cutlayer.scene.settle import settle
+from cutlayer.sweeping.estimate import Pace, estimates
+from cutlayer.sweeping.sweep import Sweep, Unwatched
+from tests.cells import quiet
+from tests.trainings import interrupted_at
+
+EPOCH, STEPS = 4, 12
+"""Training steps of an epoch, and of all."""
+UNLIKE = {"seconds", "attack_seconds", "started", "command"}
+OFFERS = ("natural_inputs", "aux_inputs", "aux_labels", "peer_architecture")
+
+
+def scene_of(attack: str = "sladv", **values: Any) -> Scene:
+    given = {"train_rows": 72, "test_rows": 20, "targets": 4, "epochs": 3, "batch_size": 16, "isolate": False}
+    given |= {"model": "lenet", "protocol": "u_shaped", "cut": "1", "offers": OFFERS, "clients": 2}
+    given |= {"aux": "share", "aux_rows": 21, "attack": attack}
+    options = {name: own for name, own in {"sladv": {"alpha": 0.0}, "fgsm": {"epochs": 1}}.items() if name == attack}
+    return settle(make({"options": options, **given, **values}))[0]
+
+
+def shadowing(shadow: str, **values: Any) -> Scene:
+    return scene_of(options={"sladv": {"alpha": 0.0, "shadow": shadow}}, **values)
+
+
+class Counted(Unwatched):
+    """Counts the steps of everything that a sweep does, and the cells that train."""
+
+    def __init__(self) -> None:
+        self.steps = Counter[str]()
+        self.trainers = set[int]()
+
+    def progress(self, number: int, what: str, done: int, total: int) -> None:
+        self.steps[what] += 1
+        if what.startswith("training"):
+            self.trainers.add(number)
+
+
+def swept(scenes: Sequence[Scene], run: Path, jobs: int = 1) -> tuple[list[Record], Mapping[str, int]]:
+    counted = Counted()
+    found = dict(Sweep(scenes, run, "", jobs).records(counted))
+    # However many steps there were: between two processes not all are told.
+    assert jobs == 1 or len(counted.trainers) == 1
+    return [found[number] for number in sorted(found)], counted.steps
+
+
+def told(record: Record) -> str:
+    content = record.model_dump(mode="json")
+    return json.dumps({name: value for name, value in content.items() if name not in UNLIKE}, sort_keys=True)
+
+
+def alone(scene: Scene, run: Path) -> str:
+    return told(run_cell(scene, run, quiet).record)
+
+
+def test_one_training_is_all_that_they_and_the_honest_victim_need(tmp_path: Path) -> None:
+    """It is done for the first cell that needs an honest victim, whatever its own attack."""
+    scenes = [scene_of("fgsm"), shadowing("two_conv"), shadowing("single")]
+    together, steps = swept(scenes, tmp_path / "together")
+    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
+    apart = [alone(scene, tmp_path / str(number)) for number, scene in enumerate(scenes)]
+    assert [told(record) for record in together] == apart
+    assert len({record.outcome for record in together}) == len(scenes)
+    assert not list((tmp_path / "together" / "begun").iterdir())
+
+
+def test_alone_it_attends_the_honest_training_that_it_is_compared_with(tmp_path: Path) -> None:
+    record, steps = swept([scene_of()], tmp_path)
+    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
+    assert record[0].training == record[0].untampered
+
+
+def test_an_isolated_one_watches_for_itself_and_ends_in_the_same_bits(tmp_path: Path) -> None:
+    assert not watches_honest(scene_of(isolate=True))
+    (isolated, beside), steps = swept([scene_of(isolate=True), scene_of()], tmp_path)
+    assert steps["training under attack"] == STEPS
+    assert isolated.outcome == beside.outcome != ""
+
+
+def test_a_training_that_is_there_is_done_once_more_for_all_who_would_watch(tmp_path: Path) -> None:
+    scenes = [shadowing("two_conv"), shadowing("single")]
+    swept([scene_of("fgsm")], tmp_path)
+    found, steps = swept(scenes, tmp_path)
+    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
+    assert told(found[1]) == alone(scenes[1], tmp_path / "alone")
+
+
+def test_broken_off_they_go_on_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    scenes = [shadowing("two_conv"), shadowing("single")]
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(scenes[0], tmp_path / "cut", interrupted_at(EPOCH + 3), others=scenes[1:])
+    found, steps = swept(scenes, tmp_path / "cut")
+    assert (steps["training"], steps["training under attack"]) == (STEPS - EPOCH - 2, 0)
+    assert [told(record) for record in found] == [alone(scene, tmp_path / "alone") for scene in scenes]
+
+
+@pytest.mark.parametrize("seen", [0, 1])
+def test_who_was_not_there_all_the_time_watches_another_time(
+    seen: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    first, other = shadowing("two_conv"), shadowing("single")
+    for step, others in ((EPOCH + 1, [other] * seen), (EPOCH + 3, [])):
+        with pytest.raises(KeyboardInterrupt):
+            run_cell(first, tmp_path / "cut", interrupted_at(step), others=others)
+    found, steps = swept([first, other], tmp_path / "cut")
+    assert steps["training"] == STEPS - EPOCH - 2 + STEPS
+    assert told(found[1]) == alone(other, tmp_path / "alone")
+
+
+def test_at_once_nobody_trains_what_another_cell_is_training(tmp_path: Path) -> None:
+    """Where the victim is there already, too: who would watch waits for the one that lets all watch."""
+    swept([scene_of("fgsm", threads=1)], tmp_path / "both")
+    scenes = [shadowing("two_conv", threads=1), shadowing("single", threads=1)]
+    found, told_of = swept(scenes, tmp_path / "both", jobs=2)
+    assert told_of.keys() & {"training", "training under attack"} == {"training"}
+    assert told(found[1]) == alone(scenes[1], tmp_path / "alone")
+
+
+ITS_OWN = '''"""One of one's own."""
+from dataclasses import dataclass
+import torch
+from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.message import Kind
+from cutlayer.threat import Goal, Seat, ThreatModel
+
+
+@dataclass
+class Mine(TamperingAttack):
+    """It says that it only watches."""
+
+    how: str = "lies"
+    paper = plain = "none"
+    presets = {}
+
+    @property
+    def threat(self):
+        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), frozenset(), tampers=True)
+
+    @property
+    def only_watches(self):
+        return True
+
+    def checkpoint(self):
+        return {"steps": torch.tensor(self.steps)}
+
+    def restore(self, tensors):
+        self.steps = int(tensors["steps"])
+
+    def begin(self, view):
+        self.view, self.steps = view, 0
+        if self.how == "does not begin":
+            raise RuntimeError("no beginning")
+
+    def around(self, request, honest):
+        if request.kind is not Kind.BACKWARD:
+            return honest(request)
+        self.steps += 1
+        if self.how == "fails" and self.steps > 2:
+            raise RuntimeError("no further")
+        reply = honest(request)
+        return reply.replace(grad=-reply["grad"]) if self.how == "lies" else reply
+
+    def infer(self):
+        self.view.note("steps", self.steps)
+        inputs = torch.full((len(self.view.targets), 1, 28, 28), 0.5)
+        return [Guess(Goal.EVASION, {"inputs": inputs}, tuple(self.view.targets))]
+'''
+
+
+def its_own(folder: Path, *ways: str) -> list[Scene]:
+    (folder / "attacks").mkdir(parents=True)
+    (folder / "attacks" / "mine.py").write_text(ITS_OWN)
+    return [scene_of("mine", plugins=folder, options={"mine": {"how": how}}) for how in ways]
+
+
+@pytest.mark.parametrize("how", ["lies", "fails", "does not begin"])
+def test_one_that_does_not_only_watch_does_so_in_a_training_of_its_own(how: str, tmp_path: Path) -> None:
+    scenes = its_own(tmp_path / "own", "watches", how)
+    (good, bad), _ = swept(scenes, tmp_path / "both")
+    assert told(good) == alone(scenes[0], tmp_path / "good")
+    assert good.attack.notes["steps"] == STEPS
+    if how == "lies":
+        assert bad.attack.notes["steps"] == STEPS
+        assert [epoch.loss for epoch in bad.training] != [epoch.loss for epoch in good.training]
+    else:
+        assert bad.status == FAILED
+        assert "RuntimeError: no" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "may"),
+    [
+        ({}, True),
+        ({"options": {"sladv": {"alpha": 0.1}}}, False),
+        ({"patience": 1, "validation_rows": 10, "aux_rows": 16}, False),
+        ({"when": "before"}, False),
+        ({"isolate": True}, False),
+        ({"attack": "fgsm", "options": {}}, False),
+    ],
+)
+def test_who_can_attend_an_honest_training(values: dict[str, Any], may: bool) -> None:
+    assert watches_honest(scene_of(**values)) == may
+
+
+def test_one_that_cannot_tell_what_it_has_seen_watches_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scene,) = its_own(tmp_path / "own", "watches")
+    assert watches_honest(scene)
+    monkeypatch.setattr(type(scene.attack), "checkpoint", Attack.checkpoint)
+    assert not watches_honest(scene)
+
+
+def test_an_estimate_counts_their_training_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutlayer.sweeping.estimate.attack_pace", lambda scene: Pace(True, watched=100.0))
+    monkeypatch.setattr("cutlayer.sweeping.estimate.training_seconds", lambda scene, run, paces, whom: 5000.0)
+    found = estimates([shadowing("two_conv"), shadowing("single")], tmp_path)
+    assert [seconds > 100 * STEPS for seconds in found] == [True, False]
+    assert sum(found) < 5000
+    assert not watched(scene_of(), tmp_path)
