@@ -12,7 +12,7 @@ from cutlayer.experiment import Experiment
 from cutlayer.judging.evasion import _CORRELATED
 from cutlayer.papers.sladv import PAPER, claims
 from cutlayer.papers.sladv.claims import Point, Rule
-from cutlayer.papers.sladv.conclusions import _CLAIMS, CONCLUSIONS
+from cutlayer.papers.sladv.conclusions import _CLAIMS, CONCLUSIONS, SHORT
 from cutlayer.papers.sladv.telling import Sifted
 from cutlayer.record import Record
 from cutlayer.reproduction.block import Table
@@ -111,6 +111,24 @@ def test_a_victim_that_says_nothing_about_alpha(
     assert outcome == beats
     aside = beats.replace("cannot be told", "left out") if beats != "holds" else ""
     assert numbers == f"accuracy drop: 20.0 % (2.0 %{'; ' if aside else ''}{aside})"
+
+
+def test_in_short_the_attack_is_as_it_is_unless_told_otherwise(tmp_path: Path) -> None:
+    """Even where another reading of it has more cells."""
+
+    def short() -> Mapping[str, Sequence[str]]:
+        (table,) = SHORT.blocks(find([tmp_path]))
+        assert isinstance(table, Table)
+        return {row[0]: row[1:] for row in table.rows}
+
+    for alpha, one in by_alpha().items():
+        left(otherwise(one, distance="mean"), tmp_path / f"mean {alpha}", 0.02 + alpha / 100)
+    assert not SHORT.blocks(find([tmp_path]))
+    left(by_alpha()[1.0], tmp_path / "1.0", 0.2)
+    assert rows(tmp_path)[GROWS][1] == "holds"
+    assert short()[GROWS] == ["ours", "not run", "too few cells"]
+    assert short()[BEATS] == ["ours", "not run", "holds"]
+    assert list(short()) == [claim.what for claim in _CLAIMS]
 
 
 def test_what_says_nothing_is_left_out_of_a_series_and_of_a_mean(tmp_path: Path) -> None:

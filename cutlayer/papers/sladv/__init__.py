@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cutlayer.papers.sladv.conclusions import CONCLUSIONS
+from cutlayer.papers.sladv.conclusions import CONCLUSIONS, SHORT
 from cutlayer.papers.sladv.course import gradients, readings
 from cutlayer.papers.sladv.headlines import HEADLINES
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
@@ -54,6 +54,6 @@ of one step, their optimizers' state is handed on with the weights (momentum .9)
 client's 4,000 images are 31 batches of 128 and one of 32: the ten steps before a victim is met are of small batches.
 Where the authors' partial code splits ResNet18 at cut 1, the ReLU behind the stem is lost; here it is the server's
 first layer.""",
-    exhibits=(CONCLUSIONS, *_exhibits(WHOLE), *_exhibits(NARROW)),
+    exhibits=(SHORT, CONCLUSIONS, *_exhibits(WHOLE), *_exhibits(NARROW)),
     headlines=HEADLINES,
 )

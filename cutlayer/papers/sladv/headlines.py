@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.sladv import printed
-from cutlayer.papers.sladv.rows import CLEAN, DROP, SIGNS, of
+from cutlayer.papers.sladv.rows import CLEAN, DROP, READINGS, SIGNS, of
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
 from cutlayer.papers.sladv.tables import table_3
 from cutlayer.papers.sladv.transfers import PERFECT, table_2
@@ -13,8 +13,6 @@ from cutlayer.reproduction.paper import Headline
 
 _ALPHAS, _OTHERS, _FEW_STEPS = table_3(NARROW), table_2(NARROW), table_3(WHOLE)
 _WHOLE = "(whole ResNet18)"
-# A series over alpha is of one attack.
-_READINGS = ("distance=", "clip=")
 _HONEST = {"aux": "share", "aux_rows": 4096, "under": ""}
 
 
@@ -23,9 +21,9 @@ def _alpha(alpha: float) -> list[Headline]:
     wanted = {**of("cifar10"), "sladv.alpha": alpha, "aux_rows": 4096}
     drop, clean = (table[f"{alpha:g}"]["cifar10"] for table in (printed.TABLE_3, printed.TABLE_4))
     return [
-        Headline(what, _ALPHAS, wanted, DROP, drop, _WHOLE, but=_READINGS),
-        Headline(what, _ALPHAS, wanted, SIGNS, None, but=_READINGS),
-        Headline(what, _ALPHAS, wanted, CLEAN, clean, _WHOLE, but=_READINGS),
+        Headline(what, _ALPHAS, wanted, DROP, drop, _WHOLE, but=READINGS),
+        Headline(what, _ALPHAS, wanted, SIGNS, None, but=READINGS),
+        Headline(what, _ALPHAS, wanted, CLEAN, clean, _WHOLE, but=READINGS),
     ]
 
 
@@ -33,8 +31,8 @@ def _whole(alpha: float) -> list[Headline]:
     what, wanted = f"SLADV without labels, whole ResNet18, alpha {alpha:g}", {**of("cifar10"), "sladv.alpha": alpha}
     drop, clean = (table[f"{alpha:g}"]["cifar10"] for table in (printed.TABLE_3, printed.TABLE_4))
     return [
-        Headline(what, _FEW_STEPS, wanted, DROP, drop, but=_READINGS),
-        Headline(what, _FEW_STEPS, wanted, CLEAN, clean, but=_READINGS),
+        Headline(what, _FEW_STEPS, wanted, DROP, drop, but=READINGS),
+        Headline(what, _FEW_STEPS, wanted, CLEAN, clean, but=READINGS),
     ]
 
 

@@ -16,6 +16,8 @@ from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
 
 ALPHAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
+READINGS = ("distance=", "clip=")
+"""In a setting: another attack than SLADV with its options as they are."""
 SEEN = ("svhn", "cifar10", "cifar100", "tiny_imagenet")
 CLEAN = Number("clean accuracy", Metric.NATURAL_ACCURACY, "evasion", beside="honest")
 DROP = Number(
