@@ -102,40 +102,15 @@ def _all_of(experiment: Experiment, attack: Attack) -> list[Attack]:
 
 def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]:
     """``judged``: rows that another attack of the same cell is to guess, which no adversary gets."""
-    kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
-    preset = kind.presets.get(experiment.steps, {})
-    options = {**preset, **experiment.options.get(experiment.attack, {})}
-    attack = make_attack(experiment.attack, options, experiment.plugins)
+    attack = _attack(experiment)
     make_defenses(experiment)
     samples = hold_out(
         load_dataset(experiment), experiment.validation_rows, experiment.validation_from, experiment.seed
     )
     dataset = samples.dataset
-    try:
-        attack.check(dataset.input_shape, len(dataset.classes))
-    except ValueError as error:
-        raise ExperimentError(f"{experiment.attack}: {error}") from None
-    if experiment.aux == AUTO:
-        experiment = experiment.with_values(aux=SHARE if any(map(_judged, _all_of(experiment, attack))) else "test")
-    if attack.threat.seat is Seat.CLIENT and experiment.malicious > experiment.clients:
-        there = "is only 1 client" if experiment.clients == 1 else f"are only {experiment.clients} clients"
-        raise ExperimentError(f"malicious = {experiment.malicious}: there {there}")
-    experiment = experiment.with_values(
-        model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
-        protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
-        when=attack.setting.when if experiment.when == AUTO else experiment.when,
-        device=_device(experiment.device),
-    )
-    if experiment.weights:
-        experiment = experiment.with_values(epochs=0)
+    experiment = _named(experiment, attack, dataset)
     model = first_model(experiment, dataset)
-    asked = "" if experiment.precision == AUTO else experiment.precision
-    threads, precision, memory_format = suited(flop_count(model, dataset.input_shape), experiment.device, asked)
-    experiment = experiment.with_values(
-        threads=experiment.threads or threads,
-        precision=precision,
-        memory_format=memory_format if experiment.memory_format == AUTO else experiment.memory_format,
-    )
+    experiment = _computing(experiment, model, dataset)
     protocol = make_protocol(experiment.protocol, experiment.plugins)
     experiment, reaches = _budgets(experiment, attack, model, dataset)
     transfer = _transfer(experiment, dataset, model)
@@ -152,6 +127,43 @@ def _settle(experiment: Experiment, judged: Tensor | None = None) -> list[Scene]
         _suit(scene)
         scenes.append(replace(scene, under=_under(scene)))
     return scenes
+
+
+def _attack(experiment: Experiment) -> Attack:
+    kind: type[Attack] = registry.cls("attacks", experiment.attack, Attack, experiment.plugins)
+    options = {**kind.presets.get(experiment.steps, {}), **experiment.options.get(experiment.attack, {})}
+    return make_attack(experiment.attack, options, experiment.plugins)
+
+
+def _named(experiment: Experiment, attack: Attack, dataset: Dataset) -> Experiment:
+    """With names in place of what was left to the attack and to the data; refused where these do not fit it."""
+    try:
+        attack.check(dataset.input_shape, len(dataset.classes))
+    except ValueError as error:
+        raise ExperimentError(f"{experiment.attack}: {error}") from None
+    if attack.threat.seat is Seat.CLIENT and experiment.malicious > experiment.clients:
+        there = "is only 1 client" if experiment.clients == 1 else f"are only {experiment.clients} clients"
+        raise ExperimentError(f"malicious = {experiment.malicious}: there {there}")
+    own = SHARE if any(map(_judged, _all_of(experiment, attack))) else "test"
+    return experiment.with_values(
+        aux=own if experiment.aux == AUTO else experiment.aux,
+        model=_model_for(dataset) if experiment.model == AUTO else experiment.model,
+        protocol=attack.setting.protocol if experiment.protocol == AUTO else experiment.protocol,
+        when=attack.setting.when if experiment.when == AUTO else experiment.when,
+        epochs=0 if experiment.weights else experiment.epochs,
+    )
+
+
+def _computing(experiment: Experiment, model: nn.Sequential, dataset: Dataset) -> Experiment:
+    """With what computes the ``model`` fast here in place of what was left open."""
+    device, asked = _device(experiment.device), "" if experiment.precision == AUTO else experiment.precision
+    threads, precision, memory_format = suited(flop_count(model, dataset.input_shape), device, asked)
+    return experiment.with_values(
+        device=device,
+        threads=experiment.threads or threads,
+        precision=precision,
+        memory_format=memory_format if experiment.memory_format == AUTO else experiment.memory_format,
+    )
 
 
 def _under(scene: Scene) -> Scene | None:
