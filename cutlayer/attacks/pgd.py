@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from cutlayer.budget import Budget
-from cutlayer.methods.perturbation import anywhere, cosine_slope, label_slope, sign_steps
+from cutlayer.methods.perturbation import anywhere, cosine_slope, label_slope, outputs_of, sign_steps
 from cutlayer.methods.proxy import ProxyAttack
 from cutlayer.threat import Seat
 
@@ -63,7 +63,11 @@ class PGD(ProxyAttack):
     def perturb(self, proxy: nn.Module, natural: Tensor, labels: Tensor, budget: Budget) -> Tensor:
         """All steps, from anywhere in ``start`` budgets."""
         start = anywhere(natural, budget, self.start)
-        slope = label_slope(proxy, labels) if self.objective == "label" else cosine_slope(self._inner(proxy), natural)
+        if self.objective == "label":
+            slope = label_slope(proxy, labels)
+        else:
+            inner = self._inner(proxy)
+            slope = cosine_slope(inner, outputs_of(inner, natural))
         return sign_steps(natural, start, slope, budget, self.iterations, self.step)
 
     def _slopes(self) -> int:

@@ -21,9 +21,11 @@ from cutlayer.message import Kind, Message
 from cutlayer.methods.perturbation import (
     CHUNK,
     PROBED,
+    Slope,
     anywhere,
     cosine_slope,
     device_of,
+    outputs_of,
     probe,
     sign_steps,
     similarity,
@@ -196,20 +198,23 @@ class SLADV(TamperingAttack):
         beside = {"smashed": smashed.cpu(), "slopes": slopes.cpu()}
         for name, values in self._curves.items():
             view.note(name, values[:: max(1, ceil(len(values) / _CURVE))])
+        parts = [part.to(self._device) for part in torch.split(natural, CHUNK)]
+        # The same for every budget.
+        unchanged = [outputs_of(proxy, part) for part in view.track(parts, "looking at natural inputs")]
         guesses = []
         for budget in view.budgets:
-            tensors = {"inputs": self._perturbed(proxy, natural, budget)}
+            uphill = [cosine_slope(proxy, outputs) for outputs in unchanged]
+            tensors = {"inputs": self._perturbed(parts, uphill, budget)}
             if not budget.name:
                 view.note("own_similarity", similarity(proxy, natural, tensors["inputs"]))
                 tensors |= beside
             guesses.append(Guess(Goal.EVASION, tensors, rows, name=budget.name))
         return guesses
 
-    def _perturbed(self, proxy: nn.Module, natural: Tensor, budget: Budget) -> Tensor:
+    def _perturbed(self, parts: Sequence[Tensor], uphill: Sequence[Slope], budget: Budget) -> Tensor:
         changed = []
-        for part in self._view.track(torch.split(natural, CHUNK), "perturbing inputs"):
-            inputs = part.to(self._device)
-            start, slope = anywhere(inputs, budget, self.start), cosine_slope(proxy, inputs)
+        for inputs, slope in zip(self._view.track(parts, "perturbing inputs"), uphill, strict=True):
+            start = anywhere(inputs, budget, self.start)
             changed.append(sign_steps(inputs, start, slope, budget, self.iterations, self.step).cpu())
         return torch.cat(changed)
 

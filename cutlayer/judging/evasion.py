@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,20 @@ class EvasionTruth:
     """By name, as a guess has it."""
     parts: Sequence[nn.Module]
     """All parts in order, on the CPU: for what shows why an attack works, not for its score."""
+
+    @cached_property
+    def unchanged(self) -> Tensor:
+        """What enters the last of three parts (of two: the logits) for the first natural inputs."""
+        return self.passed(self.deployed.natural[:_CORRELATED])[0]
+
+    def passed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for ``inputs`` [n, ...], and the logits for them."""
+        *inner, last = (part.eval() for part in self.parts)
+        with torch.no_grad():
+            entering = nn.Sequential(*inner)(inputs)
+            logits = last(entering)
+        # Where the server's part is the last one, its outputs are the logits.
+        return (logits if len(self.parts) == 2 else entering), logits
 
 
 @dataclass(frozen=True)
@@ -155,21 +170,13 @@ def compare_layers(guess: Guess, truth: EvasionTruth, natural: Tensor) -> Likene
 
 
 def _theory(truth: EvasionTruth, changed: Tensor) -> Theory:
-    *inner, last = (part.eval() for part in truth.parts)
-    known = truth.deployed
-    natural, changed, labels = (t[:_CORRELATED] for t in (known.natural, changed, known.labels))
-    whole = len(truth.parts) == 2
-    with torch.no_grad():
-        before, after = (nn.Sequential(*inner)(inputs) for inputs in (natural, changed))
-        outputs = last(after)
-        if whole:
-            # Where the server's part is the last one, its outputs are the logits.
-            before, after = last(before), outputs
+    labels, before = truth.deployed.labels[:_CORRELATED], truth.unchanged
+    after, logits = truth.passed(changed[:_CORRELATED])
     # A second to import, which most commands never need.
     from scipy.stats import spearmanr
 
     likeness = cosine_similarity(before.flatten(1), after.flatten(1), dim=1)
-    losses = cross_entropy(outputs, labels, reduction="none")
+    losses = cross_entropy(logits, labels, reduction="none")
     similarity = likeness.mean().item()
     # Equal values have a deviation of their own by rounding.
     if len(labels) < 3 or any(values.min() == values.max() for values in (likeness, losses)):

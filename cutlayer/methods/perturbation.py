@@ -28,18 +28,22 @@ def label_slope(network: nn.Module, labels: Tensor) -> Slope:
     return _slope(network, lambda logits: cross_entropy(logits, labels, reduction="sum"))
 
 
-def cosine_slope(network: nn.Module, natural: Tensor) -> Slope:
-    """Of minus the cosine similarity of the outputs with those for ``natural`` [n, ...]; zero at ``natural`` itself."""
+def cosine_slope(network: nn.Module, unchanged: Tensor) -> Slope:
+    """Of minus the cosine similarity of the outputs with ``unchanged`` ones [n, ...]; zero where these are given."""
+    return _slope(network, lambda outputs: -cosine_similarity(outputs.flatten(1), unchanged.flatten(1), dim=1).sum())
+
+
+def outputs_of(network: nn.Module, inputs: Tensor) -> Tensor:
+    """What ``network`` gives for ``inputs`` [n, ...], without a graph."""
     with torch.no_grad():
-        wanted = network(natural).flatten(1)
-    return _slope(network, lambda outputs: -cosine_similarity(outputs.flatten(1), wanted, dim=1).sum())
+        found: Tensor = network(inputs)
+    return found
 
 
 def similarity(network: nn.Module, natural: Tensor, changed: Tensor) -> float:
     """Mean cosine similarity of what ``network`` gives for the first inputs, a chunk of them, and for these changed."""
     device = device_of(network)
-    with torch.no_grad():
-        one, other = (network(inputs[:CHUNK].to(device)).flatten(1) for inputs in (natural, changed))
+    one, other = (outputs_of(network, inputs[:CHUNK].to(device)).flatten(1) for inputs in (natural, changed))
     return cosine_similarity(one, other, dim=1).mean().item()
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from cutlayer.attacks.pgd import PGD
 from cutlayer.budget import Budget
-from cutlayer.methods.perturbation import anywhere, cosine_slope, sign_steps, similarity
+from cutlayer.methods.perturbation import anywhere, cosine_slope, outputs_of, sign_steps, similarity
 from cutlayer.stream import drawing
 from cutlayer.threat import Knows
 from tests.evasions import best, inferred, labels_of, linear, natural, parts
@@ -68,7 +68,7 @@ def test_by_similarity_it_is_sladv_s_second_stage_on_the_deployment_itself() -> 
     (guess,), _ = inferred(attack, (BUDGET,), inputs)
     with drawing(0):
         start = anywhere(inputs, BUDGET, 0.1)
-    wanted = sign_steps(inputs, start, cosine_slope(inner, inputs), BUDGET, 1, 1.0)
+    wanted = sign_steps(inputs, start, cosine_slope(inner, outputs_of(inner, inputs)), BUDGET, 1, 1.0)
     torch.testing.assert_close(guess.tensors["inputs"], wanted)
     noise = BUDGET.noise(inputs, torch.Generator().manual_seed(1), signs=True)
     more = inferred(PGD(**perfect, iterations=20), (BUDGET,), inputs)[0][0].tensors["inputs"]  # type: ignore[arg-type]

@@ -9,7 +9,17 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from cutlayer.budget import Budget
-from cutlayer.methods.perturbation import anywhere, cosine_slope, dct2, idct2, label_slope, probe, renewed, sign_steps
+from cutlayer.methods.perturbation import (
+    anywhere,
+    cosine_slope,
+    dct2,
+    idct2,
+    label_slope,
+    outputs_of,
+    probe,
+    renewed,
+    sign_steps,
+)
 from tests.evasions import SHAPE, best, linear, natural
 
 BUDGET = Budget((0.1, 0.2))
@@ -26,7 +36,7 @@ def test_the_slope_of_a_label_s_loss() -> None:
 def test_the_slope_of_likeness_points_away_from_the_natural_outputs() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(40, 7), nn.Tanh()).requires_grad_(False)
     inputs = natural()
-    slope, near = cosine_slope(network, inputs), inputs + 0.01 * torch.randn_like(inputs)
+    slope, near = cosine_slope(network, outputs_of(network, inputs)), inputs + 0.01 * torch.randn_like(inputs)
     assert slope(inputs).abs().max() < 1e-6, "at the natural inputs there is nowhere to go"
     before = cosine_similarity(network(inputs), network(near))
     after = cosine_similarity(network(inputs), network(near + 0.001 * slope(near).sign()))
