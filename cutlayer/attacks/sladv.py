@@ -30,6 +30,7 @@ from cutlayer.methods.perturbation import (
     sign_steps,
     similarity,
 )
+from cutlayer.methods.pile import Pile
 from cutlayer.methods.shadow import Form, shadow
 from cutlayer.state import named, put_back, state_of, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
@@ -158,7 +159,7 @@ class SLADV(TamperingAttack):
             return {}
         own = state_of(layers=self._layers, optimizer=self._optimizer)
         curves = {name: torch.tensor(values, dtype=torch.float64) for name, values in self._curves.items()}
-        return {**own, **named("curves", curves), "order": self._order, "smashed": self._smashed[:1]}
+        return {**own, **named("curves", curves), **self._pile.checkpoint(), "smashed": self._smashed[:1]}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Build the shadow, and put it where it stood."""
@@ -166,7 +167,7 @@ class SLADV(TamperingAttack):
             self._smashed = tensors["smashed"]
             self._layers = self._set_up(self._smashed)
             put_back(tensors, layers=self._layers, optimizer=self._optimizer)
-            self._order = tensors["order"]
+            self._pile.restore(tensors)
             self._curves |= {name: values.tolist() for name, values in under("curves", tensors).items()}
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
@@ -221,7 +222,7 @@ class SLADV(TamperingAttack):
     def _set_up(self, smashed: Tensor) -> nn.Sequential:
         view = self._view
         self._inputs, self._device = view.aux_inputs(), device_of(view.own_part())
-        self._order = torch.zeros(0, dtype=torch.int64)
+        self._pile = Pile(len(self._inputs))
         layers = shadow(self.shadow, tuple(self._inputs.shape[1:]), tuple(smashed.shape[1:]), self.blocks)
         layers = layers.to(self._device).train()
         self._optimizer: torch.optim.Optimizer = torch.optim.SGD(layers.parameters(), self.learning_rate)
@@ -234,8 +235,9 @@ class SLADV(TamperingAttack):
         if self._layers is None:
             self._layers = self._set_up(smashed)
         theirs = smashed.to(self._device).detach().requires_grad_()
+        images = self._inputs[self._pile.draw(len(theirs))].to(self._device)
         with torch.enable_grad():
-            ours, compared = self._layers(self._batch(len(theirs))), theirs
+            ours, compared = self._layers(images), theirs
             if self.align == "server_output":
                 part = self._view.own_part().train()
                 ours, compared = part(ours), part(theirs)
@@ -249,13 +251,6 @@ class SLADV(TamperingAttack):
         self._optimizer.step()
         self._curves["similarity_loss"].append(loss.item())
         return slope
-
-    def _batch(self, count: int) -> Tensor:
-        """The next ``count`` of the own images, in an order drawn anew for each pass."""
-        while len(self._order) < count:
-            self._order = torch.cat([self._order, torch.randperm(len(self._inputs))])
-        rows, self._order = self._order[:count], self._order[count:]
-        return self._inputs[rows].to(self._device)
 
     def _note(self, task: Tensor, returned: Tensor) -> None:
         """What a client could notice: how long its gradient is, and how far it is turned."""

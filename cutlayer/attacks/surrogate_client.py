@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from cutlayer.attack import Guess, Setting
 from cutlayer.message import Kind, Message
+from cutlayer.methods.pile import Pile
 from cutlayer.methods.planting import ServerPlanting
 from cutlayer.state import put_back, state_of
 from cutlayer.threat import Goal, NotOfferedError
@@ -92,14 +93,15 @@ class SurrogateClient(ServerPlanting):
             return {}
         losses = torch.tensor(self._losses, dtype=torch.float64)
         own = state_of(surrogate=self._surrogate, optimizer=self._optimizer)
-        return {**own, "order": self._order, "losses": losses}
+        return {**own, **self._pile.checkpoint(), "losses": losses}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Trigger and poisoned samples are drawn as they were: they are the first that it draws."""
         if tensors:
             self._set_up()
             put_back(tensors, surrogate=self._surrogate, optimizer=self._optimizer)
-            self._order, self._losses[:] = tensors["order"], tensors["losses"].tolist()
+            self._pile.restore(tensors)
+            self._losses[:] = tensors["losses"].tolist()
 
     def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
         """The server's whole training step, in place of the honest party's."""
@@ -111,9 +113,9 @@ class SurrogateClient(ServerPlanting):
         smashed = request["smashed"].to(party.device).requires_grad_()
         with torch.enable_grad():
             loss = cross_entropy(party.forward(smashed), request["labels"].to(party.device))
-            images, labels = self._batch(len(smashed))
-            own = self._own_smashed(images)
-            planted = cross_entropy(party.forward(own, stream="surrogate"), labels.to(party.device))
+            rows = self._pile.draw(len(smashed))
+            own = self._own_smashed(self._inputs[rows])
+            planted = cross_entropy(party.forward(own, stream="surrogate"), self._labels[rows].to(party.device))
             alpha = self._alpha()
             whole = (alpha * loss + (1 - alpha) * planted) * (0.5 if self.halved else 1.0)
             self._optimizer.zero_grad()
@@ -145,7 +147,7 @@ class SurrogateClient(ServerPlanting):
         inputs[chosen] = self._trigger.stamp(inputs[chosen])
         labels[chosen] = self.target
         self._inputs, self._labels = inputs, labels
-        self._order = torch.zeros(0, dtype=torch.int64)
+        self._pile = Pile(len(inputs))
         self._surrogate: nn.Module = architecture.build(0).train()
         self._party.computing.place(self._surrogate)
         self._optimizer: torch.optim.Optimizer = torch.optim.Adam(
@@ -165,10 +167,3 @@ class SurrogateClient(ServerPlanting):
         weights, each = (self.alpha, *self.later_alphas), self.alpha_steps
         ends = accumulate(each if len(each) > 1 else each * len(self.later_alphas))
         return weights[sum(len(self._losses) >= end for end in ends)]
-
-    def _batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """The next ``count`` of the own samples, in an order drawn anew for each pass."""
-        while len(self._order) < count:
-            self._order = torch.cat([self._order, torch.randperm(len(self._inputs))])
-        rows, self._order = self._order[:count], self._order[count:]
-        return self._inputs[rows], self._labels[rows]

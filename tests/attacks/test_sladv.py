@@ -135,16 +135,6 @@ def test_one_step_written_out(protocol: str, align: str, distance: str) -> None:
     assert attack._curves["gradient_cosine"] == pytest.approx([turned])
 
 
-def test_batches_are_as_large_as_the_client_s_and_use_all_images_before_any_again() -> None:
-    found = adversary(attacked({}, count=10))
-    attack = found.attack
-    assert isinstance(attack, SLADV)
-    drawn = [attack._batch(4), attack._batch(2), attack._batch(9)]
-    assert [len(batch) for batch in drawn] == [4, 2, 9]
-    seen = torch.cat([attack._batch(count) for count in (5 - len(drawn[-1]) % 5 + 5,)])
-    assert {tuple(image.flatten().tolist()) for image in seen} == {tuple(image.flatten().tolist()) for image in OWN}
-
-
 def test_the_shadow_comes_to_give_what_the_client_gives() -> None:
     found = adversary(attacked({"alpha": 1.0, "learning_rate": 0.1, "clip": 10.0}))
     found.infer()
