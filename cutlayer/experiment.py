@@ -20,10 +20,7 @@ from cutlayer.record import Thresholds
 from cutlayer.threat import Knows
 
 AUTO = "auto"
-OFFERABLE = (
-    *(Knows.PEER_ARCHITECTURE, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS, Knows.PEER_QUERIES),
-    *(Knows.CLASS_PRIOR, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS, Knows.NATURAL_LABELS),
-)
+OFFERABLE = tuple(what for what in Knows if what.facts.offerable)
 """What an experiment can offer beyond what a protocol exposes anyway."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from cutlayer.budget import Budget
+from cutlayer.knowledge import Knows as Knows
 from cutlayer.message import Kind
 from cutlayer.shelf import Shelf, made
 
@@ -36,41 +37,6 @@ class Goal(StrEnum):
     MODEL = "model"
     BACKDOOR = "backdoor"
     EVASION = "evasion"
-
-
-class Knows(StrEnum):
-    """Something an adversary can know or hold beyond the messages of its own seat."""
-
-    OWN_PART = "own_part"
-    """A copy of the model part of its own seat."""
-    OWN_PARTY = "own_party"
-    """The live party of its own seat, to train as it likes."""
-    LABELS = "labels"
-    """The labels of the training samples."""
-    PEER_ARCHITECTURE = "peer_architecture"
-    """The layers of the other seat's parts, without their weights, and the shape of their inputs."""
-    PEER_WEIGHTS = "peer_weights"
-    """The weights of the other seat's parts."""
-    PEER_GRADIENTS = "peer_gradients"
-    """The gradients of the other seat's own weights after each step."""
-    PEER_QUERIES = "peer_queries"
-    """Outputs of the other seat's part on inputs of the adversary's choice; each one is counted."""
-    AUX_INPUTS = "aux_inputs"
-    """Other inputs of the same kind."""
-    AUX_LABELS = "aux_labels"
-    """The labels of those other inputs."""
-    NATURAL_INPUTS = "natural_inputs"
-    """Inputs to perturb."""
-    NATURAL_LABELS = "natural_labels"
-    """The labels of those inputs to perturb."""
-    SCHEDULE = "schedule"
-    """The learning rate at each step."""
-    CLASS_PRIOR = "class_prior"
-    """How often each class occurs."""
-
-
-BY_PROTOCOL = frozenset({Knows.OWN_PART, Knows.OWN_PARTY, Knows.LABELS, Knows.SCHEDULE})
-"""What a seat has by taking part or not at all: no experiment can offer it."""
 
 
 class Row(NamedTuple):
@@ -167,7 +133,7 @@ class View:
         missing = sorted(self.threat.knows - set(grants))
         if missing:
             why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
-            if exposed := [what for what in missing if what in BY_PROTOCOL]:
+            if exposed := [what for what in missing if not what.facts.offerable]:
                 why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
         self._grants = {what: grants[what] for what in self.threat.knows}

@@ -20,7 +20,7 @@ FLOORS = {
         0: "message metric link batch model stream provenance budget computing stash mistake neighbor disk option home",
         1: "codec wire state checksum layout",
         2: "channel party optimization shelf",
-        3: "tap threat transport",
+        3: "tap knowledge threat transport",
         4: "attack defense order protocol compression registry network dataset trigger blocks data methods exchange",
         5: " ".join(PLUGINS),
         6: "frozen record experiment lock grid seat",

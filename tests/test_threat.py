@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import chain
 from unittest.mock import Mock
 
 import pytest
@@ -11,9 +12,10 @@ import torch
 from cutlayer.attack import Adversary
 from cutlayer.experiment import OFFERABLE
 from cutlayer.message import Kind
+from cutlayer.registry import names
+from cutlayer.seat.making import make_protocol
 from cutlayer.stream import Stream
 from cutlayer.threat import (
-    BY_PROTOCOL,
     Architecture,
     Goal,
     Knows,
@@ -104,8 +106,8 @@ def test_what_is_missing_is_named_in_order():
 
 
 def test_what_no_experiment_can_offer_is_not_sent_to_its_keys():
-    assert set(OFFERABLE) | BY_PROTOCOL == set(Knows)
-    assert not BY_PROTOCOL & set(OFFERABLE)
+    shown = [make_protocol(name).exposes.values() for name in names("protocols")]
+    assert frozenset[Knows]().union(*chain(*shown)) == set(Knows) - set(OFFERABLE)
     with pytest.raises(NotOfferedError, match=r"does not offer aux_inputs, labels \(only a protocol can show labels\)"):
         view(Knows.LABELS, Knows.AUX_INPUTS, Knows.SCHEDULE, offered={Knows.SCHEDULE})
 

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.defense import Defense
+from cutlayer.knowledge import Knows, Source
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
 from cutlayer.simulation.session import Session
-from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
-
-_OF_A_CLIENT = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS, Knows.PEER_QUERIES)
+from cutlayer.threat import NotOfferedError, TooEarlyError
 
 
 class Outside:
@@ -40,7 +39,7 @@ class Outside:
             return {"value": self._auxiliary.inputs() if what is Knows.AUX_INPUTS else self._auxiliary.labels()}
         if what in self._facts:
             return {"value": self._facts[what]()}
-        if what not in _OF_A_CLIENT:
+        if what.facts.source is not Source.PEER:
             raise NotOfferedError(f"an experiment cannot offer {what} yet")
         session = self._begun(what)
         number = session.last or 0

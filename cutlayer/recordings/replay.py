@@ -28,7 +28,7 @@ from cutlayer.simulation.session import Session
 from cutlayer.simulation.traffic import cost
 from cutlayer.threat import Knows, NotOfferedError, Progress, Seat
 
-LIVE = (Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS)
+LIVE = tuple(what for what in Knows if what.facts.live)
 """What only a running deployment can give: no message of the recorded party holds it."""
 KEYS = ("attack", "steps", "offers", "aux", "aux_rows", "isolate", "leak", "partial", "link", "targets", "plugins")
 """What may be said anew for a replay; all else was settled when the recording was made, but for where a model lies."""

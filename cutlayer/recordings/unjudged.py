@@ -12,6 +12,7 @@ from safetensors.torch import save
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import RecordingError, Tape
+from cutlayer.knowledge import Knows, Source
 from cutlayer.message import Kind, detached
 from cutlayer.model import CutError
 from cutlayer.network import NetworkError, build
@@ -20,10 +21,10 @@ from cutlayer.recordings.archive import Recording
 from cutlayer.seat.making import make_attack, make_protocol
 from cutlayer.seat.seating import seat_server
 from cutlayer.stream import derive
-from cutlayer.threat import Knows, Progress, Row, Seat
+from cutlayer.threat import Progress, Row, Seat
 from cutlayer.wire import WireError, check
 
-OFFERED = (Knows.LABELS, Knows.PEER_ARCHITECTURE, Knows.SCHEDULE)
+OFFERED = tuple(what for what in Knows if what.facts.source is Source.PLAN)
 """What the plan and the messages give; own data, own parts and answers of the other party are not in the folder."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cutlayer.knowledge import Knows
 from cutlayer.metric import Metric
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended
@@ -14,7 +15,7 @@ from cutlayer.report.panel import Panel
 from cutlayer.report.summary import cuts_told, ranked
 
 # What an experiment can grant of the other party's own part, which no message carries.
-_UNTOUCHED = ("peer_weights", "peer_gradients")
+_UNTOUCHED = tuple(what for what in Knows if what.facts.state)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from cutlayer.data.auxiliary import OWN_SPLITS, SHARE
+from cutlayer.knowledge import Knows, Source
 from cutlayer.metric import Metric
 from cutlayer.record import LEAK, NONE, PARTIAL, Record, Thresholds
 from cutlayer.report.finding import ScoreRow, Spread
@@ -33,6 +34,8 @@ _KNOWS = {
     "schedule": "the learning rate at each step",
     "class_prior": "how often each class occurs",
 }
+# A copy of the part one runs oneself is not knowledge about the other side; saying it would bury what is.
+_OWN = {what for what in Knows if what.facts.source is Source.PARTY}
 # What costs an attacker data, and how that reads.
 _DATA = {
     "aux_inputs": "other inputs of the same kind",
@@ -189,9 +192,8 @@ def who(record: Record) -> str:
 
 def knowledge(record: Record) -> str:
     """What the adversary knows beyond the messages of its own seat."""
-    # A copy of the part one runs oneself is not knowledge about the other side; saying it would bury what is.
     words = _KNOWS | _data_of(record)
-    told = [words.get(name, knows(name)) for name in record.threat.declared if name not in ("own_part", "own_party")]
+    told = [words.get(name, knows(name)) for name in record.threat.declared if name not in _OWN]
     return join(told) or "nothing but the messages of its own seat"
 
 

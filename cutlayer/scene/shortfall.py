@@ -12,7 +12,7 @@ from cutlayer.dataset import EMBEDDED
 from cutlayer.option import as_json
 from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.scene import Scene
-from cutlayer.threat import Goal, Knows, Seat
+from cutlayer.threat import Goal, Seat
 
 
 def shortfalls(scene: Scene) -> list[str]:
@@ -88,7 +88,7 @@ def _undefended(scene: Scene) -> list[str]:
     why = f"changes nothing: in {experiment.protocol} a client sends {', '.join(sent)}"
     named = ((type(defense).__module__.rpartition(".")[2], defense) for defense in make_defenses(experiment))
     found = [f"{name}.{idle} {why}" for name, defense in named if (idle := defense.idle(sent))]
-    past = scene.attack.threat.knows & {Knows.PEER_GRADIENTS, Knows.PEER_WEIGHTS}
+    past = [what for what in scene.attack.threat.knows if what.facts.state]
     if experiment.defenses and past:
         found.append(f"{experiment.attack} is granted {', '.join(sorted(past))}, which no defense touches")
     return found

@@ -79,7 +79,7 @@ def answerable(brief: Brief) -> frozenset[Knows]:
     if not brief.attack:
         return frozenset()
     declared = make_attack(brief.attack, brief.options, brief.plugin_folder).threat.knows
-    return declared.intersection(brief.offers, _OUTSIDE)
+    return frozenset(what for what in declared if what in brief.offers and what.facts.outside)
 
 
 def seat_server(
@@ -103,8 +103,8 @@ def seat_server(
     packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     adversary = None
     if brief.attack:
-        asked = {what: _asking(outside, what) for what in _OUTSIDE} if outside else {}
-        adversary = _adversary(brief, {**_of_peers(brief), **_of_party(brief, lambda: party), **asked}, progress, shelf)
+        known = {**_of_peers(brief), **_of_party(brief, lambda: party), **_from_outside(outside, Seat.SERVER)}
+        adversary = _adversary(brief, known, progress, shelf)
     beside = Replayed([Path(tape) for tape in brief.tapes]) if brief.tapes else beside
     return LocalHost(protocol, party, agreement, carrier, adversary, packed, beside)
 
@@ -116,8 +116,7 @@ def seat_companion(
 
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
     """
-    asked = {what: _asking(outside, what) for what in _OUTSIDE}
-    known = {**_of_peers(brief), **_of_party(brief, lambda: host.party), **asked}
+    known = {**_of_peers(brief), **_of_party(brief, lambda: host.party), **_from_outside(outside, Seat.SERVER)}
     companion = Companion(_adversary(brief, known, progress, shelf))
     host.join(companion)
     return companion
@@ -133,8 +132,8 @@ def seat_clients(
 
     ``NotOfferedError`` when the attack needs more than ``brief`` offers.
     """
-    asked = {what: _asking(outside, what) for what in _CLIENTS_OUTSIDE} if outside else {}
-    return LocalOccupant(_adversary(brief, {**asked, **_of_party(brief, own)}, progress))
+    known = {**_from_outside(outside, Seat.CLIENT), **_of_party(brief, own)}
+    return LocalOccupant(_adversary(brief, known, progress))
 
 
 def _adversary(
@@ -190,24 +189,18 @@ def _of_peers(brief: Brief) -> dict[Knows, Callable[..., Any]]:
     return {Knows.PEER_ARCHITECTURE: architecture}
 
 
-_OUTSIDE = (
-    Knows.PEER_WEIGHTS,
-    Knows.PEER_GRADIENTS,
-    Knows.PEER_QUERIES,
-    Knows.AUX_INPUTS,
-    Knows.AUX_LABELS,
-    Knows.NATURAL_INPUTS,
-    Knows.NATURAL_LABELS,
-    Knows.CLASS_PRIOR,
-)
-_CLIENTS_OUTSIDE = (Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.CLASS_PRIOR)
-_MAPPINGS = (Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS)
+def _from_outside(outside: Outside | None, seat: Seat) -> dict[Knows, Callable[..., Any]]:
+    """What only others know, of which an adversary at ``seat`` may be told."""
+    if outside is None:
+        return {}
+    told = (what for what in Knows if what.facts.outside and (seat is Seat.SERVER or not what.facts.server_only))
+    return {what: _asking(outside, what) for what in told}
 
 
 def _asking(outside: Outside, what: Knows) -> Callable[..., Any]:
     def ask(*arguments: Tensor) -> Any:
         answer = outside(what, {str(number): tensor for number, tensor in enumerate(arguments)})
-        return dict(answer) if what in _MAPPINGS else answer["value"]
+        return dict(answer) if what.facts.state else answer["value"]
 
     return ask
 

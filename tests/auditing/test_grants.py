@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import pytest
 import torch
 
 from cutlayer.auditing.grants import Outside
+from cutlayer.knowledge import Knows, Source
 from cutlayer.simulation.assembly import assemble, honest_host
-from cutlayer.threat import Knows, NotOfferedError, TooEarlyError
+from cutlayer.threat import Goal, NotOfferedError, Seat, ThreatModel, TooEarlyError
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -26,7 +30,18 @@ def test_of_the_data_only_what_is_declared_is_at_hand() -> None:
             Outside(None, scene.facts)(what, {})
 
 
-@pytest.mark.parametrize("what", [Knows.PEER_WEIGHTS, Knows.PEER_GRADIENTS, Knows.PEER_QUERIES])
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("what", [what for what in Knows if what.facts.source is Source.EXPERIMENT])
+def test_the_experiment_has_an_answer_to_all_that_it_is_the_source_of(what: Knows) -> None:
+    scene = scene_of(
+        attack="cheat", options={"cheat": {"declares": "aux_inputs"}}, protocol="vanilla", cut="1", targets=4
+    )
+    threat = ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), frozenset({what}))
+    scene = replace(scene, attack=Mock(threat=threat))
+    assert {*Outside(scene.auxiliary, scene.facts)(what, {})} == {"value"}
+
+
+@pytest.mark.parametrize("what", [what for what in Knows if what.facts.source is Source.PEER])
 def test_clients_are_not_asked_before_there_are_any(what: Knows) -> None:
     with pytest.raises(TooEarlyError, match=f"{what} is asked of a client, there is none while the attack begins"):
         Outside()(what, {"0": torch.zeros(1)})
