@@ -28,7 +28,7 @@ from cutlayer.seat.seating import seat_clients, seat_server
 from cutlayer.shelf import Shelf
 from cutlayer.simulation.assembly import CARRIERS, assemble, brief, honest_host, whole_model
 from cutlayer.simulation.session import DivergedError, Session
-from cutlayer.threat import Knows, NotOfferedError, Progress, Seat
+from cutlayer.threat import NotOfferedError, Progress, Seat
 
 
 def attends_training(attack: Attack) -> bool:
@@ -45,12 +45,12 @@ def watches_honest(scene: Scene) -> bool:
     """Whether the cell's adversary can attend the honest training, together with others.
 
     Not one that is to be in a process of its own, that is judged on the way, that cannot tell what it has made of the
-    training, or that reaches for what others would find changed; and where the training may end before its last step,
-    nobody could tell who has seen all of it.
+    training, or that reaches into the deployment, where others would find something changed; and where the training may
+    end before its last step, nobody could tell who has seen all of it.
     """
     attack, threat = scene.attack, scene.attack.threat
     alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
-    reaches = threat.knows & {Knows.OWN_PARTY, Knows.PEER_QUERIES, Knows.PEER_GRADIENTS}
+    reaches = any(what.facts.live for what in threat.knows)
     tells = type(attack).checkpoint is not Attack.checkpoint
     attends = attends_training(attack) and scene.experiment.when == "after"
     return attends and attack.only_watches and tells and not alone and not reaches
