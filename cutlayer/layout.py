@@ -42,9 +42,9 @@ class RunFolder:
         """One of them."""
         return self.cells / name
 
-    def begun(self, fingerprint: str) -> Path:
-        """Where the training stands that a cell's own adversary attends."""
-        return self.path / "begun" / fingerprint
+    def begun(self, name: str) -> Path:
+        """Where a training stands that a cell's own adversary attends, by its fingerprint, or that is recorded."""
+        return self.path / "begun" / name
 
     def shelf(self, key: str) -> Path:
         """What the attacks of several cells share."""
@@ -123,6 +123,11 @@ class RecordingFolder:
     def run(self) -> RunFolder:
         """The run that made it."""
         return RunFolder(self.path.parent.parent)
+
+    @property
+    def begun(self) -> Path:
+        """Where its training stands until it is finished: all parties' states, which are not given away."""
+        return self.run.begun(self.path.name)
 
     @property
     def truth(self) -> TruthFolder:

@@ -130,7 +130,7 @@ def test_code_that_ends_the_process_does_not_end_it_as_if_all_were_done(monkeypa
     [
         ("audit", "interrupted; the same command goes on where this one stopped"),
         ("train", "interrupted; the same command goes on where this one stopped"),
-        ("record", "interrupted; the same command keeps finished recordings and begins others anew"),
+        ("record", "interrupted; the same command goes on where this one stopped"),
         ("replay", "interrupted"),
     ],
 )

@@ -30,6 +30,7 @@ VICTIM, RECORDING = RUN.victim("3f1c"), RUN.recording("vanilla-digits")
         (RECORDING.targets("predict"), "recordings/vanilla-digits/predict.targets.json"),
         (RECORDING.own_state("training", "after"), "recordings/vanilla-digits/training.after.safetensors"),
         (RECORDING.lock, "recordings/.vanilla-digits.lock"),
+        (RECORDING.begun, "begun/vanilla-digits"),
         (RECORDING.truth.experiment, "truths/vanilla-digits/truth.json"),
         (RECORDING.truth.rows("predict"), "truths/vanilla-digits/predict/rows.json"),
         (RECORDING.truth.state("predict", "client-0"), "truths/vanilla-digits/predict/client-0.safetensors"),

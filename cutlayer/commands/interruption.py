@@ -12,8 +12,7 @@ from types import FrameType
 INTERRUPTED = 130
 _TAKEN_UP = "the same command goes on where this one stopped"
 _LEFT = {
-    **dict.fromkeys(("train", "audit", "reproduce", "serve", "join"), _TAKEN_UP),
-    "record": "the same command keeps finished recordings and begins others anew",
+    **dict.fromkeys(("train", "audit", "reproduce", "record", "serve", "join"), _TAKEN_UP),
 }
 
 _WITHOUT_A_TRACE = ("evaluate", "export", "replay")

@@ -23,13 +23,13 @@ from cutlayer.grid import axes, override
 from cutlayer.layout import RecordingFolder
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
 from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
-from cutlayer.recordings.recorder import Shape, kept, record, recording_folder, shapes_of
+from cutlayer.recordings.recorder import Shape, kept, record, recording_folder, shapes_of, steps_to_train
 from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
 from cutlayer.report import summary_table, write_report
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
-from cutlayer.sweeping.estimate import anew_seconds, attack_pace
+from cutlayer.sweeping.estimate import attack_pace, seconds_of
 from cutlayer.sweeping.folder import cell_folder, run_folder
 from cutlayer.wire import WireError
 
@@ -59,7 +59,8 @@ def record_all(
             there = [kept(scene, run, training) for scene in cells]
         except RecordingError as error:
             raise ExperimentError(str(error)) from None
-        seconds = [0.0 if old else anew_seconds(cell, {}) for cell, old in zip(cells, there, strict=True)]
+        left = [0 if old else steps_to_train(cell, run) for cell, old in zip(cells, there, strict=True)]
+        seconds = [seconds_of(cell, steps, {}) for cell, steps in zip(cells, left, strict=True)]
         found = []
         with Display(console, of_trainings(cells), seconds) as display:
             for number, (scene, old) in enumerate(zip(cells, there, strict=True)):

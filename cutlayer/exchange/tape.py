@@ -64,20 +64,37 @@ class Recorder:
 
     def __init__(self, file: Path, limit: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        tape = Tape(file)
+        self.file, self.limit = file, limit
+        self._go_on()
+
+    def _go_on(self) -> None:
+        file, tape = self.file, Tape(self.file)
         if not file.exists():
             _full(file).unlink(missing_ok=True)
         self._seen = {_digest(frames) for frames in tape.frames()} if file.exists() else set()
-        self.exchanges, self.bytes, self.limit = len(self._seen), max(tape.whole, len(MAGIC)), limit
+        self.exchanges, self.bytes = len(self._seen), max(tape.whole, len(MAGIC))
         self.full = tape.full
         if tape.cut_off:
             logger.warning("%s", tape.told())
-        self.file = file
         # What a party was sent is nobody else's on its machine.
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as opened:
             opened.truncate(tape.whole)
             if not tape.whole:
                 opened.write(MAGIC)
+
+    def go_back(self, size: int, full: bool) -> None:
+        """Stand where the file had ``size`` bytes and was ``full`` or not: what came later is dropped from it.
+
+        ``RecordingError`` where it does not hold so many in whole exchanges.
+        """
+        os.truncate(self.file, min(size, self.bytes))
+        if full:
+            _full(self.file).touch(0o600)
+        else:
+            _full(self.file).unlink(missing_ok=True)
+        self._go_on()
+        if self.bytes < size:
+            raise RecordingError(f"{self.file}: {self.bytes} of {size} bytes that were recorded are whole exchanges")
 
     def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
         """Pass ``request`` on, and keep it with its reply."""

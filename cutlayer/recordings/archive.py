@@ -71,7 +71,7 @@ def open_recording(folder: Path) -> Recording:
     place = RecordingFolder(folder)
     path = place.about
     if not path.is_file():
-        there = ": it was broken off, `cutlayer record` begins it anew" if place.wires else ""
+        there = ": it was broken off, `cutlayer record` goes on with it" if place.wires else ""
         raise RecordingError(f"{folder} holds no recording{there}")
     try:
         kept = json.loads(path.read_bytes())

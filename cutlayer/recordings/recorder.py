@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from cutlayer import registry
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing import victim
+from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.target import at_once, send_targets
-from cutlayer.auditing.training import over
+from cutlayer.auditing.training import train_through
 from cutlayer.checksum import pack_checked
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
@@ -29,10 +30,11 @@ from cutlayer.layout import RecordingFolder, RunFolder, file_name, model_name
 from cutlayer.lock import locked
 from cutlayer.record import Epoch
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, open_recording
+from cutlayer.recordings.taped import Taped
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host
 from cutlayer.seat.seating import seat_server
-from cutlayer.simulation.assembly import CARRIERS, accuracy, assemble, brief, measured, whole_model
+from cutlayer.simulation.assembly import CARRIERS, accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
 from cutlayer.threat import Progress, Seat
 
@@ -94,18 +96,26 @@ def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progre
     """Run the scene's deployment and keep what the server sees, at most ``limit`` bytes of messages.
 
     The training, unless it is left out, and then the targets of every passive attack, each on the deployment as the
-    attack would find it. A recording that was broken off is begun anew, a finished one is ``kept``. ``ExperimentError``
-    while another process records the same.
+    attack would find it. The training of a recording that was broken off is taken up where it was last kept, to the
+    same bytes; a finished one is ``kept``. ``ExperimentError`` while another process records the same.
     """
     torch.set_num_threads(scene.experiment.threads)
     folder = recording_folder(scene, run)
     with locked(folder.path, folder.lock, "another folder with name= or out="):
-        if there := kept(scene, run, training):
-            return there
-        work = _Work(scene, folder, limit, progress)
-        for old in (folder.path, folder.truth.path):
-            shutil.rmtree(old, ignore_errors=True)
-        return work.done(training)
+        begun = Begun(folder.begun)
+        if (found := kept(scene, run, training)) is None:
+            shutil.rmtree(folder.truth.path, ignore_errors=True)
+            taken_up = {folder.wire(TRAINING)} if training and begun.steps else set[Path]()
+            for old in {*folder.path.glob("*")} - taken_up:
+                old.unlink()
+            found = _Work(scene, folder, limit, progress).done(training)
+        begun.discard()
+        return found
+
+
+def steps_to_train(scene: Scene, run: Path) -> int:
+    """Training steps that ``record`` would still take."""
+    return victim.all_steps(scene) - Begun(recording_folder(scene, run).begun).steps
 
 
 @dataclass
@@ -118,12 +128,12 @@ class _Work:
     def __post_init__(self) -> None:
         self.segments: dict[str, Segment] = {}
         self.left_out: dict[str, str] = {}
-        self.history: list[Epoch] = []
+        self.history: Sequence[Epoch] = ()
 
     def done(self, training: bool) -> Recording:
         scene = self.scene
         after = scene.experiment.when == "after"
-        session = self._trained(training, scene.experiment.epochs if after else 0)
+        session = self._trained(training)
         # As in an audit: what is asked before the targets counts in their steps.
         self.history = self.history or [Epoch(epoch=0, accuracy=accuracy(scene, session))]
         states = session.checkpoint()
@@ -152,28 +162,24 @@ class _Work:
         write_whole(self.folder.about, json.dumps(content))
         return open_recording(self.folder.path)
 
-    def _trained(self, training: bool, epochs: int) -> Session:
+    def _trained(self, training: bool) -> Session:
         """A session at the end of the training, and its states there."""
         scene, name = self.scene, TRAINING
         recorder = Recorder(self.folder.wire(name), int(self.limit * _FOR_TRAINING)) if training else None
         session = assemble(scene, self._host(recorder))
         self._state(name, "before", session.host)
-        total, done = epochs * session.steps_per_epoch(), 0
-        what = "training"
+        size = ""
 
-        def tell() -> None:
-            nonlocal done, what
-            done += 1
+        def tell(what: str, done: int, total: int) -> None:
+            nonlocal size
             if recorder and done % max(1, total // 10) == 0:
-                what = f"training{_size_told(recorder)}"
-            self.progress(what, done, total)
+                size = _size_told(recorder)
+            self.progress(f"{what}{size}", done, total)
 
         with contextlib.closing(recorder) if recorder else contextlib.nullcontext():
-            for epoch in range(1, epochs + 1):
-                loss = session.train_epoch(epoch, tell)
-                self.history.append(measured(scene, session, epoch, loss))
-                if over(self.history, scene.experiment.patience):
-                    break
+            if scene.experiment.when == "after":
+                begun = Taped(self.folder.begun, recorder=recorder)
+                self.history = train_through(scene, session, begun, "training", tell).epochs
         self._state(name, "after", session.host)
         if recorder:
             self._done(name, recorder)

@@ -80,15 +80,11 @@ def training_seconds(scene: Scene, run: Path, paces: dict[str, float], whom: str
     """
     own = whom in ("", victim.key(scene))
     steps = steps_to_train(scene, run) if own else 0 if victim.trained(whom, run) else victim.all_steps(scene)
-    return _seconds(scene, steps, paces)
+    return seconds_of(scene, steps, paces)
 
 
-def anew_seconds(scene: Scene, paces: dict[str, float]) -> float:
-    """What training the scene's deployment takes from its first step, whatever has been trained before."""
-    return _seconds(scene, victim.all_steps(scene), paces)
-
-
-def _seconds(scene: Scene, steps: int, paces: dict[str, float]) -> float:
+def seconds_of(scene: Scene, steps: int, paces: dict[str, float]) -> float:
+    """What so many ``steps`` of an honest training of the scene's deployment take; ``paces`` as above."""
     if not steps:
         return 0.0
     alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))

@@ -121,6 +121,32 @@ def test_a_repeated_exchange_is_kept_once(tmp_path):
     assert again.exchanges == 6
 
 
+@pytest.mark.parametrize("limit", [1 << 20, 1500])
+def test_what_is_dropped_on_the_way_back_is_recorded_once_more(tmp_path, limit):
+    file = tmp_path / "a.wire"
+    recorder = recorded(file, range(3), limit)
+    size, whole = recorder.bytes, file.read_bytes()
+    for step in range(3, 9):
+        recorder(request(step), answer)
+    assert recorder.full == Tape(file).full == (limit == 1500)
+    recorder.go_back(size, full=False)
+    assert (file.read_bytes(), recorder.bytes, recorder.exchanges) == (whole, size, 3)
+    recorder(request(3), answer)
+    assert steps_in(file) == [0, 1, 2, 3]
+    recorder.go_back(size, full=True)
+    recorder(request(3), answer)
+    assert steps_in(file) == [0, 1, 2]
+    assert Tape(file).full
+
+
+def test_nobody_goes_back_to_where_a_file_never_was(tmp_path):
+    recorder = recorded(tmp_path / "a.wire", range(3))
+    for size in (recorder.bytes + 1, recorder.bytes - 1):
+        with pytest.raises(RecordingError, match=f"a.wire: .* of {size} bytes that were recorded are whole exchanges"):
+            recorder.go_back(size, full=False)
+    assert steps_in(tmp_path / "a.wire") == [0, 1]
+
+
 def test_nothing_is_written_beyond_the_limit(tmp_path, caplog):
     each = recorded(tmp_path / "one.wire", range(1)).bytes - len(MAGIC)
     with caplog.at_level(logging.WARNING):

@@ -201,7 +201,7 @@ def test_a_finished_recording_is_not_overwritten(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in inside} == inside
     (recording.folder / "recording.json").unlink()
     (again,) = record_all(None, typed, "50MB", True, console())
-    assert TRAINING in again.segments, "one that was broken off is begun anew"
+    assert TRAINING in again.segments, "one that has no end is made again"
     assert record_all(None, typed, "50MB", False, console()) == [again]
 
 
