@@ -32,28 +32,13 @@ from cutlayer.threat import NotOfferedError, Progress, Seat
 
 
 def attends_training(attack: Attack) -> bool:
-    """Whether the adversary is there while the victim trains, so that no other cell can share it."""
+    """Whether the adversary is there while the victim trains, so that one that is trained already will not do."""
     return isinstance(attack, TamperingAttack) or watches_training(attack)
 
 
 def watches_training(attack: Attack) -> bool:
     """Whether it wants to see training steps other than those of its targets."""
     return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
-
-
-def watches_honest(scene: Scene) -> bool:
-    """Whether the cell's adversary can attend the honest training, together with others.
-
-    Not one that is to be in a process of its own, that is judged on the way, that cannot tell what it has made of the
-    training, or that reaches into the deployment, where others would find something changed; and where the training may
-    end before its last step, nobody could tell who has seen all of it.
-    """
-    attack, threat = scene.attack, scene.attack.threat
-    alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
-    reaches = any(what.facts.live for what in threat.knows)
-    tells = type(attack).checkpoint is not Attack.checkpoint
-    attends = attends_training(attack) and scene.experiment.when == "after"
-    return attends and attack.only_watches and tells and not alone and not reaches
 
 
 @dataclass(frozen=True)
@@ -164,14 +149,13 @@ def attacked_key(scene: Scene) -> str:
     return f"attacked-{experiment.fingerprint(key(scene), *own, data, only=('protocol', 'cut', 'attack'))}"
 
 
-def deployed(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene] = ()) -> Victim:
+def deployed(scene: Scene, run: Path, progress: Progress) -> Victim:
     """What an attack on the trained deployment meets: an honestly trained one, or what another attack has left.
 
-    ``watching``: who attends the honest training where it has to be done. ``NotOfferedError`` where the other attack
-    does not apply.
+    ``NotOfferedError`` where that other attack does not apply.
     """
     if scene.under is None:
-        return train(scene, run, progress, watching)
+        return train(scene, run, progress)
     try:
         return train_under_attack(scene.under, run, progress)
     except NotOfferedError as error:

@@ -20,16 +20,16 @@ from cutlayer.auditing.attacked import (
     keep_attacked,
     seated,
     train_attended,
-    watches_honest,
     watches_training,
 )
 from cutlayer.auditing.begun import Begun, Measured
+from cutlayer.auditing.company import attend
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import begun, outline
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable, scores_of
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
-from cutlayer.auditing.victim import Victim, all_steps, course_key, key, train, train_watched
+from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
@@ -52,7 +52,7 @@ def run_cell(
 ) -> Result:
     """Run one cell, in ``process`` where it is isolated and one is at hand.
 
-    ``others``: cells that come after it; of an honest training that it has to do, those see their own who would watch.
+    ``others``: its ``company``, whose adversaries attend the training beside its own.
     An attack that does not fit its setting gives a record that says so; other errors pass through.
     """
     start, record = time.perf_counter(), outline(scene)
@@ -62,7 +62,7 @@ def run_cell(
     outside = Outside(scene.auxiliary, scene.facts)
     try:
         with seated(scene, outside, progress, process, shelf_of(scene, run)) as place:
-            result = _attacked(scene, run, progress, place, outside, record, watching(scene, run, others))
+            result = _attacked(scene, run, progress, place, outside, record, others)
     except NotOfferedError as error:
         return not_applicable(record, str(error))
     return replace(result, record=result.record.changed(seconds=time.perf_counter() - start))
@@ -75,19 +75,20 @@ def _attacked(
     place: Seated,
     outside: Outside,
     record: Record,
-    watchers: Sequence[Scene],
+    others: Sequence[Scene],
 ) -> Result:
     after, occupant = scene.experiment.when == "after", place.occupant
     trained = Measured()
     # An attack before this one may still refuse: first of all it is seated.
-    victim = None if attends_training(scene.attack) else deployed(scene, run, progress, watchers)
-    if watches_honest(scene) and not watched(scene, run):
-        train_watched(scene, run, progress, (scene, *watchers))
-    untampered = train(scene, run, progress, watchers) if _compared(scene) else None
+    victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
+    untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
     beside = honest(scene, clean, RunFolder(run).victim(key(scene)).noise, progress)
     if victim is None:
         session = place.attended(scene, outside)
+        if others:
+            # Taken up at its end below.
+            attend((scene, *others), run, progress)
         if after:
             trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
         history = trained.epochs
@@ -139,17 +140,6 @@ def _judgements(
     guesses = admitted(occupant.infer(), scene.attack.threat.goals)
     truth = truth_of(scene, session, sent, beside, progress)
     return judge_all(guesses, truth, scene.experiment.thresholds), guesses
-
-
-def watching(scene: Scene, run: Path, others: Sequence[Scene]) -> tuple[Scene, ...]:
-    """Those of the ``others`` whose adversaries would attend the honest training of ``scene``, and have not yet."""
-    found = (one for one in others if watches_honest(one) and not inapplicable(one))
-    return tuple(one for one in found if course_key(one) == course_key(scene) and not watched(one, run))
-
-
-def watched(scene: Scene, run: Path) -> bool:
-    """Whether the cell's adversary has attended its training to the end."""
-    return begun(scene, run).steps == all_steps(scene)
 
 
 def shared(scene: Scene) -> tuple[str, ...]:

@@ -1,56 +1,135 @@
-"""Adversaries that only watch attend one honest training together; each cell goes on from its end by itself."""
+"""Cells whose adversaries only watch share one training: each goes on from its end by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from cutlayer.attack import Attack
+from cutlayer.auditing.attacked import attends_training
 from cutlayer.auditing.begun import Begun, Measured, States
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import begun
 from cutlayer.auditing.shelved import shelf_of
+from cutlayer.auditing.training import ADVERSARY, train_through
+from cutlayer.auditing.victim import all_steps, key
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.companion import Companion
 from cutlayer.seat.host import LocalHost
 from cutlayer.seat.seating import seat_companion
-from cutlayer.simulation.assembly import brief
-from cutlayer.simulation.session import Session
-from cutlayer.threat import Progress
+from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.threat import Progress, Seat
 
-ADVERSARY = "adversary"
-"""Its state among those of a training that is kept."""
+logger = logging.getLogger("cutlayer")
 
 
-class Company:
-    """Who attends: for each cell where it is kept what it has of the training, and the adversary itself."""
+def shares(scene: Scene) -> bool:
+    """Whether the cell's adversary can attend a training together with others.
 
-    def __init__(self, scenes: Sequence[Scene], host: LocalHost, run: Path, progress: Progress) -> None:
-        """Seat the adversaries of all ``scenes`` at ``host``; one that cannot be seated says why in its own cell."""
-        self._members: list[tuple[Begun, Companion]] = []
-        self._outside: list[Outside] = []
-        for scene in scenes:
-            outside = Outside(scene.auxiliary, scene.facts)
-            try:
-                companion = seat_companion(brief(scene, attack=True), host, outside, progress, shelf_of(scene, run))
-            except (Exception, SystemExit):  # noqa: BLE001 - as above
-                continue
-            self._outside.append(outside)
-            self._members.append((begun(scene, run), companion))
+    Not one that is to be in a process of its own, that is judged on the way, that cannot tell what it has made of the
+    training, or that reaches into the deployment, where others would find something changed; and where the training may
+    end before its last step, nobody could tell who has seen all of it.
+    """
+    attack, threat = scene.attack, scene.attack.threat
+    alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
+    reaches = any(what.facts.live for what in threat.knows)
+    tells = type(attack).checkpoint is not Attack.checkpoint
+    attends = attends_training(attack) and scene.experiment.when == "after"
+    return attends and attack.only_watches and tells and not alone and not reaches
 
-    def attend(self, session: Session, steps: int) -> None:
-        """Watch ``session`` from ``steps`` on: who stands elsewhere has seen another part of it, and leaves."""
-        for outside in self._outside:
-            outside.session = session
-        for kept, companion in self._members if steps else ():
-            found = kept.latest({ADVERSARY: {}})
-            # Only now: what is damaged has been taken away.
-            companion.present = found is not None and kept.steps == steps
-            if found and companion.present:
-                companion.remember(found[0][ADVERSARY])
+
+def course_key(scene: Scene) -> str:
+    """What two scenes share whose honest trainings send the same messages."""
+    return f"course-{scene.experiment.fingerprint(key(scene), only=('protocol', 'cut'))}"
+
+
+def attended(scene: Scene, run: Path) -> bool:
+    """Whether the cell's adversary has attended its training to the end."""
+    return begun(scene, run).steps == all_steps(scene)
+
+
+def company(scene: Scene, others: Iterable[Scene], run: Path) -> list[Scene]:
+    """Those of ``others`` who attend the training of ``scene``: they see the same, and have seen as much so far."""
+    if not shares(scene) or attended(scene, run):
+        return []
+    course, steps = course_key(scene), begun(scene, run).steps
+    alike = (other for other in others if shares(other) and course_key(other) == course)
+    return [other for other in alike if begun(other, run).steps == steps]
+
+
+def attend(scenes: Sequence[Scene], run: Path, progress: Progress) -> None:
+    """Train the deployment of the first of ``scenes`` once; the adversaries of all are there.
+
+    Where each then stands its own training begins, at the end. Whoever fails on the way stands where it was last kept.
+    """
+    first, host = scenes[0], honest_host(scenes[0])
+    members = [member for scene in scenes if (member := _seated(scene, host, run, progress))]
+    # An adversary that begins may have set its own.
+    torch.set_num_threads(first.experiment.threads)
+
+    def tell(what: str, done: int, total: int) -> None:
+        progress(what, done, total)
+        if not any(member.companion.present for member in members):
+            raise _DesertedError
+
+    together = _Together(begun(first, run).folder, members=members)
+    with contextlib.suppress(_DesertedError):
+        train_through(first, assemble(first, host), together, "training under attack", tell)
+
+
+class _DesertedError(Exception):
+    """Nobody is left who would attend."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    kept: Begun
+    companion: Companion
+
+    def join(self, steps: int) -> None:
+        """Stand at ``steps``, or leave: who stands elsewhere has seen another part of the training."""
+        found = self.kept.latest({ADVERSARY: {}})
+        # Only now: what is damaged has been taken away.
+        if self.kept.steps != steps:
+            self.companion.leave(f"it stands at step {self.kept.steps}, the others at {steps}")
+        elif found:
+            self.companion.remember(found[0][ADVERSARY])
 
     def keep(self, steps: int, states: States, measured: Measured) -> None:
-        """Keep for each what the training has come to, with its own part."""
-        for kept, companion in self._members:
-            memory = companion.memory()
-            if memory is not None:
-                kept.keep(steps, {**states, ADVERSARY: memory}, measured)
+        memory = self.companion.memory()
+        if memory is not None:
+            self.kept.keep(steps, {**states, ADVERSARY: memory}, measured)
+
+
+@dataclass(frozen=True)
+class _Together(Begun):
+    """A training that is kept for every member by itself; it is taken up from what the first one has."""
+
+    members: Sequence[_Member] = ()
+
+    def keep(self, steps: int, states: States, measured: Measured) -> None:
+        """For each with its own part."""
+        for member in self.members:
+            member.keep(steps, states, measured)
+
+    def latest(self, form: States) -> tuple[States, Measured] | None:
+        """What the first one has; the others join where it stands."""
+        found = super().latest({**form, ADVERSARY: {}})
+        for member in self.members:
+            member.join(self.steps)
+        return found
+
+
+def _seated(scene: Scene, host: LocalHost, run: Path, progress: Progress) -> _Member | None:
+    outside = Outside(scene.auxiliary, scene.facts)
+    try:
+        companion = seat_companion(brief(scene, attack=True), host, outside, progress, shelf_of(scene, run))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - in its own cell it says so again
+        logger.info("%s does not attend a training with others: %s", scene.experiment.attack, error)
+        return None
+    return _Member(begun(scene, run), companion)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from cutlayer.auditing.begun import Begun, Measured
-from cutlayer.auditing.company import ADVERSARY, Company
 from cutlayer.experiment import ExperimentError
 from cutlayer.record import Course, Epoch
 from cutlayer.scene.scene import Scene
@@ -17,6 +16,8 @@ from cutlayer.threat import Knows, Progress
 
 EVERY = 300.0
 """Seconds of a training that an interruption may cost; what is kept beyond every epoch costs little of them."""
+ADVERSARY = "adversary"
+"""Its state among those of a training that is kept."""
 _GRADIENTS = "gradients"
 
 
@@ -29,19 +30,16 @@ def train_through(
     occupant: Occupant | None = None,
     after: Callable[[int], Sequence[Course]] = lambda epoch: (),
     ended: Callable[[], bool] = lambda: False,
-    company: Company | None = None,
 ) -> Measured:
     """Train ``session`` until its epochs or its patience end, from where ``begun`` stands; what was measured.
 
     ``progress`` is told ``what`` this is, the steps made and those in all, after every step. ``occupant``: whose
     adversary attends; where it cannot tell what it has made of the training so far, nothing is kept. ``after``: what
     there is to measure of it after an epoch that did not end the training. ``ended``: whether another command has been
-    faster, asked before every epoch. ``company``: who attends an honest training.
+    faster, asked before every epoch.
     """
     found = _taken_up(session, begun, occupant)
     epochs, each = scene.experiment.epochs, session.steps_per_epoch()
-    if company:
-        company.attend(session, len(found.epochs) * each + session.done)
     kept = time.monotonic()
 
     def keep(epoch: int) -> None:
@@ -50,14 +48,10 @@ def train_through(
         memory = occupant.memory() if occupant else {}
         if memory is None:
             return
-        states, steps = dict(session.checkpoint()), (epoch - 1) * each + session.done
-        if company:
-            company.keep(steps, states, found)
-        if occupant:
-            states[ADVERSARY] = memory
+        states = {**session.checkpoint(), **({ADVERSARY: memory} if occupant else {})}
         if occupant and Knows.PEER_GRADIENTS in scene.attack.threat.knows:
             states[_GRADIENTS] = session.gradients()
-        begun.keep(steps, states, found)
+        begun.keep((epoch - 1) * each + session.done, states, found)
 
     def tell(epoch: int) -> None:
         progress(what, (epoch - 1) * each + session.done, epochs * each)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 
 from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
-from cutlayer.auditing.company import Company
 from cutlayer.auditing.training import train_through
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.data.content import content_of
@@ -63,24 +61,19 @@ class Victim:
         return self.history[-1].accuracy
 
 
-def train(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene] = ()) -> Victim:
+def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     """The scene's victim: looked up in ``run``, taken up where an interrupted training stopped, or trained.
 
-    Another command may be training it at the same time: to the same bits, so whoever is first keeps it. ``watching``:
-    scenes of the same ``course_key`` whose adversaries attend it where it has to be trained.
+    Another command may be training it at the same time: to the same bits, so whoever is first keeps it.
     """
-    return look_up(scene, RunFolder(run).victim(key(scene))) or train_watched(scene, run, progress, watching)
-
-
-def train_watched(scene: Scene, run: Path, progress: Progress, watching: Sequence[Scene]) -> Victim:
-    """The scene's victim, trained in any case: once more for those who are ``watching`` where it is there already."""
+    folder = RunFolder(run).victim(key(scene))
+    if victim := look_up(scene, folder):
+        return victim
     torch.set_num_threads(scene.experiment.threads)
-    folder, host = RunFolder(run).victim(key(scene)), honest_host(scene)
-    company, session = Company(watching, host, run, progress), assemble(scene, host)
+    session = assemble(scene, honest_host(scene))
     begun = Begun(folder.begun(_place(scene)), lambda: _finished(folder))
-    if _finished(folder):
-        begun = Begun(folder.begun(f"{_place(scene)}-watched"))
-    found = train_through(scene, session, begun, "training", progress, ended=begun.finished, company=company)
+
+    found = train_through(scene, session, begun, "training", progress, ended=lambda: _finished(folder))
     if (victim := look_up(scene, folder)) is None:
         history = found.epochs or (Epoch(epoch=0, accuracy=accuracy(scene, session)),)
         victim = Victim(whole_model(scene, session), history)
@@ -146,11 +139,6 @@ def key(scene: Scene) -> str:
     told, data = json.dumps(options, sort_keys=True, default=str), content_of(scene.dataset)
     code = own_files(experiment, "models", "datasets", "defenses", "protocols")
     return experiment.fingerprint(__version__, code, str(scene.withheld), told, data, only=(*_TRAINED_BY, *own))
-
-
-def course_key(scene: Scene) -> str:
-    """What two scenes share whose honest trainings send the same messages."""
-    return f"course-{scene.experiment.fingerprint(key(scene), only=('protocol', 'cut'))}"
 
 
 @lru_cache(maxsize=256)

@@ -61,6 +61,10 @@ class Group:
         """The differences in words."""
         return ", ".join(filter(None, (*self.differences, self._rounded, self._taken))) or "as published"
 
+    def differs_in(self, keys: Sequence[str]) -> bool:
+        """Whether any of the differences begins with one of ``keys``."""
+        return any(difference.startswith(tuple(keys)) for difference in self.differences)
+
     @property
     def _taken(self) -> str:
         return f"{self.share:.2g} of the steps" if self.differences and self.share < 1 else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from cutlayer.disk import write_whole
 from cutlayer.reproduction.block import Figure, Table, markdown
 from cutlayer.reproduction.comparison import DASH
-from cutlayer.reproduction.found import Found, Group, nearest
+from cutlayer.reproduction.found import Found, nearest
 from cutlayer.reproduction.page import SEEDS
 from cutlayer.reproduction.paper import Headline, Paper
 
@@ -28,7 +28,7 @@ def write_summary(path: Path, papers: Mapping[str, tuple[Paper, Found]], lead: s
 def _row(headline: Headline, found: Found) -> list[str] | None:
     """None for a number that another one is only read against, where no record has it."""
     number, groups = headline.number, found.groups(headline.exhibit.cells, headline.wanted)
-    group = nearest([group for group in groups if not _other(group, headline.but)])
+    group = nearest([group for group in groups if not group.differs_in(headline.but)])
     printed = " ".join(filter(None, (number.spell(headline.printed), headline.of)))
     metric = number.head if number.against else f"{number.head} {'↓' if number.lower_is_better else '↑'}"
     ours, blind = number.measured(group.records) if group else (None, None)
@@ -42,10 +42,6 @@ def _row(headline: Headline, found: Found) -> list[str] | None:
     else:
         guess = f"{guess} ({number.beside})"
     return [headline.what, metric, number.told(group.records), guess, by_seed, printed, headline.setting or group.told]
-
-
-def _other(group: Group, but: Sequence[str]) -> bool:
-    return any(difference.startswith(tuple(but)) for difference in group.differences)
 
 
 def _nowhere(figure: Figure) -> str:

@@ -1,7 +1,8 @@
-"""A further adversary in the server's seat: it attends a training together with others, and changes nothing of it."""
+"""An adversary in the server's seat that attends a training together with others, and changes nothing of it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import final
 
@@ -10,44 +11,65 @@ from torch import Tensor
 
 from cutlayer.attack import Adversary
 from cutlayer.channel import Handler
+from cutlayer.checksum import pack_checked
 from cutlayer.message import Message
 from cutlayer.seat.host import LocalOccupant
+
+logger = logging.getLogger("cutlayer")
 
 
 @final
 class Companion:
     """A tap: what passes on is what was sent, whatever the adversary makes of it.
 
-    One that fails, or that would change something after all, is no longer shown anything: in a training of its own it
-    does what it does.
+    One that fails, or that would change something after all, leaves: in a training of its own it does what it does.
+    That holds for messages; what it does to the process, as any code can, is not undone.
     """
 
     def __init__(self, adversary: Adversary) -> None:
         """The adversary begins; what it raises passes through."""
-        self._adversary, self._occupant = adversary, LocalOccupant(adversary)
-        self.present = True
+        self._name = type(adversary.attack).__name__
+        self._adversary: Adversary | None = adversary
+        self._occupant = LocalOccupant(adversary)
+
+    @property
+    def present(self) -> bool:
+        """Whether it is still there."""
+        return self._adversary is not None
+
+    def leave(self, why: str) -> None:
+        """Be shown nothing any more, and hold nothing."""
+        logger.info("%s no longer attends a training with others: %s", self._name, why)
+        self._adversary, self._occupant = None, LocalOccupant(None)
 
     def __call__(self, message: Message, honest: Handler) -> Message:
         """What ``honest`` gives for ``message``, asked once."""
-        if not self.present:
+        if self._adversary is None:
             return honest(message)
         passing = _Passing(message, honest)
         try:
-            self.present = passing.is_left_alone(self._adversary(message, passing))
-        except (Exception, SystemExit):  # noqa: BLE001 - a companion that fails does so again in its own cell
-            self.present = False
+            if not passing.is_left_alone(self._adversary(message, passing)):
+                self.leave("it would change what passes")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a companion that fails does so again in its own cell
+            self.leave(f"it failed ({error})")
         return passing.reply()
 
     def memory(self) -> Mapping[str, Tensor] | None:
-        """The adversary's state; None where it is no longer there, or cannot tell."""
-        return self._occupant.memory() if self.present else None
+        """The adversary's state, which can be written; None where it has left, or cannot tell."""
+        try:
+            memory = self._occupant.memory()
+            pack_checked(memory or {})
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+            self.leave(f"its state cannot be kept ({error})")
+            return None
+        return memory
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Put the adversary where ``memory`` was taken; one that cannot go on from there leaves."""
         try:
             self._occupant.remember(memory)
-        except (Exception, SystemExit):  # noqa: BLE001 - as above
-            self.present = False
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+            self.leave(f"it cannot go on from its state ({error})")
 
 
 class _Passing:

@@ -12,12 +12,13 @@ import torch
 
 from cutlayer.attack import Attack
 from cutlayer.auditing import victim
-from cutlayer.auditing.attacked import attends_training, watches_honest
+from cutlayer.auditing.attacked import attends_training
 from cutlayer.auditing.audit import leaves, shared
+from cutlayer.auditing.company import course_key, shares
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import begun
 from cutlayer.auditing.target import send_targets
-from cutlayer.auditing.victim import course_key, steps_to_train
+from cutlayer.auditing.victim import steps_to_train
 from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
@@ -57,11 +58,12 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
             if alike not in attacks:
                 attacks[alike] = attack_pace(scene)
             kept = begun(scene, run).steps
-            if watches_honest(scene):
-                # The first one's training is also the others' and the honest victim's.
-                kept = watched_steps(scene) if course_key(scene) in trained else kept
-                trained.update((course_key(scene), victim.key(scene)))
             spent = attacks[alike].seconds(scene, kept)
+            if shares(scene) and not kept:
+                if course_key(scene) in trained:
+                    # What the parties do themselves they do for all who attend.
+                    spent -= min(spent, seconds_of(scene, watched_steps(scene), paces))
+                trained.add(course_key(scene))
             for whom in set(shared(scene)) - trained:
                 trained.add(whom)
                 spent += training_seconds(scene, run, paces, whom)

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.attacked import watches_honest
-from cutlayer.auditing.audit import leaves, run_cell, shared, watched, watching
+from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.company import attended, company, course_key, shares
 from cutlayer.auditing.outline import begun, fingerprint, outline
 from cutlayer.auditing.result import Result
-from cutlayer.auditing.victim import course_key
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess
@@ -103,10 +102,11 @@ class Sweep:
             if number not in speaking:
                 yield number, record
         both = {number: record for number, record in known.items() if number in speaking}
-        both |= dict(self._ran(speaking - known.keys(), watcher))
+        left = set(range(len(self.cells))) - known.keys()
+        both |= dict(self._ran(left & speaking, watcher, left - speaking))
         for number, record in both.items():
             yield number, self._checked(number, record, shown, both)
-        for number, record in self._ran(set(range(len(self.cells))) - speaking - known.keys(), watcher):
+        for number, record in self._ran(left - speaking, watcher):
             yield number, self._checked(number, record, shown, both)
         for number in known.keys() - speaking:
             self._checked(number, known[number], shown, both)
@@ -119,10 +119,11 @@ class Sweep:
                 watcher.end(number)
                 yield number, record
 
-    def _ran(self, numbers: Iterable[int], watcher: Watcher) -> Iterator[tuple[int, Record]]:
-        waiting = {number: self.cells[number] for number in sorted(numbers)}
+    def _ran(self, numbers: Iterable[int], watcher: Watcher, later: Iterable[int] = ()) -> Iterator[tuple[int, Record]]:
+        """``later``: the cells that are to be run after these."""
+        waiting, after = ({number: self.cells[number] for number in sorted(given)} for given in (numbers, later))
         several = self.room.most(self.cores(waiting)) > 1
-        ran = self._at_once(waiting, watcher) if several else self._in_turn(waiting, watcher)
+        ran = (self._at_once if several else self._in_turn)(waiting, watcher, list(after.values()))
         for number in ran:
             watcher.end(number)
             yield number, self._kept(self.cells[number])
@@ -158,18 +159,17 @@ class Sweep:
         if self._over():
             raise _TimeIsUp
 
-    def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+    def _in_turn(self, waiting: Mapping[int, Scene], watcher: Watcher, later: Sequence[Scene]) -> Iterator[int]:
         ahead = Ahead()
         numbers = list(waiting)
         try:
             for place, number in enumerate(numbers):
                 if self._over():
                     return
-                scene = waiting[number]
+                scene, rest = waiting[number], [waiting[other] for other in numbers[place + 1 :]]
                 watcher.begin(number)
-                another = any(waiting[later].in_a_pipe for later in numbers[place + 1 :])
-                process = ahead.take(scene.in_a_pipe, another)
-                others = [waiting[later] for later in numbers[place + 1 :]]
+                process = ahead.take(scene.in_a_pipe, any(other.in_a_pipe for other in rest))
+                others = company(scene, [*rest, *later], self.run)
                 attempt(scene, self.run, self.command, partial(self._progress, watcher, number), process, others)
                 yield number
         except _TimeIsUp:
@@ -177,9 +177,9 @@ class Sweep:
         finally:
             ahead.close()
 
-    def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher) -> Iterator[int]:
+    def _at_once(self, waiting: Mapping[int, Scene], watcher: Watcher, later: Sequence[Scene]) -> Iterator[int]:
         pool, left = Pool("cutlayer.sweeping.worker"), dict(waiting)
-        wanted = {number: set(shared(scene)) | _watched(scene) for number, scene in waiting.items()}
+        wanted = {number: set(shared(scene)) | _course(scene) for number, scene in waiting.items()}
         training: dict[int, set[str]] = {}
         try:
             while (left or pool.busy) and not self._over():
@@ -189,7 +189,7 @@ class Sweep:
                     training[number] = {*wanted[number], *leaves(scene)}
                     watcher.begin(number)
                     another = any(other.in_a_pipe for other in left.values())
-                    others = [_told(other) for other in watching(scene, self.run, list(left.values()))]
+                    others = [_told(other) for other in company(scene, [*left.values(), *later], self.run)]
                     told = {"run": str(self.run), "command": self.command, "another": another, "others": others}
                     pool.give(number, {**_told(scene), **told})
                     continue
@@ -219,7 +219,7 @@ class Sweep:
 
     def _made(self, key: str, scene: Scene) -> bool:
         """Whether the training with the ``key``, which ``scene`` needs, is there by now."""
-        return watched(scene, self.run) if key in _watched(scene) else victim.trained(key, self.run)
+        return attended(scene, self.run) if key in _course(scene) else victim.trained(key, self.run)
 
     def _lost(self, scene: Scene, code: int) -> None:
         _record_failure(scene, self.run, self.command, f"the worker's process ended with exit code {code}", "")
@@ -254,7 +254,7 @@ def attempt(
     process: OtherProcess | None,
     others: Sequence[Scene] = (),
 ) -> None:
-    """Run one cell and leave its record behind, also where it fails; ``others``: those that come after it."""
+    """Run one cell and leave its record behind, also where it fails; ``others``: its company."""
     try:
         scene.check_files()
         # What cannot be kept has failed, too.
@@ -270,9 +270,9 @@ def attempt(
             process.close()
 
 
-def _watched(scene: Scene) -> set[str]:
-    """The key of the honest training that the cell's adversary attends, where it is one that others can attend."""
-    return {course_key(scene)} if watches_honest(scene) else set()
+def _course(scene: Scene) -> set[str]:
+    """The key of the training that the cell's adversary attends, where others can attend it."""
+    return {course_key(scene)} if shares(scene) else set()
 
 
 def _told(scene: Scene) -> dict[str, Any]:

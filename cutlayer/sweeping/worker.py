@@ -52,7 +52,7 @@ def _settled(task: Mapping[str, Any]) -> Scene:
 
 
 def _others(task: Mapping[str, Any]) -> list[Scene]:
-    """The cells that would watch its training; one whose files have changed is refused in its turn."""
+    """Its company; one whose files have changed is refused in its turn."""
     found = []
     for other in task["others"]:
         with contextlib.suppress(ExperimentError):

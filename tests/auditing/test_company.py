@@ -12,16 +12,18 @@ import pytest
 
 from cutlayer.attack import Attack
 from cutlayer.auditing import training
-from cutlayer.auditing.attacked import watches_honest
-from cutlayer.auditing.audit import run_cell, watched
+from cutlayer.auditing.audit import run_cell
+from cutlayer.auditing.company import attend, attended, company, shares
+from cutlayer.auditing.outline import begun
 from cutlayer.experiment import make
 from cutlayer.record import FAILED, Record
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import Pace, estimates
+from cutlayer.sweeping.once import spelled_out
 from cutlayer.sweeping.sweep import Sweep, Unwatched
 from tests.cells import quiet
-from tests.trainings import interrupted_at
+from tests.trainings import in_training, interrupted_at
 
 EPOCH, STEPS = 4, 12
 """Training steps of an epoch, and of all."""
@@ -67,63 +69,67 @@ def told(record: Record) -> str:
     return json.dumps({name: value for name, value in content.items() if name not in UNLIKE}, sort_keys=True)
 
 
+def broken_off(scene: Scene, run: Path, step: int, others: Sequence[Scene]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(scene, run, in_training(interrupted_at(step)), others=others)
+
+
 def alone(scene: Scene, run: Path) -> str:
     return told(run_cell(scene, run, quiet).record)
 
 
-def test_one_training_is_all_that_they_and_the_honest_victim_need(tmp_path: Path) -> None:
-    """It is done for the first cell that needs an honest victim, whatever its own attack."""
-    scenes = [scene_of("fgsm"), shadowing("two_conv"), shadowing("single")]
+def test_one_training_is_all_that_they_need(tmp_path: Path) -> None:
+    """Beside that of the honest victim, where no attack is."""
+    scenes = [shadowing("two_conv"), scene_of("fgsm"), shadowing("single")]
     together, steps = swept(scenes, tmp_path / "together")
-    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
+    assert (steps["training"], steps["training under attack"]) == (STEPS, STEPS)
     apart = [alone(scene, tmp_path / str(number)) for number, scene in enumerate(scenes)]
     assert [told(record) for record in together] == apart
     assert len({record.outcome for record in together}) == len(scenes)
+    assert together[0].training == together[0].untampered
     assert not list((tmp_path / "together" / "begun").iterdir())
 
 
-def test_alone_it_attends_the_honest_training_that_it_is_compared_with(tmp_path: Path) -> None:
-    record, steps = swept([scene_of()], tmp_path)
-    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
-    assert record[0].training == record[0].untampered
-
-
-def test_an_isolated_one_watches_for_itself_and_ends_in_the_same_bits(tmp_path: Path) -> None:
-    assert not watches_honest(scene_of(isolate=True))
-    (isolated, beside), steps = swept([scene_of(isolate=True), scene_of()], tmp_path)
-    assert steps["training under attack"] == STEPS
+def test_isolated_ones_train_for_themselves_and_end_in_the_same_bits(tmp_path: Path) -> None:
+    asked = [shadowing(shadow, isolate="once") for shadow in ("two_conv", "single")]
+    scenes = spelled_out(asked)
+    assert [scene.experiment.isolate for scene in scenes] == [True, False, False]
+    assert [shares(scene) for scene in scenes] == [False, True, True]
+    (isolated, beside, _), steps = swept(scenes, tmp_path)
+    assert steps["training under attack"] == 2 * STEPS
     assert isolated.outcome == beside.outcome != ""
-
-
-def test_a_training_that_is_there_is_done_once_more_for_all_who_would_watch(tmp_path: Path) -> None:
-    scenes = [shadowing("two_conv"), shadowing("single")]
-    swept([scene_of("fgsm")], tmp_path)
-    found, steps = swept(scenes, tmp_path)
-    assert (steps["training"], steps["training under attack"]) == (STEPS, 0)
-    assert told(found[1]) == alone(scenes[1], tmp_path / "alone")
 
 
 def test_broken_off_they_go_on_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "EVERY", 0.0)
     scenes = [shadowing("two_conv"), shadowing("single")]
-    with pytest.raises(KeyboardInterrupt):
-        run_cell(scenes[0], tmp_path / "cut", interrupted_at(EPOCH + 3), others=scenes[1:])
+    broken_off(scenes[0], tmp_path / "cut", EPOCH + 3, scenes[1:])
     found, steps = swept(scenes, tmp_path / "cut")
-    assert (steps["training"], steps["training under attack"]) == (STEPS - EPOCH - 2, 0)
+    assert steps["training under attack"] == STEPS - EPOCH - 2
     assert [told(record) for record in found] == [alone(scene, tmp_path / "alone") for scene in scenes]
 
 
 @pytest.mark.parametrize("seen", [0, 1])
-def test_who_was_not_there_all_the_time_watches_another_time(
+def test_who_was_not_there_all_the_time_watches_the_rest_alone(
     seen: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "EVERY", 0.0)
     first, other = shadowing("two_conv"), shadowing("single")
-    for step, others in ((EPOCH + 1, [other] * seen), (EPOCH + 3, [])):
-        with pytest.raises(KeyboardInterrupt):
-            run_cell(first, tmp_path / "cut", interrupted_at(step), others=others)
+    broken_off(first, tmp_path / "cut", EPOCH + 1, [other] * seen)
+    broken_off(first, tmp_path / "cut", EPOCH + 3, [])
     found, steps = swept([first, other], tmp_path / "cut")
-    assert steps["training"] == STEPS - EPOCH - 2 + STEPS
+    assert steps["training under attack"] == 2 * STEPS - EPOCH - 2 - EPOCH * seen
+    assert told(found[1]) == alone(other, tmp_path / "alone")
+
+
+def test_one_whose_state_is_damaged_watches_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    first, other = shadowing("two_conv"), shadowing("single")
+    broken_off(first, tmp_path / "cut", EPOCH + 3, [other])
+    (state,) = begun(other, tmp_path / "cut").folder.glob("step-*/adversary.safetensors")
+    state.write_bytes(state.read_bytes()[:-1])
+    found, steps = swept([first, other], tmp_path / "cut")
+    assert steps["training under attack"] == STEPS - EPOCH - 2 + STEPS
     assert told(found[1]) == alone(other, tmp_path / "alone")
 
 
@@ -132,8 +138,16 @@ def test_at_once_nobody_trains_what_another_cell_is_training(tmp_path: Path) -> 
     swept([scene_of("fgsm", threads=1)], tmp_path / "both")
     scenes = [shadowing("two_conv", threads=1), shadowing("single", threads=1)]
     found, told_of = swept(scenes, tmp_path / "both", jobs=2)
-    assert told_of.keys() & {"training", "training under attack"} == {"training"}
+    assert told_of.keys() & {"training", "training under attack"} == {"training under attack"}
     assert told(found[1]) == alone(scenes[1], tmp_path / "alone")
+
+
+def test_who_has_attended_needs_no_company(tmp_path: Path) -> None:
+    scene, others = shadowing("two_conv"), [shadowing("single"), shadowing("multi"), scene_of("fgsm")]
+    assert company(scene, [*others, shadowing("single", seed=2)], tmp_path) == others[:2]
+    attend([scene, others[0]], tmp_path, quiet)
+    assert [attended(one, tmp_path) for one in (scene, *others[:2])] == [True, True, False]
+    assert company(scene, others, tmp_path) == company(others[1], [scene], tmp_path) == []
 
 
 ITS_OWN = '''"""One of one's own."""
@@ -161,7 +175,10 @@ class Mine(TamperingAttack):
         return True
 
     def checkpoint(self):
-        return {"steps": torch.tensor(self.steps)}
+        if self.how == "cannot tell":
+            raise RuntimeError("no state")
+        steps = torch.tensor(self.steps)
+        return {"steps": steps.to_sparse() if self.how == "cannot be kept" else steps}
 
     def restore(self, tensors):
         self.steps = int(tensors["steps"])
@@ -193,7 +210,7 @@ def its_own(folder: Path, *ways: str) -> list[Scene]:
     return [scene_of("mine", plugins=folder, options={"mine": {"how": how}}) for how in ways]
 
 
-@pytest.mark.parametrize("how", ["lies", "fails", "does not begin"])
+@pytest.mark.parametrize("how", ["lies", "fails", "does not begin", "cannot tell", "cannot be kept"])
 def test_one_that_does_not_only_watch_does_so_in_a_training_of_its_own(how: str, tmp_path: Path) -> None:
     scenes = its_own(tmp_path / "own", "watches", how)
     (good, bad), _ = swept(scenes, tmp_path / "both")
@@ -204,7 +221,13 @@ def test_one_that_does_not_only_watch_does_so_in_a_training_of_its_own(how: str,
         assert [epoch.loss for epoch in bad.training] != [epoch.loss for epoch in good.training]
     else:
         assert bad.status == FAILED
-        assert "RuntimeError: no" in bad.reason
+
+
+def test_where_all_have_left_nobody_goes_on_training(tmp_path: Path) -> None:
+    scenes = its_own(tmp_path / "own", "lies", "fails")
+    _, steps = swept(scenes, tmp_path / "both")
+    # Together until the third step; then twelve of the one's own, and two of the other's.
+    assert steps["training under attack"] == 3 + STEPS + 2
 
 
 @pytest.mark.parametrize(
@@ -218,23 +241,22 @@ def test_one_that_does_not_only_watch_does_so_in_a_training_of_its_own(how: str,
         ({"attack": "fgsm", "options": {}}, False),
     ],
 )
-def test_who_can_attend_an_honest_training(values: dict[str, Any], may: bool) -> None:
-    assert watches_honest(scene_of(**values)) == may
+def test_who_can_share_a_training(values: dict[str, Any], may: bool) -> None:
+    assert shares(scene_of(**values)) == may
 
 
 def test_one_that_cannot_tell_what_it_has_seen_watches_for_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (scene,) = its_own(tmp_path / "own", "watches")
-    assert watches_honest(scene)
+    assert shares(scene)
     monkeypatch.setattr(type(scene.attack), "checkpoint", Attack.checkpoint)
-    assert not watches_honest(scene)
+    assert not shares(scene)
 
 
-def test_an_estimate_counts_their_training_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_counts_what_the_parties_do_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutlayer.sweeping.estimate.attack_pace", lambda scene: Pace(True, watched=100.0))
-    monkeypatch.setattr("cutlayer.sweeping.estimate.training_seconds", lambda scene, run, paces, whom: 5000.0)
-    found = estimates([shadowing("two_conv"), shadowing("single")], tmp_path)
-    assert [seconds > 100 * STEPS for seconds in found] == [True, False]
-    assert sum(found) < 5000
-    assert not watched(scene_of(), tmp_path)
+    monkeypatch.setattr("cutlayer.sweeping.estimate.seconds_of", lambda scene, steps, paces: 90.0 * steps)
+    monkeypatch.setattr("cutlayer.sweeping.estimate.training_seconds", lambda scene, run, paces, whom: 0.0)
+    first, second = estimates([shadowing("two_conv"), shadowing("single")], tmp_path)
+    assert first - second == pytest.approx(90 * STEPS)

@@ -214,7 +214,7 @@ class Bench:
 def began(cells: list[sweep.Scene], run: Path, jobs: int) -> tuple[list[int], list[int]]:
     """The cells in the order in which they began, and the threads at work when each one did."""
     with patch.object(sweep, "Pool", Bench):
-        ended = list(Sweep(cells, run, "", jobs)._at_once(dict(enumerate(cells)), Unwatched()))
+        ended = list(Sweep(cells, run, "", jobs)._at_once(dict(enumerate(cells)), Unwatched(), []))
     assert sorted(ended) == list(range(len(cells)))
     return Bench.began, Bench.threads
 

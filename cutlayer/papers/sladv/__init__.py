@@ -45,8 +45,8 @@ Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which t
 There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. On
 either network proxies take at least 600 steps, and attacks that would train the same one share it. Values printed
 beside it are those of the whole network.
-At alpha = 0 a shadow only watches: all columns' shadows, each as if it were there alone, attend the one training of the
-honest victim, which is done once more where that victim was there before them.
+At alpha = 0 a shadow only watches: where they are not isolated (`isolate=false` or `once`), all columns' shadows attend
+one training, each as if it were there alone.
 
 The similarity loss L_sim compares unrelated images, so that it is least for a shadow with constant output. How far the
 training goes there, and takes the clients' layers along for alpha > 0, is measured under *theory*. Clients take turns
