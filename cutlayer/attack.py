@@ -247,7 +247,8 @@ class Adversary:
         view = json.loads(as_bytes(tensors["view"]))
         # What it was granted anew to stand there was counted before.
         self.view.used = {Knows(what): count for what, count in view["used"].items()}
-        self.view.notes, self.seconds = view["notes"], view["seconds"]
+        # With what it was spared until then: what its beginning was spared anew is counted before, too.
+        self.view.notes, self.seconds, self.view.spared = view["notes"], view["seconds"], 0.0
         self.view.targets = tuple(Row(Kind(kind), step, row) for kind, step, row in view["targets"])
 
     def _show(self, message: Message) -> None:

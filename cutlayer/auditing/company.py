@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from cutlayer.seat.companion import Companion
 from cutlayer.seat.host import LocalHost
 from cutlayer.seat.seating import seat_companion
 from cutlayer.simulation.assembly import assemble, brief, honest_host
+from cutlayer.simulation.session import Session
 from cutlayer.threat import Progress, Seat
 
 logger = logging.getLogger("cutlayer")
@@ -38,7 +38,7 @@ def shares(scene: Scene) -> bool:
     attack, threat = scene.attack, scene.attack.threat
     alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
     reaches = any(what.facts.live for what in threat.knows)
-    tells = type(attack).checkpoint is not Attack.checkpoint
+    tells = type(attack).checkpoint is not Attack.checkpoint and type(attack).restore is not Attack.restore
     attends = attends_training(attack) and scene.experiment.when == "after"
     return attends and attack.only_watches and tells and not alone and not reaches
 
@@ -65,7 +65,8 @@ def company(scene: Scene, others: Iterable[Scene], run: Path) -> list[Scene]:
 def attend(scenes: Sequence[Scene], run: Path, progress: Progress) -> None:
     """Train the deployment of the first of ``scenes`` once; the adversaries of all are there.
 
-    Where each then stands its own training begins, at the end. Whoever fails on the way stands where it was last kept.
+    Where each then stands its own training is taken up, at the end. Whoever fails on the way stands where it was last
+    kept, all of them where the training itself fails: alone each shows whether it would.
     """
     first, host = scenes[0], honest_host(scenes[0])
     members = [member for scene in scenes if (member := _seated(scene, host, run, progress))]
@@ -77,13 +78,21 @@ def attend(scenes: Sequence[Scene], run: Path, progress: Progress) -> None:
         if not any(member.companion.present for member in members):
             raise _DesertedError
 
-    together = _Together(begun(first, run).folder, members=members)
-    with contextlib.suppress(_DesertedError):
-        train_through(first, assemble(first, host), together, "training under attack", tell)
+    session = assemble(first, host)
+    together = _Together(begun(first, run).folder, members=members, session=session)
+    try:
+        train_through(first, session, together, "training under attack", tell)
+    except Exception as error:  # noqa: BLE001 - out of memory, say: each by itself needs less
+        logger.info("a training that %d adversaries attend has ended early: %s", len(members), error)
 
 
 class _DesertedError(Exception):
     """Nobody is left who would attend."""
+
+
+def _stands(found: tuple[States, Measured] | None) -> tuple[int, int]:
+    """Whole epochs, and steps beyond: of what was read, as another command may be keeping more meanwhile."""
+    return (len(found[1].epochs), int(found[0]["session"]["done"])) if found else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +100,11 @@ class _Member:
     kept: Begun
     companion: Companion
 
-    def join(self, steps: int) -> None:
-        """Stand at ``steps``, or leave: who stands elsewhere has seen another part of the training."""
+    def join(self, place: tuple[int, int]) -> None:
+        """Stand at ``place``, or leave: who stands elsewhere has seen another part of the training."""
         found = self.kept.latest({ADVERSARY: {}})
-        # Only now: what is damaged has been taken away.
-        if self.kept.steps != steps:
-            self.companion.leave(f"it stands at step {self.kept.steps}, the others at {steps}")
+        if _stands(found) != place:
+            self.companion.leave("it has seen another part of it")
         elif found:
             self.companion.remember(found[0][ADVERSARY])
 
@@ -111,6 +119,7 @@ class _Together(Begun):
     """A training that is kept for every member by itself; it is taken up from what the first one has."""
 
     members: Sequence[_Member] = ()
+    session: Session | None = None
 
     def keep(self, steps: int, states: States, measured: Measured) -> None:
         """For each with its own part."""
@@ -118,16 +127,19 @@ class _Together(Begun):
             member.keep(steps, states, measured)
 
     def latest(self, form: States) -> tuple[States, Measured] | None:
-        """What the first one has; the others join where it stands."""
+        """What the first one has; all join where it stands, once the deployment stands there."""
         found = super().latest({**form, ADVERSARY: {}})
+        if found and self.session:
+            self.session.restore(found[0])
         for member in self.members:
-            member.join(self.steps)
+            member.join(_stands(found))
         return found
 
 
 def _seated(scene: Scene, host: LocalHost, run: Path, progress: Progress) -> _Member | None:
     outside = Outside(scene.auxiliary, scene.facts)
     try:
+        scene.check_files()
         companion = seat_companion(brief(scene, attack=True), host, outside, progress, shelf_of(scene, run))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - in its own cell it says so again
         logger.info("%s does not attend a training with others: %s", scene.experiment.attack, error)

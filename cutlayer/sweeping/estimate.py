@@ -59,7 +59,7 @@ def estimates(cells: Sequence[Scene], run: Path) -> list[float]:
                 attacks[alike] = attack_pace(scene)
             kept = begun(scene, run).steps
             spent = attacks[alike].seconds(scene, kept)
-            if shares(scene) and not kept:
+            if shares(scene) and attacks[alike].applies and not kept:
                 if course_key(scene) in trained:
                     # What the parties do themselves they do for all who attend.
                     spent -= min(spent, seconds_of(scene, watched_steps(scene), paces))

@@ -13,7 +13,7 @@ import pytest
 from cutlayer.attack import Attack
 from cutlayer.auditing import training
 from cutlayer.auditing.audit import run_cell
-from cutlayer.auditing.company import attend, attended, company, shares
+from cutlayer.auditing.company import _Together, attend, attended, company, shares
 from cutlayer.auditing.outline import begun
 from cutlayer.experiment import make
 from cutlayer.record import FAILED, Record
@@ -155,7 +155,7 @@ from dataclasses import dataclass
 import torch
 from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.message import Kind
-from cutlayer.threat import Goal, Seat, ThreatModel
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel
 
 
 @dataclass
@@ -168,7 +168,7 @@ class Mine(TamperingAttack):
 
     @property
     def threat(self):
-        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), frozenset(), tampers=True)
+        return ThreatModel(Seat.SERVER, frozenset({Goal.EVASION}), frozenset({Knows.OWN_PART}), tampers=True)
 
     @property
     def only_watches(self):
@@ -182,15 +182,17 @@ class Mine(TamperingAttack):
 
     def restore(self, tensors):
         self.steps = int(tensors["steps"])
+        self.part = float(sum(weight.detach().sum() for weight in self.view.own_part().parameters()))
 
     def begin(self, view):
-        self.view, self.steps = view, 0
+        self.view, self.steps, self.part = view, 0, 0.0
         if self.how == "does not begin":
             raise RuntimeError("no beginning")
 
     def around(self, request, honest):
         if request.kind is not Kind.BACKWARD:
             return honest(request)
+        self.view.note(f"part at {self.steps}", self.part)
         self.steps += 1
         if self.how == "fails" and self.steps > 2:
             raise RuntimeError("no further")
@@ -223,6 +225,41 @@ def test_one_that_does_not_only_watch_does_so_in_a_training_of_its_own(how: str,
         assert bad.status == FAILED
 
 
+def test_taken_up_it_finds_its_part_where_the_training_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    scenes, parts = its_own(tmp_path / "own", "watches", "watches too"), []
+    for others in (scenes[1:], []):
+        run = tmp_path / str(len(others))
+        broken_off(scenes[0], run, EPOCH + 3, others)
+        notes = run_cell(scenes[0], run, quiet, others=others).record.attack.notes
+        parts.append(notes[f"part at {EPOCH + 2}"])
+    assert parts[0] == parts[1] != 0.0
+
+
+@pytest.mark.parametrize("method", ["checkpoint", "restore"])
+def test_one_that_cannot_be_taken_up_watches_for_itself(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scene,) = its_own(tmp_path / "own", "watches")
+    assert shares(scene)
+    monkeypatch.setattr(type(scene.attack), method, getattr(Attack, method))
+    assert not shares(scene)
+
+
+def full(*arguments: object) -> None:
+    raise MemoryError
+
+
+def test_a_training_that_fails_in_company_is_each_ones_own_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = [shadowing("two_conv"), shadowing("single")]
+    with monkeypatch.context() as patched:
+        patched.setattr(_Together, "keep", full)
+        (first, second), _ = swept(scenes, tmp_path / "both")
+    assert [told(first), told(second)] == [alone(scene, tmp_path / "alone") for scene in scenes]
+
+
 def test_where_all_have_left_nobody_goes_on_training(tmp_path: Path) -> None:
     scenes = its_own(tmp_path / "own", "lies", "fails")
     _, steps = swept(scenes, tmp_path / "both")
@@ -243,15 +280,6 @@ def test_where_all_have_left_nobody_goes_on_training(tmp_path: Path) -> None:
 )
 def test_who_can_share_a_training(values: dict[str, Any], may: bool) -> None:
     assert shares(scene_of(**values)) == may
-
-
-def test_one_that_cannot_tell_what_it_has_seen_watches_for_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (scene,) = its_own(tmp_path / "own", "watches")
-    assert shares(scene)
-    monkeypatch.setattr(type(scene.attack), "checkpoint", Attack.checkpoint)
-    assert not shares(scene)
 
 
 def test_an_estimate_counts_what_the_parties_do_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
