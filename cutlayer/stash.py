@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cutlayer.state import laid_out
+
 
 @dataclass
 class Stash:
@@ -38,7 +40,6 @@ def stashed(part: nn.Module, step: int, weights: Mapping[str, Tensor] | None = N
     """For a forward pass of ``step`` that is still to be made: the weights of ``part`` now, or former ``weights``."""
     copies = {}
     for name, weight in part.named_parameters():
-        # Laid out as the part's own: another layout could be computed by another kernel, to other bits.
-        copy = torch.empty_like(weight, requires_grad=False).copy_((weights or {}).get(name, weight.detach()))
+        copy = laid_out((weights or {}).get(name, weight), weight)
         copies[name] = copy.requires_grad_(weight.requires_grad)
     return Stash(step, copies, {name: buffer.clone() for name, buffer in part.named_buffers()})

@@ -65,11 +65,23 @@ def optimizer_state(optimizer: Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: Optimizer, tensors: Tensors) -> None:
     """Replace the optimizer's state by ``tensors`` (empty: as freshly made)."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, key = name.split(".", 1)
-        state.setdefault(int(number), {})[key] = detached(value)
+        state.setdefault(int(number), {})[key] = laid_out(value, weights[int(number)])
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def laid_out(value: Tensor, weight: Tensor) -> Tensor:
+    """A copy of ``value`` outside every graph that lies in memory as ``weight`` does, where it has its shape.
+
+    Laid out otherwise another kernel could compute with it, to other bits.
+    """
+    if value.shape != weight.shape:
+        return detached(value)
+    place = torch.empty_like(weight, dtype=value.dtype, device=value.device, requires_grad=False)
+    return place.copy_(value.detach())
 
 
 def as_tensor(data: bytes) -> Tensor:

@@ -17,8 +17,8 @@ FLOORS = {
     # A module or a folder of the package is listed here.
     name: floor
     for floor, names in {
-        0: "message metric link batch model stream provenance budget computing stash mistake neighbor disk option home",
-        1: "codec wire state checksum layout",
+        0: "message metric link batch model stream provenance budget computing mistake neighbor disk option home",
+        1: "codec wire state stash checksum layout",
         2: "channel party optimization shelf",
         3: "tap knowledge threat transport",
         4: "attack defense order protocol compression registry network dataset trigger blocks data methods exchange",

@@ -71,6 +71,22 @@ def test_an_interrupted_training_is_taken_up_to_the_bit(
     assert [epoch.epoch for epoch in resumed.history] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("optimizer", [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}])
+@pytest.mark.parametrize("how", [{"precision": "fp32", "memory_format": "channels_last"}, {"precision": "bf16"}])
+def test_however_images_lie_in_memory_a_training_is_taken_up_to_the_bit(
+    tmp_path: Path, optimizer: dict[str, Any], how: dict[str, Any]
+) -> None:
+    """What the optimizer keeps lies as the kernels do: with another layout a step rounds otherwise."""
+    file = tmp_path / "deep.py"
+    file.write_text(PLAIN.format(norm="deeper=nn.Conv2d(3, 32, 3, padding=1), back=nn.Conv2d(32, 3, 3, padding=1), "))
+    values = {"model": f"{file}:build", "plugins": None, "attack": "unsplit", "epochs": 3, **optimizer, **how}
+    scene = scene_of(protocol="vanilla", cut="1", **values)
+    through = train(scene, tmp_path / "through", quiet)
+    with pytest.raises(KeyboardInterrupt):
+        train(scene, tmp_path / "cut", interrupted_at(steps_to_train(scene, tmp_path) // 2))
+    assert same(through, train(scene, tmp_path / "cut", quiet))
+
+
 def test_a_training_that_another_cut_has_begun_is_no_obstacle(tmp_path: Path) -> None:
     """Trained, they are the same to the bit; while it lasts, each party has its own part."""
     model = plain(tmp_path)
