@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Loopback

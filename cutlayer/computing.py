@@ -58,6 +58,44 @@ class Computing:
         return torch.autocast(kind, getattr(torch, self.autocast), cache_enabled=not training)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What torch computes by in all of a process, and any code in it can set."""
+
+    threads: int
+    dtype: torch.dtype
+    device: torch.device
+    gradients: bool
+    matmul: str
+    deterministic: bool
+    warns: bool
+
+    @classmethod
+    def found(cls) -> Settings:
+        """Those of this process now."""
+        return cls(
+            torch.get_num_threads(),
+            torch.get_default_dtype(),
+            torch.get_default_device(),
+            torch.is_grad_enabled(),
+            torch.get_float32_matmul_precision(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+
+    def put_back(self) -> None:
+        """Let this process compute by them, where it does not."""
+        if self == Settings.found():
+            return
+        torch.set_num_threads(self.threads)
+        torch.set_default_dtype(self.dtype)
+        # Without a default device nothing has to look for one at every call.
+        torch.set_default_device(None if self.device.type == "cpu" else self.device)
+        torch.set_grad_enabled(self.gradients)
+        torch.set_float32_matmul_precision(self.matmul)
+        torch.use_deterministic_algorithms(self.deterministic, warn_only=self.warns)
+
+
 def exactly(device: torch.device | str) -> contextlib.AbstractContextManager[object]:
     """Within it what is computed on ``device`` is float32 again, whatever the type around it."""
     return torch.autocast(torch.device(device).type, enabled=False)

@@ -73,7 +73,7 @@ class UndeclaredError(Exception):
 
 
 class TooEarlyError(Exception):
-    """An attack asked another seat before anybody sat there: a defect of the attack."""
+    """An attack asked another seat before anybody sat there, or about targets before any: a defect of the attack."""
 
 
 class TooLateError(Exception):
@@ -120,8 +120,8 @@ class View:
     layout: Layout = Layout("", (Seat.CLIENT, Seat.SERVER), Seat.SERVER, Seat.CLIENT)
     """Of the protocol that is run."""
     progress: Progress = lambda what, done, total: None
-    budgets: Sequence[Budget] = ()
-    """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
+    within: InitVar[Sequence[Budget]] = ()
+    """Its ``budgets``, once there are targets."""
     used: dict[Knows, int] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
     shelf: InitVar[Shelf | None] = None
@@ -129,7 +129,9 @@ class View:
     spared: float = 0.0
     """Seconds of work that was found there: the attack's, whoever did it."""
 
-    def __post_init__(self, grants: Mapping[Knows, Callable[..., Any]], shelf: Shelf | None) -> None:
+    def __post_init__(
+        self, grants: Mapping[Knows, Callable[..., Any]], within: Sequence[Budget], shelf: Shelf | None
+    ) -> None:
         missing = sorted(self.threat.knows - set(grants))
         if missing:
             why = "key offers; an aux of another dataset has no labels" if Knows.AUX_LABELS in missing else "key offers"
@@ -137,24 +139,37 @@ class View:
                 why = f"only a protocol can show {', '.join(exposed)}"
             raise NotOfferedError(f"the experiment does not offer {', '.join(missing)} ({why})")
         self._grants = {what: grants[what] for what in self.threat.knows}
-        self._open, self._shelf = True, shelf
+        self._open, self._within, self._shelf = True, within, shelf
 
     @property
     def protocol(self) -> str:
         """The name of the protocol that is run, for sentences."""
         return self.layout.protocol
 
+    @property
+    def budgets(self) -> Sequence[Budget]:
+        """``EVASION``: how far adversarial inputs may be from the natural ones; one guess for each, by its name."""
+        self._of_targets("budgets")
+        return self._within
+
     def grant(self, what: Knows, *arguments: Any) -> Any:
         """The one gate: everything known passes here, declared and counted."""
         if what not in self.threat.knows:
             raise UndeclaredError(f"the threat model does not declare {what}; it declares {_names(self.threat.knows)}")
         self._still_open(what)
+        if what in {Knows.NATURAL_INPUTS, Knows.NATURAL_LABELS}:
+            self._of_targets(what)
         self.used[what] = self.used.get(what, 0) + 1
         return self._grants[what](*arguments)
 
     def _still_open(self, what: str) -> None:
         if not self._open:
             raise TooLateError(f"{what} is asked for after the guess: nothing is granted once `infer` has returned")
+
+    def _of_targets(self, what: str) -> None:
+        """``TooEarlyError`` before there are any: what an attack makes of a training serves several sets of them."""
+        if not self.targets:
+            raise TooEarlyError(f"{what} are known once there are targets: ask while guessing, not during the training")
 
     def close(self) -> None:
         """Grant nothing from now on."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from cutlayer.attack import Adversary, Attack, Guess
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Attack, Guess
 from cutlayer.message import Kind, Message
 from cutlayer.model import split
 from cutlayer.models import inversion_mnist

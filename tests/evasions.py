@@ -69,7 +69,7 @@ def view_of(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, **more:
         **more,
     }
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(inputs))]
-    return View(attack.threat, known, rows, layout_of("u_shaped"), budgets=budgets)
+    return View(attack.threat, known, rows, layout_of("u_shaped"), within=budgets)
 
 
 def inferred(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, seed: int = 0) -> tuple[list[Guess], View]:

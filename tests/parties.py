@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cutlayer import registry
-from cutlayer.attack import Adversary, Attack, Guess
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Attack, Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.computing import Computing

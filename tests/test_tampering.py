@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from cutlayer.attack import Adversary, TamperingAttack
+from cutlayer.adversary import Adversary
+from cutlayer.attack import TamperingAttack
 from cutlayer.batch import Batch
 from cutlayer.computing import Computing
 from cutlayer.message import Kind, Message

@@ -9,7 +9,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
+from cutlayer.budget import Budget
 from cutlayer.experiment import OFFERABLE
 from cutlayer.message import Kind
 from cutlayer.registry import names
@@ -23,6 +24,7 @@ from cutlayer.threat import (
     Row,
     Seat,
     ThreatModel,
+    TooEarlyError,
     TooLateError,
     UndeclaredError,
     View,
@@ -92,6 +94,20 @@ def test_a_view_holds_nothing_undeclared():
     assert not hasattr(window, "grants")
     held = [one for value in vars(window).values() for one in (value.values() if isinstance(value, dict) else [value])]
     assert {what for what, grant in grants.items() if grant in held} == {Knows.SCHEDULE}
+
+
+@pytest.mark.parametrize("what", ["natural_inputs", "natural_labels"])
+def test_nothing_of_targets_is_known_before_there_are_any(what):
+    """What an attack leaves of a training is met with other targets, and within other budgets, too."""
+    grants = {Knows(what): lambda: torch.zeros(1)}
+    window = View(model(Knows(what)), grants, (), within=(Budget((0.1,)),))
+    for ask in (getattr(window, what), lambda: window.budgets):
+        with pytest.raises(TooEarlyError, match="once there are targets"):
+            ask()
+    assert window.used == {}
+    window.targets = [Row(Kind.PREDICT, 0, 0)]
+    assert getattr(window, what)() is not None
+    assert [budget.name for budget in window.budgets] == [""]
 
 
 @pytest.mark.parametrize("what", Knows)

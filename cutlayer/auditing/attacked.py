@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from cutlayer.attack import Adversary, Attack, TamperingAttack
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing.begun import Begun, Measured
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.shelved import shelf_of
@@ -39,6 +40,11 @@ def attends_training(attack: Attack) -> bool:
 def watches_training(attack: Attack) -> bool:
     """Whether it wants to see training steps other than those of its targets."""
     return bool(attack.watches & TRAINING) and attack.setting.target_kind != "train"
+
+
+def attends(scene: Scene) -> bool:
+    """Whether the adversary of ``scene`` is there while what it attacks is trained."""
+    return attends_training(scene.attack) and scene.experiment.when == "after"
 
 
 @dataclass(frozen=True)

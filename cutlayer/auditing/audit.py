@@ -14,6 +14,7 @@ from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.attacked import (
     Seated,
     attacked_key,
+    attends,
     attends_training,
     deployed,
     deployed_key,
@@ -77,10 +78,10 @@ def _attacked(
     record: Record,
     others: Sequence[Scene],
 ) -> Result:
-    after, occupant = scene.experiment.when == "after", place.occupant
-    trained = Measured()
+    occupant = place.occupant
+    course: tuple[Course, ...] = ()
     # An attack before this one may still refuse: first of all it is seated.
-    victim = None if attends_training(scene.attack) else deployed(scene, run, progress)
+    victim = None if attends(scene) else deployed(scene, run, progress)
     untampered = train(scene, run, progress) if _compared(scene) else None
     clean = untampered.model if untampered else None
     beside = honest(scene, clean, RunFolder(run).victim(key(scene)).noise, progress)
@@ -89,15 +90,15 @@ def _attacked(
         if others:
             # Taken up at its end below.
             attend((scene, *others), run, progress)
-        if after:
-            trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
-        history = trained.epochs
+        trained = _train_watched(scene, session, progress, occupant, beside, begun(scene, run))
+        history, course = trained.epochs, trained.course
         if scene.budgets and history:
             keep_attacked(scene, run, Victim(whole_model(scene, session), history))
         utility = history[-1].accuracy if history else accuracy(scene, session)
     else:
         history, utility = victim.history, victim.accuracy
-        session = outside.session = assemble(scene, place.host, victim.model if after else None)
+        met = victim.model if scene.experiment.when == "after" else None
+        session = outside.session = assemble(scene, place.host, met)
     judgements, guesses = _judgements(scene, session, occupant, beside, progress)
     done = filled(
         record,
@@ -107,7 +108,7 @@ def _attacked(
         training=history,
         utility=utility,
         untampered=untampered.history if untampered else (),
-        course=trained.course,
+        course=course,
         outcome=_outcome(guesses, whole_model(scene, session) if victim is None else None),
         aftermath=aftermath(scene, session, guesses, clean, progress),
     )
@@ -146,14 +147,13 @@ def shared(scene: Scene) -> tuple[str, ...]:
     """The keys of the victims that the cell trains unless another one has: what is attacked, what stands beside it."""
     if inapplicable(scene):
         return ()
-    attacked = () if attends_training(scene.attack) else (deployed_key(scene),)
+    attacked = () if attends(scene) else (deployed_key(scene),)
     return (*attacked, *((key(scene),) if _compared(scene) else ()))
 
 
 def leaves(scene: Scene) -> tuple[str, ...]:
     """The key of the victim that the cell's attack leaves for others, which it trains in any case."""
-    kept = attends_training(scene.attack) and scene.budgets and scene.experiment.when == "after"
-    return (attacked_key(scene),) if kept else ()
+    return (attacked_key(scene),) if attends(scene) and scene.budgets else ()
 
 
 def _train_watched(
@@ -177,6 +177,8 @@ def inapplicable(scene: Scene) -> str:
         return f"it tampers with the training, and with {without} there is none before its guess"
     if scene.attack.threat.seat is Seat.CLIENT and (without or not attends_training(scene.attack)):
         return "a client sees its own training steps alone, and there are none that it watches"
+    if scene.under and attends(scene):
+        return f"it watches the training, which is over where under = {scene.under.experiment.attack!r} has been before"
     return _unoffered(scene)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cutlayer.attack import Attack
-from cutlayer.auditing.attacked import attends_training
+from cutlayer.auditing.attacked import attends
 from cutlayer.auditing.begun import Begun, Measured, States
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import begun
@@ -39,8 +39,7 @@ def shares(scene: Scene) -> bool:
     alone = scene.isolated or attack.anytime or threat.seat is Seat.CLIENT or scene.experiment.patience
     reaches = any(what.facts.live for what in threat.knows)
     tells = type(attack).checkpoint is not Attack.checkpoint and type(attack).restore is not Attack.restore
-    attends = attends_training(attack) and scene.experiment.when == "after"
-    return attends and attack.only_watches and tells and not alone and not reaches
+    return attends(scene) and attack.only_watches and tells and not alone and not reaches
 
 
 def course_key(scene: Scene) -> str:
@@ -70,7 +69,6 @@ def attend(scenes: Sequence[Scene], run: Path, progress: Progress) -> None:
     """
     first, host = scenes[0], honest_host(scenes[0])
     members = [member for scene in scenes if (member := _seated(scene, host, run, progress))]
-    # An adversary that begins may have set its own.
     torch.set_num_threads(first.experiment.threads)
 
     def tell(what: str, done: int, total: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing.attacked import attends_training
+from cutlayer.auditing.attacked import attends, attends_training
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import outline
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable
@@ -82,7 +82,7 @@ def _segments(scene: Scene, recording: Recording) -> list[str]:
     if why := refusal(scene.attack):
         raise NotOfferedError(why)
     shape = shape_of(scene)
-    wanted = [TRAINING, ATTENDED + shape.name] if attends_training(scene.attack) else [shape.name]
+    wanted = [TRAINING, ATTENDED + shape.name] if attends(scene) else [shape.name]
     for name in wanted:
         if name not in recording.segments:
             there = ", ".join(recording.segments) or "nothing"

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.channel import Handler
 from cutlayer.checksum import pack_checked
 from cutlayer.message import Message

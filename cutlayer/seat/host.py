@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from torch import Tensor
 
-from cutlayer.attack import Adversary, Guess
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler, Loopback, Meter
 from cutlayer.compression import PackedWire

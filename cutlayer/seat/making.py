@@ -19,7 +19,7 @@ from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.stream import derive
-from cutlayer.threat import Seat
+from cutlayer.threat import Knows, Seat
 
 
 def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
@@ -34,6 +34,10 @@ def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = No
     if attack.threat.tampers is not isinstance(attack, TamperingAttack):
         kind = "a TamperingAttack" if isinstance(attack, TamperingAttack) else "no TamperingAttack"
         raise registry.PluginError(f"attack {name!r} is {kind}, its threat model has tampers={attack.threat.tampers}")
+    if Knows.OWN_PARTY in attack.threat.knows and not attack.threat.tampers:
+        raise registry.PluginError(
+            f"attack {name!r} does not tamper and declares {Knows.OWN_PARTY}, the live one: {Knows.OWN_PART} is a copy"
+        )
     return attack
 
 

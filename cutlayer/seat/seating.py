@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import network
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.budget import Budget
 from cutlayer.channel import Direct
 from cutlayer.compression import PackedWire

@@ -10,7 +10,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.batch import Batch
 from cutlayer.channel import Direct, Handler
 from cutlayer.compression import Compression, PackedWire

@@ -12,7 +12,7 @@ import torch
 
 from cutlayer.attack import Attack
 from cutlayer.auditing import victim
-from cutlayer.auditing.attacked import attends_training
+from cutlayer.auditing.attacked import attends
 from cutlayer.auditing.audit import leaves, shared
 from cutlayer.auditing.company import course_key, shares
 from cutlayer.auditing.grants import Outside
@@ -168,8 +168,7 @@ def attack_pace(scene: Scene) -> Pace:
 
 def watched_steps(scene: Scene) -> int:
     """Training steps that an adversary attends."""
-    attended = attends_training(scene.attack) and scene.experiment.when == "after"
-    return victim.all_steps(scene) if attended else 0
+    return victim.all_steps(scene) if attends(scene) else 0
 
 
 def _rows_to_deal(scene: Scene) -> int:

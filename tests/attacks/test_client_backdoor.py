@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.client_backdoor import ClientBackdoor
 from cutlayer.auditing.audit import run_cell
 from cutlayer.batch import Batch

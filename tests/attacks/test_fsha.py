@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.fsha import FSHA, _Hijack
 from cutlayer.message import Kind, Message
 from cutlayer.stream import Stream

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.fsha import FSHA, _Hijack
 from cutlayer.message import Kind, Message
 from cutlayer.methods.hijacking import Discriminator, decoder, pilot

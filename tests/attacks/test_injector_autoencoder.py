@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks import injector_autoencoder
 from cutlayer.attacks.injector_autoencoder import InjectorAutoencoder, ratio
 from cutlayer.methods.autoencoder import autoencoder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.sladv import SLADV
 from cutlayer.budget import Budget
 from cutlayer.experiment import ExperimentError, make
@@ -59,7 +59,7 @@ def attacked(options: dict[str, Any], protocol: str = "u_shaped", drop: bool = T
     found = pair(protocol, network(drop), CUTS[protocol], SHAPE)
     attack = SLADV(**options)
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(NATURAL))]
-    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), budgets=BUDGETS), Stream(5))
+    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), within=BUDGETS), Stream(5))
     tap.begin()
     watched = replace(found, tap=tap)
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_one_step_written_out(protocol: str, align: str, distance: str) -> None:
     clip = 0.3 if distance == "batch" else 0.0
     attack = SLADV(alpha=3.0, align=align, distance=distance, shadow="single", learning_rate=0.2, clip=clip)  # type: ignore[arg-type]
     rows = [Row(Kind.PREDICT, 0, row) for row in range(len(NATURAL))]
-    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), budgets=BUDGETS), Stream(5))
+    tap = Adversary(attack, View(attack.threat, grants(found), rows, layout_of(protocol), within=BUDGETS), Stream(5))
     tap.begin()
     with tap.stream.taken_up():
         state = torch.get_rng_state()

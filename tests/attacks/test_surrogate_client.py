@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.attacks.surrogate_client import SurrogateClient
 from cutlayer.computing import Computing
 from cutlayer.experiment import ExperimentError, make

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from cutlayer.attack import Adversary, Guess
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Guess
 from cutlayer.attacks.unsplit import CURVE, UnSplit
 from cutlayer.message import Kind, Message
 from cutlayer.model import split

@@ -71,9 +71,10 @@ class Mixed(Attack):
     paper = plain = "A test."
     goal: str = "labels"
     tampers: bool = False
+    knows: str = ""
     @property
     def threat(self):
-        return ThreatModel("server", {"inputs"}, frozenset(), tampers=self.tampers)
+        return ThreatModel("server", {"inputs"}, frozenset(filter(None, [self.knows])), tampers=self.tampers)
     def begin(self, view): self.view = view
     def observe(self, message): pass
     def infer(self):
@@ -109,6 +110,12 @@ def test_a_threat_model_that_says_otherwise_than_the_class_is_refused(mixed: dic
         ExperimentError, match="attack 'mixed' is no TamperingAttack, its threat model has tampers=True"
     ):
         scene_of(**mixed, options={"mixed": {"tampers": True}})
+
+
+def test_the_live_party_is_no_ones_who_only_watches(mixed: dict[str, Any]) -> None:
+    """It could be changed through it, and the guess would be judged on what the attack has made of it."""
+    with pytest.raises(ExperimentError, match="attack 'mixed' does not tamper and declares own_party, the live one"):
+        scene_of(**mixed, options={"mixed": {"knows": "own_party"}})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cutlayer.auditing import attacked, audit
 from cutlayer.auditing.audit import inapplicable, leaves, run_cell, shared
 from cutlayer.message import Kind
 from cutlayer.record import NOT_APPLICABLE
-from tests.cells import quiet
+from tests.cells import GREY, STOCHASTIC, attacks, quiet
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("made")
 KEY = "the experiment does not offer"
 OWN_DATA = ("peer_architecture", "aux_inputs", "aux_labels", "natural_inputs")
 ON_THE_VICTIM = {"attack": "pgd", "options": {"pgd": {"network": "victim"}}}
+WHITE_BOX = {"attack": "inversion_white_box", "offers": ("peer_architecture", "peer_weights")}
 UNDER = {"protocol": "u_shaped", "cut": "1", "under": "sladv", "aux": "share", "isolate": False}
 
 
@@ -72,6 +73,33 @@ def test_who_leaves_the_training_alone_may_come_before_it() -> None:
     with patch.object(type(scene.attack), "watches", frozenset({Kind.PREDICT})):
         assert inapplicable(scene) == ""
     assert inapplicable(scene_of(protocol="vanilla", cut="1", when="before")) == "", "it only watches"
+
+
+@pytest.mark.usefixtures("untrained")
+def test_who_watches_a_training_cannot_come_after_it(tmp_path: Path) -> None:
+    """It would be shown an honest one, and the record would say that another attack had tampered with it."""
+    values = {
+        **UNDER,
+        "plugins": attacks(tmp_path, mine=GREY),
+        "attack": "mine",
+        "offers": OWN_DATA,
+        "model": STOCHASTIC,
+    }
+    said = "it watches the training, which is over where under = 'sladv' has been before"
+    assert reason(tmp_path, **values) == said
+    assert inapplicable(scene_of(**{**values, "under": ""})) == ""
+
+
+def test_who_would_watch_comes_before_the_training_where_it_is_to(tmp_path: Path) -> None:
+    """It meets the network as it begins; the accuracy is what it comes to afterwards."""
+    values = {"protocol": "vanilla", "cut": "1", "model": STOCHASTIC, "isolate": False, "when": "before"}
+    found = [
+        run_cell(scene_of(**values, **own), tmp_path, quiet).record
+        for own in ({"plugins": attacks(tmp_path, mine=GREY), "attack": "mine"}, {"plugins": None, **WHITE_BOX})
+    ]
+    assert [record.attack.notes.get("steps seen") for record in found] == [0, None]
+    assert found[0].training == found[1].training != ()
+    assert found[0].utility == found[1].utility == found[0].training[-1].accuracy
 
 
 @pytest.mark.usefixtures("untrained")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cutlayer.attack import Adversary, Guess, TamperingAttack
+from cutlayer.adversary import Adversary
+from cutlayer.attack import Guess, TamperingAttack
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.batch import Batch

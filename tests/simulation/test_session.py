@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import registry
-from cutlayer.attack import Adversary
+from cutlayer.adversary import Adversary
 from cutlayer.defenses.gaussian_noise import GaussianNoise
 from cutlayer.exchange.handover import OptimizerState, Route
 from cutlayer.message import Message

@@ -33,7 +33,7 @@ def test_estimates_count_a_shared_victim_once_and_survive_a_crash(
     ]
     monkeypatch.setattr("cutlayer.sweeping.estimate.training_seconds", lambda scene, run, paces, whom: 1000.0)
     for module in ("auditing.audit", "sweeping.estimate"):
-        monkeypatch.setattr(f"cutlayer.{module}.attends_training", lambda attack: False)
+        monkeypatch.setattr(f"cutlayer.{module}.attends", lambda scene: False)
     found = estimates(cells, tmp_path)
     assert [seconds > 1000 for seconds in found] == [True, False, False] * 2
     assert [seconds > 0 for seconds in found] == [True, True, False] * 2
