@@ -196,7 +196,10 @@ class _Entrance:
         with self._counting:
             self._open[name] += 1
             crowded = self._encrypted and self._open[name] > _STREAMS
-        context.add_callback(lambda: self._ended(link, name))
+        if not context.add_callback(lambda: self._ended(link, name)):
+            # The call has ended while it waited for a worker, and nothing will say so any more.
+            self._ended(link, name)
+            context.abort(grpc.StatusCode.ABORTED, "the call has ended before it began")
         if crowded:
             logger.warning("refused %s at %s: it has %d streams open already", name, context.peer(), _STREAMS)
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{name!r} has {_STREAMS} streams open already")
