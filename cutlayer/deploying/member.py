@@ -23,16 +23,18 @@ from cutlayer.deploying.terms import LANGUAGE
 from cutlayer.deploying.turn import MOST_STEPS, MOST_TURNS, Turn
 from cutlayer.exchange.handover import OptimizerState, Route, give, take_over
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE, predictions
+from cutlayer.experiment import ExperimentError
 from cutlayer.message import Kind, Message
 from cutlayer.order import batch_sizes
 from cutlayer.threat import Progress, Seat
 from cutlayer.transport.certificate import Identity
-from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
+from cutlayer.transport.duplex import MAX_CONTROL, DisconnectedError, Duplex, RefusedError, control, printable, worded
 from cutlayer.transport.rpc import Grpc
 
 _TURN = TypeAdapter(Turn)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _FAREWELL_SECONDS = 10.0
+_DIGITS = 32  # by which turns and steps grow in first words
 
 
 @dataclass
@@ -58,8 +60,10 @@ class Member:
         """Take part until the training is over; with ``once`` only as long as the first connection lasts.
 
         A lost connection is tried again for as long as it takes. ``RefusedError`` when the server will not have this
-        client, ``WireError``, ``FrameError`` or ``SealError`` when what it sends is not as agreed.
+        client, ``WireError``, ``FrameError`` or ``SealError`` when what it sends is not as agreed. ``ExperimentError``
+        for more rows than it could tell the server of.
         """
+        self._tellable()
         pause = _FIRST_PAUSE
         while True:
             link, self._heard = self.dial(), False
@@ -120,6 +124,18 @@ class Member:
         if place.plan.protocol.driver is Seat.SERVER:
             found["labeled"] = base64.b64encode(np.packbits(place.labeled.numpy()).tobytes()).decode()
         return found
+
+    def _tellable(self) -> None:
+        """Refuse rows that the first words have no room for, before anybody is bothered with them."""
+        hello, place = self._hello(), self.place
+        room = MAX_CONTROL - len(worded("hello", **{**hello, "labeled": ""})) - _DIGITS
+        # Four characters for three bytes of eight rows each.
+        rows, most = hello["dataset"][0], room // 4 * 24
+        if "labeled" in hello and rows > most:
+            raise ExperimentError(
+                f"dataset = {place.settings.dataset!r} has {rows} training rows: in {place.plan.experiment.protocol} "
+                f"a client tells the server which of them it has labels for, and has room for {most}"
+            )
 
     def _frame(self, link: Duplex, frame: bytes) -> None:
         if not self._coming.number:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cutlayer.batch import Batch
 from cutlayer.checksum import DamageError, pack_checked, read_checked
+from cutlayer.codec import frame_size
 from cutlayer.compression import Compression
 from cutlayer.computing import computing
 from cutlayer.data.samples import Samples, deal_rows
@@ -28,10 +29,11 @@ from cutlayer.deploying.turn import Turn
 from cutlayer.disk import PRIVATE, write_whole
 from cutlayer.exchange.handover import OptimizerState
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
+from cutlayer.exchange.way import Way
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.layout import PartyFolder
+from cutlayer.message import Kind, Message
 from cutlayer.order import shuffled
-from cutlayer.protocol import TRAINING
 from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.loading import load_dataset
 from cutlayer.seat.making import held_labels, party_of
@@ -158,22 +160,15 @@ class Batches:
 def limits(plan: Plan, settings: Settings) -> Limits:
     """What a connection must be able to carry for this plan, and no more."""
     samples = max(plan.experiment.batch_size + 1, PREDICTED_AT_ONCE)
-    sizes = [
-        sum(_bytes(plan, role) for role in names)
-        for kind, frame in plan.protocol.wire.items()
-        for names in (frame.request, frame.reply)
-        if kind in TRAINING or names
-    ]
-    client = plan.protocol.deal(plan.build(0), plan.cuts)[Seat.CLIENT]
-    weights = sum(tensor.nbytes for part in client for tensor in part.state_dict().values())
+    way = Way(plan.protocol, plan.agreement, plan.packed)
+    messages = (names for frame in plan.protocol.wire.values() for names in (frame.request, frame.reply))
+    sizes = (sum(tensor.nbytes for tensor in way.crossing(names, samples).values()) for names in messages)
+    client = nn.ModuleList(plan.protocol.deal(plan.build(0), plan.cuts)[Seat.CLIENT])
+    # With its header, which grows with the layers.
+    weights = frame_size(Message(Kind.WEIGHTS, Seat.CLIENT.value, 0, client.state_dict()))
     # Adam's three tensors for each weight, where they travel too.
     copies = 5 if plan.experiment.optimizer_state is OptimizerState.CARRIED else 1
-    return Limits(max(max(sizes) * samples, weights * copies), settings.ping_seconds)
-
-
-def _bytes(plan: Plan, role: str) -> int:
-    spec = plan.agreement[role]
-    return int(torch.zeros((), dtype=spec.dtype).element_size() * torch.Size(spec.shape).numel())
+    return Limits(max(*sizes, weights * copies), settings.ping_seconds)
 
 
 def _secret(path: Path) -> int:

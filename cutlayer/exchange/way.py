@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from cutlayer.channel import Handler
 from cutlayer.compression import PackedWire
@@ -28,6 +31,14 @@ class Way:
     def answering(self, handler: Handler) -> Handler:
         """What a carrier brings requests to: ``handler`` behind the codec. It checks what it is asked itself."""
         return wrap(handler, self.packed.answering) if self.packed else handler
+
+    def crossing(self, names: Iterable[str], samples: int) -> dict[str, Tensor]:
+        """What crosses for tensors of these ``names``, by its own name: its shapes and types, without memory."""
+        specs = self.packed.crossing(names) if self.packed else {name: self.agreement[name] for name in names}
+        return {
+            name: torch.empty(((samples,) if spec.batched else ()) + spec.shape, dtype=spec.dtype, device="meta")
+            for name, spec in specs.items()
+        }
 
 
 def guarded(handler: Handler, taps: Sequence[Tap], drives: bool) -> Handler:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from cutlayer.channel import Meter
 from cutlayer.codec import frame_size
 from cutlayer.exchange.handover import Route
 from cutlayer.exchange.pipeline import PREDICTED_AT_ONCE
+from cutlayer.exchange.way import Way
 from cutlayer.message import Kind, Message
 from cutlayer.model import flop_count, parameter_count
 from cutlayer.order import batch_sizes
@@ -128,25 +128,18 @@ def by_kind(counted: Counted, up_first: bool) -> dict[str, Traffic]:
 def _evaluation(scene: Scene, session: Session) -> Counted:
     """One pass over the test split, from the shapes that were agreed on: nothing is computed."""
     counted: Counted = {}
+    way = Way(scene.protocol, session.agreement, session.packed)
     driver, answerer = Seat.SERVER.value, session.clients[session.last or 0].name
     if scene.protocol.driver is Seat.CLIENT:
         driver, answerer = answerer, driver
     for part in torch.split(session.samples.test_rows, PREDICTED_AT_ONCE):
         frame = scene.protocol.wire[Kind.PREDICT]
         sent, received = (
-            frame_size(Message(Kind.PREDICT, sender, 0, _empty(session, names, len(part))))
+            frame_size(Message(Kind.PREDICT, sender, 0, way.crossing(names, len(part))))
             for sender, names in ((driver, frame.request), (answerer, frame.reply))
         )
         _add(counted, {Kind.PREDICT: (1, sent, received)}, 1)
     return counted
-
-
-def _empty(session: Session, names: tuple[str, ...], samples: int) -> dict[str, Tensor]:
-    crossing = session.packed.crossing(names) if session.packed else {n: session.agreement[n] for n in names}
-    return {
-        name: torch.empty(((samples,) if spec.batched else ()) + spec.shape, dtype=spec.dtype, device="meta")
-        for name, spec in crossing.items()
-    }
 
 
 def _hand_overs(scene: Scene, session: Session, epochs: int) -> Counted:

@@ -62,7 +62,7 @@ class Duplex:
 
     def tell(self, verb: str, **fields: Any) -> None:
         """Send a control message."""
-        self.send(json.dumps({"verb": verb, **fields}, separators=(",", ":")).encode())
+        self.send(worded(verb, **fields))
 
     def close(self, why: Exception | None = None) -> None:
         """End the stream; with a ``RefusedError`` the other side is told the reason."""
@@ -94,6 +94,11 @@ class Duplex:
             if isinstance(frame, Exception):
                 raise frame
             yield frame
+
+
+def worded(verb: str, **fields: Any) -> bytes:
+    """A control message."""
+    return json.dumps({"verb": verb, **fields}, separators=(",", ":")).encode()
 
 
 def control(frame: bytes) -> dict[str, Any] | None:

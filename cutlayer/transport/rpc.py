@@ -53,16 +53,19 @@ class Limits:
     """What a connection may carry, and how long it may be silent."""
 
     frame: int = MAX_FRAME
-    """Bytes of the largest tensor data in one message; longer ones end the stream."""
+    """Bytes of the largest tensor data in one message."""
     ping_seconds: float = 20.0
     """After so long without traffic the other side is asked for a sign of life; it has as long again."""
+    most: int = field(init=False, default=MAX_FRAME)
+    """Bytes of the longest message; a longer one is refused."""
     options: tuple[tuple[str, int], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
-        size, ping = min(max(self.frame, MAX_CONTROL) + _OVERHEAD, MAX_FRAME), int(self.ping_seconds * 1000)
+        most, ping = min(max(self.frame, MAX_CONTROL) + _OVERHEAD, MAX_FRAME), int(self.ping_seconds * 1000)
         found = {
-            "max_send_message_length": size,
-            "max_receive_message_length": size,
+            # One more: who sends too much is told so by the other party; gRPC only hangs up.
+            "max_send_message_length": most + 1,
+            "max_receive_message_length": most + 1,
             "keepalive_time_ms": ping,
             "keepalive_timeout_ms": ping,
             "keepalive_permit_without_calls": 1,
@@ -74,6 +77,7 @@ class Limits:
             "enable_retries": 0,
             "so_reuseport": 0,
         }
+        object.__setattr__(self, "most", most)
         object.__setattr__(self, "options", tuple((f"grpc.{name}", value) for name, value in found.items()))
 
 
@@ -89,7 +93,8 @@ def connect(address: str, identity: Identity | None, server_name: str, limits: L
         credentials = grpc.ssl_channel_credentials(identity.authority, identity.key, identity.certificate)
         channel = grpc.secure_channel(address, credentials, options)
     link = Duplex("the server", channel.close)
-    call = channel.stream_stream(METHOD, None, None)(link.leaving())
+    # A client ends a call without a reason: of what is too long it sends enough for the server to give it one.
+    call = channel.stream_stream(METHOD, None, None)(frame[: limits.most + 1] for frame in link.leaving())
     threading.Thread(target=_pump_reply, args=(call, link), daemon=True).start()
     return link
 
@@ -111,6 +116,8 @@ def _meaning(told: str, refused: bool) -> Exception:
     """What a failed call means to whoever made it; what another attempt would not change is a refusal."""
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return RefusedError("the server's certificate is not vouched for by this party's `authority`, or has expired")
+    if "larger than max" in told:
+        return RefusedError(f"a message is longer than any of this plan: {told}")
     if "Hostname Verification" in told:
         return RefusedError("the server's certificate is not for this address: `server_name` says another name")
     if refused:
@@ -139,7 +146,7 @@ def serve(
     workers = _STREAMS * len(names) + 4
     pool = ThreadPoolExecutor(workers, "cutlayer-stream")
     server = grpc.server(pool, options=list(limits.options), maximum_concurrent_rpcs=workers)
-    entrance = _Entrance(names, admit, identity is not None)
+    entrance = _Entrance(names, admit, identity is not None, limits.most)
     handler = grpc.stream_stream_rpc_method_handler(entrance.exchange)
     service, method = METHOD.strip("/").split("/")
     server.add_registered_method_handlers(service, {method: handler})
@@ -157,8 +164,8 @@ def serve(
 class _Entrance:
     """Who is let in, and how often at once; who was not named by a certificate may be anybody."""
 
-    def __init__(self, names: frozenset[str], admit: Callable[[Duplex], None], encrypted: bool) -> None:
-        self._names, self._admit, self._encrypted = names, admit, encrypted
+    def __init__(self, names: frozenset[str], admit: Callable[[Duplex], None], encrypted: bool, most: int) -> None:
+        self._names, self._admit, self._encrypted, self._most = names, admit, encrypted, most
         self._open: Counter[str] = Counter()
         self._counting = threading.Lock()
 
@@ -167,16 +174,18 @@ class _Entrance:
         name = self._name(context)
         link = Duplex(name)
         self._count(link, name, context)
-        threading.Thread(target=_pump_request, args=(frames, link), daemon=True).start()
+        threading.Thread(target=_pump_request, args=(frames, link, self._most), daemon=True).start()
         try:
             self._admit(link)
-            yield from link.leaving()
-        except RefusedError as error:
+            for frame in link.leaving():
+                _within(self._most, frame, "the server")
+                yield frame
+        except (RefusedError, FrameError) as error:
             logger.warning("refused %s at %s: %s", link.name or "a client", context.peer(), error)
-            link.lost(error)
+            link.lost(RefusedError(str(error)))
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except (DisconnectedError, FrameError) as error:
-            link.lost(DisconnectedError(str(error)))
+        except DisconnectedError as error:
+            link.lost(error)
             context.abort(grpc.StatusCode.ABORTED, str(error))
 
     def _name(self, context: Any) -> str:
@@ -210,15 +219,21 @@ class _Entrance:
         link.close(DisconnectedError(f"{link.name} has gone"))
 
 
-def _pump_request(frames: Iterator[bytes], link: Duplex) -> None:
+def _pump_request(frames: Iterator[bytes], link: Duplex, most: int) -> None:
     try:
         for frame in frames:
+            _within(most, frame, link.name or "a client")
             link.came(frame)
         link.lost(DisconnectedError(f"{link.name} has ended the connection"))
     except RefusedError as error:
         link.close(error)
     except Exception as error:  # noqa: BLE001 - gRPC raises a bare Exception where the call has ended
         link.lost(DisconnectedError(f"the connection to {link.name} is lost: {error}"))
+
+
+def _within(most: int, frame: bytes, whose: str) -> None:
+    if len(frame) > most:
+        raise RefusedError(f"a message of {whose} is longer than {most} bytes, the most that one of this plan takes")
 
 
 def _peer(context: Any) -> str:

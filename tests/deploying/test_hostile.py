@@ -115,7 +115,9 @@ def test_first_words_that_are_no_greeting_end_the_stream(beside):
     for frame, why in frames.items():
         link = stranger(beside, identity)
         link.send(frame)
-        assert why in str(ends(link)), frame[:20]
+        error = ends(link)
+        assert isinstance(error, RefusedError), frame[:20]
+        assert why in str(error), frame[:20]
 
 
 def test_a_greeting_that_cannot_be_true_is_refused(beside):
@@ -184,7 +186,9 @@ def test_who_sends_out_of_turn_is_refused_and_logged(beside, caplog):
 def test_a_frame_over_the_bound_ends_the_stream(beside):
     link = stranger(beside, beside.papers.identity("c1"))
     link.send(b"\0" * (8 << 20))
-    assert "larger than max" in str(ends(link))
+    error = ends(link)
+    assert isinstance(error, RefusedError)
+    assert "a message is longer than any of this plan: SERVER: Received message larger than max" in str(error)
 
 
 def test_streams_that_say_nothing_do_not_keep_others_out(beside):

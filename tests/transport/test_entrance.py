@@ -1,14 +1,19 @@
-"""Who is let in counts as there until his call ends, however it ends."""
+"""Who is let in counts as there until his call ends, however it ends, and what he sends fits the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 import pytest
 
-from cutlayer.transport.duplex import Duplex
-from cutlayer.transport.rpc import _STREAMS, _Entrance
+from cutlayer.transport.duplex import Duplex, RefusedError
+from cutlayer.transport.rpc import _STREAMS, Limits, _Entrance, connect, serve
+from tests.deployments import Papers
+
+SMALL = Limits(frame=0)
 
 
 class Aborted(Exception):
@@ -52,7 +57,7 @@ def test_a_call_that_was_over_before_it_began_takes_no_place() -> None:
     def admit(link: Duplex) -> None:
         raise AssertionError("nobody is there any more")
 
-    entrance = _Entrance(frozenset({"c0"}), admit, encrypted=True)
+    entrance = _Entrance(frozenset({"c0"}), admit, encrypted=True, most=100)
     for _ in range(2 * _STREAMS):
         over = Call(over=True)
         with pytest.raises(Aborted):
@@ -62,7 +67,7 @@ def test_a_call_that_was_over_before_it_began_takes_no_place() -> None:
 
 
 def test_a_place_is_taken_until_the_call_ends() -> None:
-    entrance = _Entrance(frozenset({"c0"}), lambda link: link.tell("welcome"), encrypted=True)
+    entrance = _Entrance(frozenset({"c0"}), lambda link: link.tell("welcome"), encrypted=True, most=100)
     calls = [Call(over=False) for _ in range(_STREAMS)]
     for call in calls:
         assert call.enter(entrance) == b'{"verb":"welcome"}'
@@ -73,3 +78,38 @@ def test_a_place_is_taken_until_the_call_ends() -> None:
     for call in (*calls, crowded):
         call.end()
     assert entrance._open["c0"] == 0
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[Papers, int, list[Duplex]]]:
+    """A server for messages of a megabyte, the port that it listens at, and whom it has let in."""
+    papers, there = Papers(), list[Duplex]()
+    server, port = serve("127.0.0.1:0", papers.identity("server", ["127.0.0.1"]), ["c0"], there.append, SMALL)
+    yield papers, port, there
+    server.stop(0).wait()
+
+
+@pytest.mark.parametrize("sender", ["c0", "the server"])
+def test_a_message_that_is_too_long_is_a_refusal_that_both_sides_are_told(
+    listening: tuple[Papers, int, list[Duplex]], sender: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    papers, port, there = listening
+    client = connect(f"127.0.0.1:{port}", papers.identity("c0"), "", SMALL)
+    why = f"a message of {sender} is longer than {SMALL.most} bytes"
+    with caplog.at_level(logging.WARNING, "cutlayer"):
+        client.tell("hello")
+        end = time.monotonic() + 10
+        while not there and time.monotonic() < end:
+            time.sleep(0.01)
+        server = there[0]
+        assert server.receive(10) == b'{"verb":"hello"}'
+        one, other = (client, server) if sender == "c0" else (server, client)
+        one.send(b"\0" * SMALL.most)
+        assert len(other.receive(10)) == SMALL.most
+        one.send(b"\0" * (2 * SMALL.most))
+        for link in (client, server):
+            with pytest.raises(RefusedError, match=why):
+                link.receive(10)
+    assert "refused c0 at ipv4:127.0.0.1" in caplog.text
+    assert why in caplog.text
+    client.close()
