@@ -18,6 +18,7 @@ from cutlayer.defenses.half_precision import HalfPrecision
 from cutlayer.defenses.int8_quantization import Int8Quantization
 from cutlayer.deploying.checkpoint import Mark, Shelf
 from cutlayer.deploying.durable import Durable
+from cutlayer.deploying.turn import Turn
 from cutlayer.exchange.handover import OptimizerState, give, take_over
 from cutlayer.message import Kind, Message
 from cutlayer.party import Party
@@ -53,7 +54,8 @@ class Ground:
                 self._add(name, codec)
             victim = self._pair(name)
             shelf = Shelf(folder / name)
-            durable = Durable(victim.answerer, victim.protocol, victim.agreement, shelf, None, every=1 << 30)
+            turn = Turn(count=1 << 30)
+            durable = Durable(victim.answerer, victim.protocol, victim.agreement, shelf, None, every=1 << 30, turn=turn)
             shelf.write(Mark(0, 0), {}, {})
             self._durable.append(durable)
         self._taker = self._pair("vanilla").driver

@@ -86,6 +86,7 @@ class Coordinator:
         self._durable.notes = {**self._durable.notes, **notes, "outcome": self.outcome.dump()}
         self._durable.keeps_also = self._note("last_turn")
         self._durable.save()
+        self.roll.forgive()
 
     @property
     def _batches(self) -> Batches:
@@ -221,8 +222,10 @@ class Coordinator:
     def _skip(self, turn: Turn) -> None:
         """Go on without a turn: everything stands as if it had not begun."""
         name = self._names[turn.client]
-        logger.warning("turn %d of %s is skipped: it has been away for %g s", turn.number, name, self._patience)
-        self.say(f"turn {turn.number} is skipped: {name} has been away too long")
+        hopeless = "was refused, or did not answer, too often"
+        why = hopeless if self.roll.hopeless(name) else f"has been away for {self._patience:g} s"
+        logger.warning("turn %d is skipped: %s %s", turn.number, name, why)
+        self.say(f"turn {turn.number} is skipped: {name} {why}")
         if self._durable.turn.number == turn.number:
             self._durable.at_start_of(turn.number)
         self._closed(turn, [*self._note("skipped"), turn.number])
@@ -237,8 +240,8 @@ class Coordinator:
     def _undo(self) -> None:
         """Give up the last turn that was completed: nobody else has what its client learned in it."""
         number, done, skipped = self._note("last_turn"), self._note("done"), self._note("skipped")
-        logger.warning("turn %d is given up: its client went away before it handed over", number)
-        self.say(f"turn {number} is given up: its client went away before it handed over")
+        logger.warning("turn %d is given up: its client did not hand over", number)
+        self.say(f"turn {number} is given up: its client did not hand over")
         self._durable.at_start_of(number)
         self.outcome.load(self._durable.notes)
         self._closed(replace(self._durable.turn, number=done), [*skipped, number])

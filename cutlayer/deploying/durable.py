@@ -31,6 +31,7 @@ from cutlayer.wire import Agreement, WireError
 
 MAX_JOURNAL = 1 << 28
 """Bytes; a journal that has grown so long is ended by a checkpoint even when none is due."""
+_SHOWN = 200  # characters of an error of a network
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,8 @@ class Durable:
             raise WireError(f"{self._of(request)}: {self.party.name!r} asks and answers nothing")
         if request.kind not in kinds:
             raise WireError(f"{self._of(request)}: out of turn")
+        if request.kind in TRAINING and request.step >= self.turn.end:
+            raise WireError(f"{self._of(request)}: the turn ends at step {self.turn.end}")
         kept = self._kept.get(request.kind)
         if kept and kept.step == request.step:
             if kept.request != frame:
@@ -197,12 +200,13 @@ class Durable:
             return kept.reply
         try:
             reply = self._answer(request, frame)
-        except ValueError as error:
-            if isinstance(error, (WireError, FrameError)):
-                raise
+        except (WireError, FrameError, OSError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a network is anybody's code
             # What fits the plan can be too little for a layer, as one sample for BatchNorm; those before have seen it.
             self.recover()
-            raise WireError(f"{self._of(request)}: the network does not take it: {error}") from None
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+            raise WireError(f"{self._of(request)}: the network does not take it: {why}") from None
         if request.kind in TRAINING:
             self.shelf.append(frame)
             if request.step < self.party.step:

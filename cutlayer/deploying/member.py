@@ -170,7 +170,7 @@ class Member:
         elif verb == "abandon":
             durable.before(read_number(said, "turn"))
             self.outcome.load(durable.notes)
-            self.watch(f"turn {said['turn']} was given to others: too long away", 0, 0)
+            self.watch(f"turn {said['turn']} was given to others: away too long, or refused too often", 0, 0)
             link.tell("ready", turn=durable.turn.number, step=durable.party.step)
         else:
             raise FrameError(f"the server says {verb!r}, which means nothing here")

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,11 +22,13 @@ from cutlayer.deploying.meaning import unlike
 from cutlayer.deploying.terms import LANGUAGE, Plan, differences
 from cutlayer.experiment import ExperimentError
 from cutlayer.threat import Seat
-from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, control, printable
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError, SilentError, control, printable
 
 logger = logging.getLogger("cutlayer")
 _HELLO_SECONDS = 30.0
 _POLL = 0.5
+_MOST_FAULTS = 3
+"""Of a client while one thing is asked of it: nobody else waits for a fourth."""
 _MOST_TURNS = 1_000_000
 _MOST_BATCHES = 1 << 24
 """In one client's epoch: turns are worked out from a list of its batches, 128 MiB long at this bound."""
@@ -90,6 +93,7 @@ class Roll:
         self._here: dict[str, Present] = {}
         self._changed = threading.Condition()
         self._away_since: dict[str, float] = {}
+        self._faults: Counter[str] = Counter()
         self._rows: dict[str, int] = {}
         self._meaning: dict[str, str] = {}
 
@@ -123,6 +127,8 @@ class Roll:
             if other:
                 raise RefusedError(other)
             former = self._here.get(hello.name)
+            if former and isinstance(former.link.why, RefusedError | SilentError):
+                self._faults[hello.name] += 1
             self._here[hello.name] = Present(link, hello, hello.turn, hello.step, hello.reach)
             self._changed.notify_all()
         if former:
@@ -203,10 +209,25 @@ class Roll:
             found = self._here.get(name)
             return found if found and found.link.alive else None
 
+    def hopeless(self, name: str) -> bool:
+        """Whether the client ``name`` has come back too often after it was refused, or did not answer in time."""
+        with self._changed:
+            return self._faults[name] >= _MOST_FAULTS
+
+    def forgive(self) -> None:
+        """Something else is asked of the clients from now on."""
+        with self._changed:
+            self._faults.clear()
+
     def wait(self, name: str, seconds: float, may_give_up: Callable[[], bool]) -> Present | None:
-        """The client ``name``, waited for; ``None`` once it has been away for ``seconds`` and ``may_give_up``."""
+        """The client ``name``, waited for; ``None`` once it has been away for ``seconds`` and ``may_give_up``.
+
+        Who is hopeless is as good as away.
+        """
         told = False
         while True:
+            if self.hopeless(name) and may_give_up():
+                return None
             found = self.present(name)
             if found:
                 self._away_since.pop(name, None)

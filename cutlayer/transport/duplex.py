@@ -22,6 +22,10 @@ class DisconnectedError(ConnectionError):
     """The other side cannot be reached any more, or did not answer in time; worth another attempt."""
 
 
+class SilentError(DisconnectedError):
+    """The other side did not answer in time."""
+
+
 class RefusedError(Exception):
     """One side will not talk to the other; the message says why. Another attempt would end alike."""
 
@@ -54,8 +58,9 @@ class Duplex:
         try:
             came = self._came.get(timeout=seconds) if self.alive or not self._came.empty() else self.why
         except queue.Empty:
+            self.lost(SilentError(f"{self.name} has not answered for {seconds:g} s"))
             self.close()
-            raise DisconnectedError(f"{self.name} has not answered for {seconds:g} s") from None
+            raise self.why from None
         if isinstance(came, Exception):
             raise came
         return came

@@ -18,8 +18,10 @@ pytestmark = pytest.mark.usefixtures("made", "made_here")
 
 
 @pytest.mark.parametrize("frames", [12, pytest.param(300, marks=pytest.mark.slow)])
-def test_malformed_frames_harm_nobody(tmp_path, frames):
+def test_malformed_frames_harm_nobody(tmp_path, monkeypatch, frames):
     """c1 sends them as its first words and instead of its first message; then it comes honestly."""
+    # Else it would lose its turns.
+    monkeypatch.setattr("cutlayer.deploying.roll._MOST_FAULTS", frames)
     deployed = Deployment(plan_of(2, epochs=1, turn=2), tmp_path / "parties", settings={"wait_seconds": 600})
     threads = [deployed.serve(), deployed.join("c0")]
     seeds, draw = Ground(tmp_path / "ground").seeds, random.Random(1)

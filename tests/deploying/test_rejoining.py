@@ -65,6 +65,7 @@ def test_a_link_that_the_server_has_just_refused_stops_nobody_else(tmp_path, mon
         return found
 
     monkeypatch.setattr(Roll, "present", refused)
+    monkeypatch.setattr("cutlayer.deploying.roll._MOST_FAULTS", 10_000)
     monkeypatch.setattr("cutlayer.deploying.member._FIRST_PAUSE", 0.02)
     deployed.run()
     assert deployed.record("c0").interruptions > 1
