@@ -10,13 +10,10 @@ import pytest
 
 from cutlayer.experiment import Experiment
 from cutlayer.judging.evasion import _CORRELATED
-from cutlayer.papers.sladv import PAPER, claims
-from cutlayer.papers.sladv.claims import Point, Rule
+from cutlayer.papers.sladv import PAPER
 from cutlayer.papers.sladv.conclusions import _CLAIMS, CONCLUSIONS, SHORT
-from cutlayer.papers.sladv.telling import Sifted
-from cutlayer.record import Record
 from cutlayer.reproduction.block import Table
-from cutlayer.reproduction.found import Group, find
+from cutlayer.reproduction.found import find
 from cutlayer.reproduction.plan import experiments
 from tests.papers.test_sladv import left
 
@@ -77,7 +74,7 @@ def by_alpha() -> Mapping[float, Experiment]:
         # The blind drop is 2 %, and 2,000 targets say 4.5 points of two drops, 3.2 of one.
         ({0.0: 0.02, 0.1: 0.06, 1.0: 0.20, 10.0: 0.21}, "holds", "holds"),
         ({0.0: 0.02, 0.1: 0.20, 1.0: 0.06, 10.0: 0.21}, "does not hold", "holds"),
-        ({0.0: 0.02, 0.1: 0.03, 1.0: 0.05, 10.0: 0.06}, "does not hold", "does not hold"),
+        ({0.0: 0.02, 0.1: 0.03, 1.0: 0.05, 10.0: 0.06}, "does not hold", "cannot be told: within chance"),
         ({0.0: 0.02, 1.0: 0.20}, "too few cells", "holds"),
     ],
 )
@@ -186,7 +183,7 @@ def test_readings(tmp_path: Path, elsewhere: float, at_the_cut: float, outcome: 
         left(one, tmp_path / str(number), elsewhere if there else at_the_cut)
     found = outcomes(tmp_path)
     assert found[OUTPUT] == outcome
-    assert found["it carries over to vanilla"] == ("holds" if elsewhere == 0.3 else "does not hold")
+    assert found["it carries over to vanilla"] == ("holds" if elsewhere == 0.3 else "cannot be told: within chance")
 
 
 def test_several_cells_are_compared_in_the_setting_that_has_enough_of_them(tmp_path: Path) -> None:
@@ -269,26 +266,6 @@ def test_what_alpha_does_to_the_layers_is_beside_alpha_0(
     theirs, ours = ("the paper's", "cannot be told: diverged"), ("ours", "cannot be told: diverged")
     told = rows(tmp_path)
     assert [told[what][:2] for what in (NEARER, CONSTANT, ALIKE, STRICTLY)] == [theirs, ours, theirs, ours]
-
-
-@pytest.mark.parametrize(
-    ("rule", "gains", "outcome"),
-    [
-        (claims.falls, (0.3, 0.1), "holds"),
-        (claims.falls, (0.1, 0.3), "does not hold"),
-        (claims.below_blind, (-0.01, -0.02), "holds"),
-        (claims.below_blind, (-0.01, 0.01), "does not hold"),
-        (claims.alike, (0.2,), "holds"),
-        (claims.alike, (0.2, 0.05), "does not hold"),
-        (claims.negative, (-0.2, -0.1), "holds"),
-        (claims.negative, (-0.2, -0.01), "cannot be told: within chance of 0"),
-        (claims.negative, (-0.2, 0.04), "cannot be told: within chance of 0"),
-        (claims.negative, (-0.2, 0.1), "does not hold"),
-    ],
-)
-def test_rules(rule: Rule, gains: tuple[float, ...], outcome: str) -> None:
-    points = [Point("", gain, 0.0, Group((), ()), Sifted([Record()]), unrelated=0.1) for gain in gains]
-    assert rule(points, 0.045) == outcome
 
 
 def test_without_records_nothing_is_concluded(tmp_path: Path) -> None:

@@ -150,8 +150,9 @@ def saturates(points: Sequence[Point], chance: float) -> str:
 
 
 def beats_blind(points: Sequence[Point], chance: float) -> str:
-    """More than chance makes of one gain, which is less than it makes of two."""
-    return said(points[-1].gain > chance / math.sqrt(2))
+    """More than chance makes of one gain, which is less than it makes of two; what is within that shows neither."""
+    gain, within = points[-1].gain, chance / math.sqrt(2)
+    return said(gain > within) if abs(gain) > within else f"{UNTOLD}: within chance"
 
 
 def negative(points: Sequence[Point], chance: float) -> str:
