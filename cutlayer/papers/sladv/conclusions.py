@@ -121,16 +121,15 @@ _CLAIMS = (
         lambda model: {"": {**_OWN, "protocol": "vanilla"}},
         *(DROP, claims.beats_blind, NO_DROP),
     ),
-    # Of the deployment's own layers: what became of the shadow changes nothing about it.
     Claim(
         "the lower the similarity, the higher the loss",
-        *(theory, _alphas, _CORRELATION, claims.negative),
+        *(theory, _alphas, _CORRELATION, claims.negative, NO_DROP),
         everywhere=True,
         most=_CORRELATED,
     ),
     Claim(
         "the lower the similarity, the higher the loss, more so than by random signs",
-        *(theory, _alphas, _CORRELATION, claims.below_blind),
+        *(theory, _alphas, _CORRELATION, claims.below_blind, NO_DROP),
         ours=True,
         everywhere=True,
     ),
@@ -246,7 +245,8 @@ What a victim cannot say is left out, with the reason, and where too little is l
 *theory*), so that the victim says nothing about alpha. *At chance*: what random signs leave of its accuracy is above
 10 % by no more than chance makes of as many images, so that the drop cannot show the second stage. *Hardly changed*,
 where depth is judged: inputs were moved by less than half of the budget in the mean. Where neither of two attacks is
-beyond blind, neither is better. The correlation is about the deployment's own layers: of it every victim tells.
+beyond blind, neither is better. The correlation leaves out the same victims as the drop: the changes that it is taken
+over are made on the shadow, and where accuracy is at chance the loss orders images by little.
 
 What alpha 1 costs is the mean accuracy over the last third of the epochs, beside honest training's over the same
 epochs. *Swing* is from the worst to the best of these, in that training where it is more: where that is wider than the
