@@ -6,7 +6,9 @@ import pytest
 
 from cutlayer.papers.sladv import claims
 from cutlayer.papers.sladv.claims import Point, Rule
-from cutlayer.papers.sladv.telling import Sifted
+from cutlayer.papers.sladv.conclusions import CONCLUSIONS
+from cutlayer.papers.sladv.setup import sladv, transfer
+from cutlayer.papers.sladv.telling import Sifted, by_chance, of_one
 from cutlayer.record import Record
 from cutlayer.reproduction.found import Group
 
@@ -34,3 +36,12 @@ from cutlayer.reproduction.found import Group
 def test_rules(rule: Rule, gains: tuple[float, ...], outcome: str) -> None:
     points = [Point("", gain, 0.0, Group((), ()), Sifted([Record()]), unrelated=0.1) for gain in gains]
     assert rule(points, 0.045) == outcome
+
+
+def test_the_page_has_the_thresholds_of_as_many_images_as_are_perturbed() -> None:
+    cells = [sladv("paper"), sladv("quick", model="resnet18_narrow"), transfer("quick", "fgsm", 4096, "honest")]
+    counts = [cell.how["targets"] for cell in cells]
+    two, one = ([f"{100 * of(by_chance(count)):.1f}" for count in counts] for of in (float, of_one))
+    text = " ".join(CONCLUSIONS.text.split())
+    assert f"{two[0]} points of {counts[0]:,} images, {two[1]} of {counts[1]:,}, {two[2]} of {counts[2]}." in text
+    assert f"random signs from {one[0]}, {one[1]} and {one[2]} points on" in text

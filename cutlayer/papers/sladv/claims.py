@@ -10,7 +10,7 @@ from typing import Any
 
 from cutlayer.papers.sladv.rows import DROP
 from cutlayer.papers.sladv.setup import NARROW, WHOLE
-from cutlayer.papers.sladv.telling import Sifted, Silences, by_chance, sift, targets_of
+from cutlayer.papers.sladv.telling import Sifted, Silences, by_chance, of_one, sift, targets_of
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import Group
 from cutlayer.reproduction.paper import Exhibit
@@ -137,7 +137,7 @@ def falls(points: Sequence[Point], chance: float) -> str:
 
 
 def _any_gain(points: Sequence[Point], chance: float) -> bool:
-    return any(point.gain > chance / math.sqrt(2) for point in points)
+    return any(point.gain > of_one(chance) for point in points)
 
 
 def saturates(points: Sequence[Point], chance: float) -> str:
@@ -151,7 +151,7 @@ def saturates(points: Sequence[Point], chance: float) -> str:
 
 def beats_blind(points: Sequence[Point], chance: float) -> str:
     """More than chance makes of one gain, which is less than it makes of two; what is within that shows neither."""
-    gain, within = points[-1].gain, chance / math.sqrt(2)
+    gain, within = points[-1].gain, of_one(chance)
     return said(gain > within) if abs(gain) > within else f"{UNTOLD}: within chance"
 
 

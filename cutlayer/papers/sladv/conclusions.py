@@ -11,6 +11,7 @@ from cutlayer.papers.sladv import claims
 from cutlayer.papers.sladv.claims import HONEST, Claim, Point
 from cutlayer.papers.sladv.cost import costs
 from cutlayer.papers.sladv.course import readings
+from cutlayer.papers.sladv.criteria import CORRELATED, CRITERIA
 from cutlayer.papers.sladv.rows import ALPHAS, DROP, READINGS, SIGNS, of
 from cutlayer.papers.sladv.setup import BLOCKS, LAST, NARROW, WHOLE
 from cutlayer.papers.sladv.tables import table_1, table_3, table_5
@@ -27,8 +28,6 @@ _MANY = {**_OWN, "aux_rows": 4096}
 _CORRELATION = Number("rank correlation", Metric.LOSS_CORRELATION, "evasion")
 _DISTANCE = Number("distance d", Metric.LAYER_DISTANCE, "evasion")
 _COSINE = Number("cosine", Metric.SLOPE_SIMILARITY, "evasion")
-_CORRELATED = 512
-"""Targets that the judge takes the correlation over, at most."""
 
 _COST = "at alpha 1 the clients lose no more than 5 points of accuracy"
 
@@ -125,7 +124,7 @@ _CLAIMS = (
         "the lower the similarity, the higher the loss",
         *(theory, _alphas, _CORRELATION, claims.negative, NO_DROP),
         everywhere=True,
-        most=_CORRELATED,
+        most=CORRELATED,
     ),
     Claim(
         "the lower the similarity, the higher the loss, more so than by random signs",
@@ -226,31 +225,7 @@ something cannot be told.""",
 CONCLUSIONS = Exhibit(
     name="conclusions",
     title="What they are judged by, in every reading of the attack",
-    text="""What is said of one cell, and of the theory, is judged in every setting that has run; what compares several
-cells, in the setting in which most of them tell something. *Criterion*: what the paper says, or what is ours because
-the paper does not ask for it. A row of several alphas holds where all of them do.
-
-The paper gives no thresholds: all are ours. Its drops are with what noise takes, which it does not print; here only
-the first row is: elsewhere of a drop what is beyond random signs is compared, and counts where two differ by more than
-chance makes of as many images: 4.5 points of 2,000 images, 8.8 of 512, and one is there from 3.2 and 6.3 on. That is
-the error of drawing images; what another seed of the training does can be more, and is unknown where there is one seed.
-A correlation has a sign where it is further from 0 than chance makes it over 512 targets (0.09); that some images are
-harder than others whatever is done to them is in it, and in that of random signs beside it. Distance d is held against
-that at alpha 0 in the same setting, and counts by however little it differs: layers whose outputs shrink come nearer
-without becoming alike, as the row of a constant shows. A cosine of input gradients counts from twice what unrelated
-layers' deviate by (0.06 with 64 channels, 0.12 with 8), a difference of two from 1.4 times that.
-
-What a victim cannot say is left out, with the reason, and where too little is left the conclusion *cannot be told*.
-*Diverged*: L_sim of its shadow ended above what it was at first, or was more than twice that at its highest (under
-*theory*), so that the victim says nothing about alpha. *At chance*: what random signs leave of its accuracy is above
-10 % by no more than chance makes of as many images, so that the drop cannot show the second stage. *Hardly changed*,
-where depth is judged: inputs were moved by less than half of the budget in the mean. Where neither of two attacks is
-beyond blind, neither is better. The correlation leaves out the same victims as the drop: the changes that it is taken
-over are made on the shadow, and where accuracy is at chance the loss orders images by little.
-
-What alpha 1 costs is the mean accuracy over the last third of the epochs, beside honest training's over the same
-epochs. *Swing* is from the worst to the best of these, in that training where it is more: where that is wider than the
-two means are from being 5 points apart, the cost cannot be told.""",
+    text=CRITERIA,
     cells=lambda scale: (),
     blocks=_blocks,
 )

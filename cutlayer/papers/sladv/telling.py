@@ -74,6 +74,11 @@ def by_chance(targets: int) -> float:
     return 2 / math.sqrt(targets)
 
 
+def of_one(chance: float) -> float:
+    """Of what two gains differ by through chance, the part that one of them has."""
+    return chance / math.sqrt(2)
+
+
 def targets_of(record: Record) -> int:
     """How many inputs were perturbed."""
     return record.experiment["targets"] or 1
