@@ -114,7 +114,7 @@ def test_in_short_the_attack_is_as_it_is_unless_told_otherwise(tmp_path: Path) -
     """Even where another reading of it has more cells."""
 
     def short() -> Mapping[str, Sequence[str]]:
-        (table,) = SHORT.blocks(find([tmp_path]))
+        _, table = SHORT.blocks(find([tmp_path]))
         assert isinstance(table, Table)
         return {row[0]: row[1:] for row in table.rows}
 
