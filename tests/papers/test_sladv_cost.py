@@ -9,7 +9,7 @@ import pytest
 
 from cutlayer.papers.sladv.claims import FAILS
 from tests.papers.test_sladv import left
-from tests.papers.test_sladv_conclusions import CHEAP, by_alpha, rows
+from tests.papers.test_sladv_conclusions import CHEAP, by_alpha, otherwise, rows
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,16 @@ def test_what_it_costs_is_told_by_the_last_third_of_the_epochs(
         left(by_alpha()[0.0], tmp_path / "0", 0.1, accuracies=honest)
         left(by_alpha()[0.0], tmp_path / "other", 0.1, accuracies=(0.3,) * len(ours), seed=2)
     assert rows(tmp_path)[CHEAP][:2] == ("ours", outcome)
+
+
+def test_honest_training_is_that_of_the_same_precision(tmp_path: Path) -> None:
+    fp32, bf16 = {"precision": "fp32"}, {"precision": "bf16"}
+    left(by_alpha()[1.0].model_copy(update=fp32), tmp_path / "1", 0.1, accuracies=(0.58,) * 9)
+    clipped = otherwise(by_alpha()[0.0].model_copy(update=fp32), clip=10.0)
+    left(clipped, tmp_path / "clipped", 0.1, accuracies=(0.6,) * 9)
+    # The nearer to what was published, and of another draw.
+    left(by_alpha()[0.0].model_copy(update=bf16), tmp_path / "0", 0.1, accuracies=(0.9,) * 9)
+    assert rows(tmp_path)[CHEAP][1] == "holds"
 
 
 def test_what_a_diverged_shadow_cost_is_not_what_alpha_costs(tmp_path: Path) -> None:

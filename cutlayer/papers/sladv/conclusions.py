@@ -202,7 +202,7 @@ def _short(found: Found) -> list[Block]:
             groups += [point.group for point in points]
     told = [basis(model, groups) for model, groups in used.items() if groups]
     heads = ["conclusion", "criterion", "whole ResNet18", "narrow ResNet18"]
-    return [Text(" ".join(told)), Table(heads, rows)] if told else []
+    return [*map(Text, told), Table(heads, rows)] if told else []
 
 
 def _blocks(found: Found) -> list[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import TypeAlias
 
 from cutlayer.papers.sladv.claims import FEW, UNTOLD, said
 from cutlayer.papers.sladv.epochs import last_third
@@ -17,6 +18,9 @@ from cutlayer.reproduction.found import Found, Group
 _MOST = 0.05
 _LEAST = 2
 """Epochs below which nothing shows how far accuracy swings."""
+
+_Draw: TypeAlias = "tuple[int, int, str | None]"
+"""Seed, number of epochs and precision of a training."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,17 @@ def costs(found: Found, model: str) -> list[list[str]]:
     return [[*_judged(group.records, honest), group.told] for group in reversed(groups)]
 
 
-def _honest(groups: Sequence[Group]) -> dict[tuple[int, int], Sequence[Epoch]]:
-    """By seed and number of epochs: at alpha 0 a training is honest, whatever the shadow beside it learns from."""
-    records = [record for group in groups for record in group.records]
-    return {(record.cell.seed, len(record.training)): record.training for record in records}
+def _honest(groups: Sequence[Group]) -> dict[_Draw, Sequence[Epoch]]:
+    """At alpha 0 a training is honest, whatever the shadow beside it learns from."""
+    return {_draw(record): record.training for group in groups for record in group.records}
 
 
-def _judged(records: Sequence[Record], honest: Mapping[tuple[int, int], Sequence[Epoch]]) -> tuple[str, str]:
+def _draw(record: Record) -> _Draw:
+    """Of one seed, too, trainings that round otherwise end otherwise."""
+    return record.cell.seed, len(record.training), record.experiment.get("precision")
+
+
+def _judged(records: Sequence[Record], honest: Mapping[_Draw, Sequence[Epoch]]) -> tuple[str, str]:
     sifted = sift(records, DIVERGED)
     known = [cost for record in sifted.telling or records if (cost := _cost(record, honest))]
     if not known:
@@ -59,9 +67,9 @@ def _judged(records: Sequence[Record], honest: Mapping[tuple[int, int], Sequence
     return f"{UNTOLD}: {', '.join(untold)}" if untold else said(spare >= 0), f"{told}, swing {CLEAN.signed(swing)[1:]}"
 
 
-def _cost(record: Record, honest: Mapping[tuple[int, int], Sequence[Epoch]]) -> _Cost | None:
+def _cost(record: Record, honest: Mapping[_Draw, Sequence[Epoch]]) -> _Cost | None:
     """None without honest training's accuracy after the same epochs."""
-    beside = record.untampered or honest.get((record.cell.seed, len(record.training)), ())
+    beside = record.untampered or honest.get(_draw(record), ())
     own, other = (last_third(epochs) for epochs in (record.training, beside))
     if not own or len(own) != len(other):
         return None
