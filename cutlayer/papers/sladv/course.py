@@ -73,10 +73,14 @@ def gradients(model: str) -> Exhibit:
         "gradients",
         "Could the clients have noticed?",
         """Means over the training, of the points of it that a record keeps: at most 100, spread evenly over the steps.
-Who is returned a gradient sees only the sum; what honest training would return is the row of alpha = 0. The task's own
-gradient in the same step is already that of a network which earlier pulls have changed, so that a cosine near 1 hides
-nothing: the norms do not, nor does the accuracy, which clients can measure on data of their own after each epoch. The
-paper says that clients cannot detect it.""",
+A client is returned the sum of the task's gradient and of the pull, and sees only that sum; what honest training would
+return is the row of alpha = 0. The task's own gradient in the same step is already that of a network which earlier
+pulls have changed. A cosine near 1 therefore does not mean that nothing could be noticed: the norms and the accuracy
+show it. Clients can measure the accuracy on data of their own after each epoch.
+
+The paper says that clients cannot detect gradient tampering "by only observing the returned gradients" (section 4.1).
+The accuracy is no evidence against that: it is not seen in the gradients. The norms are, but only beside those of
+honest training, which a client under attack may not have.""",
         model,
         alpha_cells,
         _noticed,
