@@ -18,27 +18,27 @@ from cutlayer.reproduction.plan import experiments
 from tests.papers.test_sladv import left
 
 GROWS, SATURATES, BEATS, CHEAP = (
-    "what it has beyond random signs grows with alpha",
-    "it saturates near 2,000 images",
-    "at alpha 1 it is more than chance does",
+    "what the drop has beyond random signs grows with alpha",
+    "the drop saturates near 2,000 images",
+    "at alpha 1 the drop is beyond random signs",
     "at alpha 1 the clients lose no more than 5 points of accuracy",
 )
-VR, OUTPUT = "it is more than VR's on as many images", "aligning at the server's output is worse than at the cut"
+VR, OUTPUT = "the drop is more than VR's on as many images", "aligning at the server's output is worse than at the cut"
 DEPTH, MULTI = (
-    "it falls with the depth of the clients' layers",
-    "it falls with their depth under a shadow that grows with them (multi), too",
+    "the drop falls with the depth of the clients' layers",
+    "the drop falls with their depth, too, under a shadow that grows with them (multi)",
 )
 LOSS, SIGNS = (
     "the lower the similarity, the higher the loss",
     "the lower the similarity, the higher the loss, more so than by random signs",
 )
 NEARER, CONSTANT = (
-    "alpha brings the true layers nearer to the shadow than at alpha 0",
-    "alpha brings the true layers nearer to the shadow than to a constant",
+    "above alpha 0 the true layers are nearer to the shadow than at alpha 0",
+    "above alpha 0 the true layers are nearer to the shadow than to a constant",
 )
 ALIKE, STRICTLY = (
-    "alpha makes their input gradients more alike than at alpha 0",
-    "alpha makes their input gradients more alike than those of unrelated layers",
+    "above alpha 0 their input gradients are more alike than at alpha 0",
+    "above alpha 0 their input gradients are more alike than those of unrelated layers",
 )
 
 
@@ -183,7 +183,9 @@ def test_readings(tmp_path: Path, elsewhere: float, at_the_cut: float, outcome: 
         left(one, tmp_path / str(number), elsewhere if there else at_the_cut)
     found = outcomes(tmp_path)
     assert found[OUTPUT] == outcome
-    assert found["it carries over to vanilla"] == ("holds" if elsewhere == 0.3 else "cannot be told: within chance")
+    assert found["the attack carries over to vanilla split learning"] == (
+        "holds" if elsewhere == 0.3 else "cannot be told: within chance"
+    )
 
 
 def test_several_cells_are_compared_in_the_setting_that_has_enough_of_them(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.papers.test_sladv import left
 from tests.papers.test_sladv_conclusions import GROWS, by_alpha, cells, outcomes, rows
 
 WHOLE_GROWS, FRAGILE = "the drop grows with alpha", "what random signs take grows with alpha"
-PERFECT = "with the victim's own layers for a shadow, the second stage takes more than chance does"
+PERFECT = "with the victim's own layers for a shadow, the drop is beyond random signs"
 
 
 @pytest.mark.parametrize(

@@ -19,41 +19,41 @@ def _exhibits(model: str) -> list[Exhibit]:
 
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
-    text="""The *accuracy drop* is that of the deployed network of three parts on test images, after clipping to the
-budget and to the range of pixels; *blind* is the drop that random signs of the same budget cause in the same deployment
-or in the one trained without the attack, whichever is more, and *random signs alone* what they cause in the attacked
-one. *Accuracy left* is what the drop leaves: where that is chance (10 %), and random signs leave no more, the drop
-cannot tell what the second stage adds. *Drop by another image's change* gives each of the first 2,000 images the
-perturbation made for the one before. *Mean change in budgets* is 1 where every value is moved as far as it may be;
-where a shadow's last ReLU has died there is no slope, and hardly any change.
+    text="""The *accuracy drop* is the accuracy that the deployed network of three parts loses on test images, which are
+clipped to the budget and to the range of pixels. *Blind* is the drop that random signs of the same budget cause, in the
+same deployment or in the one trained without the attack, whichever is more; *random signs alone* is what they cause in
+the attacked one. *Accuracy left* is what remains after the drop: where that is chance (10 %), and random signs leave no
+more, the drop cannot tell what the second stage adds. *Drop by another image's change* gives each of the first 2,000
+images the perturbation that was made for the image before it. *Mean change in budgets* is 1 where every value is moved
+as far as it may be. A shadow whose last ReLU has died gives no slope, and inputs hardly change.
 
-The printed numbers are single runs, it seems on few images: all 24 accuracies of the paper's table 4 are multiples of
-1/896, rounded or cut off, and seven whole batches of 128 are what is in the first 1,000 test images, which its authors'
-partial code loads. The standard error of such a share is 1.3 points. Of the 44 drops in tables 1 and 3 only four are
-such multiples, no more than by chance: they can hardly be differences of two of these accuracies, and what they are of
-is not said.
+The printed numbers are of single runs, and it seems of few images: all 24 accuracies of the paper's table 4 are
+multiples of 1/896, rounded or cut off. 896 images are seven whole batches of 128, as many as there are in the first
+1,000 test images, which the authors' partial code loads. The standard error of such a share is 1.3 points. Of the 44
+drops in tables 1 and 3 only four are such multiples, no more than by chance. So they can hardly be differences of two
+of these accuracies; the paper does not say what they are of.
 
-The budget of 0.3 is in normalized units: with CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
-15.4 of 255 in the three channels, where the paper's normalization, which is not stated, could also mean 38 of 255 (.5).
-At 8 and 16 of 255 all attacks are judged beside it, but for older records that say *pixel_budgets=[]*.
+The budget of 0.3 is in normalized units. With CIFAR-10's usual deviations (.2023, .1994, .2010) it is 15.5, 15.3 and
+15.4 of 255 in the three channels; with deviations of .5 it is 38 of 255. The paper does not state its normalization.
+All attacks are judged at 8 and 16 of 255, too, but for older records, which say *pixel_budgets=[]*.
 
-Nine epochs over ten clients are 2,880 of the paper's 3,000 iterations; at the scale *quick* it is one epoch, 320
-iterations, and the accuracy of the victims is below the paper's. There VR, SSA, FGSM and PGD perturb the first 512 test
-images, the first two with 5 instead of 20 places or spectra a step, and SLADV all of them (`targets=2000` is faster).
-One seed is what fits.
+Nine epochs over ten clients are 2,880 of the paper's 3,000 iterations. At the scale *quick* the whole network is
+trained for one epoch, 320 iterations, and is less accurate than the paper's. There SLADV perturbs all test images
+(`targets=2000` is faster); VR, SSA, FGSM and PGD perturb the first 512, VR and SSA with 5 places or spectra a step
+instead of 20. There is time for one seed alone.
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
-There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. On
-either network proxies take at least 600 steps, and attacks that would train the same one share it. Values printed
-beside it are those of the whole network.
-At alpha = 0 a shadow only watches: where they are not isolated (`isolate=false` or `once`), all columns' shadows attend
-one training, each as if it were there alone.
+There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. The
+printed values beside it are those of the whole network. On either network proxies take at least 600 steps, and attacks
+that would train the same proxy share one.
+At alpha = 0 a shadow only watches. Where cells are not isolated (`isolate=false` or `once`), the shadows of all columns
+watch the same training, and each ends as if it had watched alone.
 
-The similarity loss L_sim compares unrelated images, so that it is least for a shadow with constant output. How far the
-training goes there, and takes the clients' layers along for alpha > 0, is measured under *theory*. Clients take turns
-of one step, their optimizers' state is handed on with the weights (momentum .9), and images are not augmented. A
-client's 4,000 images are 31 batches of 128 and one of 32: the ten steps before a victim is met are of small batches.
-Where the authors' partial code splits ResNet18 at cut 1, the ReLU behind the stem is lost; here it is the server's
-first layer.""",
+The similarity loss L_sim compares unrelated images, so that a shadow with constant output has the least. Under *theory*
+we measure how far training goes towards that, and how far the clients' layers go along where alpha > 0. Clients take
+turns of one step; the state of their optimizers (momentum .9) is handed on with the weights. Images are not augmented.
+A client's 4,000 images are 31 batches of 128 and one of 32: the last ten steps before a victim is attacked are of small
+batches. Where the authors' partial code splits ResNet18 at cut 1, the ReLU behind the stem is lost; here it is the
+server's first layer.""",
     exhibits=(SHORT, CONCLUSIONS, *_exhibits(WHOLE), *_exhibits(NARROW)),
     headlines=HEADLINES,
 )

@@ -51,7 +51,7 @@ def _cuts(shadow: str) -> Callable[[str], _Places]:
 _CLAIMS = (
     Claim("the drop grows with alpha", table_3, _alphas, DROP, claims.grows, NO_DROP, least=3, whole=True),
     Claim(
-        "what it has beyond random signs grows with alpha",
+        "what the drop has beyond random signs grows with alpha",
         *(table_3, _alphas, DROP, claims.grows, NO_DROP),
         ours=True,
         least=3,
@@ -64,38 +64,38 @@ _CLAIMS = (
         whole=True,
     ),
     Claim(
-        "it falls with the depth of the clients' layers",
+        "the drop falls with the depth of the clients' layers",
         *(table_5, _cuts("single"), DROP, claims.falls, UNCHANGED),
         least=2,
     ),
     Claim(
-        "it falls with their depth under a shadow that grows with them (multi), too",
+        "the drop falls with their depth, too, under a shadow that grows with them (multi)",
         *(table_5, _cuts("multi"), DROP, claims.falls, UNCHANGED),
         least=2,
     ),
     Claim(
-        "it saturates near 2,000 images",
+        "the drop saturates near 2,000 images",
         table_1,
         lambda model: {str(n): {**_OWN, "aux_rows": n} for n in (128, 256, 1024, 2048, 4096, 8192)},
         *(DROP, claims.saturates, NO_DROP),
         least=3,
     ),
     Claim(
-        "at alpha 1 it is more than chance does",
+        "at alpha 1 the drop is beyond random signs",
         table_3,
         lambda model: {"": {**_MANY, "sladv.alpha": 1.0}},
         *(DROP, claims.beats_blind, NO_DROP),
         ours=True,
     ),
     Claim(
-        "with the victim's own layers for a shadow, the second stage takes more than chance does",
+        "with the victim's own layers for a shadow, the drop is beyond random signs",
         table_2,
         lambda model: {"": {**_OWN, **PERFECT, "pgd.iterations": 1, "under": ""}},
         *(DROP, claims.beats_blind),
         ours=True,
     ),
     Claim(
-        "it is more than VR's on as many images",
+        "the drop is more than VR's on as many images",
         table_2,
         lambda model: {
             "VR": {**_MANY, "attack": "vmi_fgsm", "under": "sladv"},
@@ -116,7 +116,7 @@ _CLAIMS = (
         least=2,
     ),
     Claim(
-        "it carries over to vanilla",
+        "the attack carries over to vanilla split learning",
         readings,
         lambda model: {"": {**_OWN, "protocol": "vanilla"}},
         *(DROP, claims.beats_blind, NO_DROP),
@@ -134,23 +134,23 @@ _CLAIMS = (
         everywhere=True,
     ),
     Claim(
-        "alpha brings the true layers nearer to the shadow than at alpha 0",
+        "above alpha 0 the true layers are nearer to the shadow than at alpha 0",
         *(theory, _alphas, _DISTANCE, claims.less_than_honest, DIVERGED),
         everywhere=True,
     ),
     Claim(
-        "alpha brings the true layers nearer to the shadow than to a constant",
+        "above alpha 0 the true layers are nearer to the shadow than to a constant",
         *(theory, _pulled, _DISTANCE, claims.below_blind, DIVERGED),
         ours=True,
         everywhere=True,
     ),
     Claim(
-        "alpha makes their input gradients more alike than at alpha 0",
+        "above alpha 0 their input gradients are more alike than at alpha 0",
         *(theory, _alphas, _COSINE, claims.more_alike_than_honest, DIVERGED),
         everywhere=True,
     ),
     Claim(
-        "alpha makes their input gradients more alike than those of unrelated layers",
+        "above alpha 0 their input gradients are more alike than those of unrelated layers",
         *(theory, _pulled, _COSINE, claims.alike, DIVERGED),
         ours=True,
         everywhere=True,

@@ -131,15 +131,17 @@ def readings(model: str) -> Exhibit:
     return exhibit(
         "readings",
         "Aligned elsewhere, measured otherwise, and in vanilla",
-        """Section 4.1 says that aligning at the server's output is worse than at the cut, and that the attack carries
-over to vanilla split learning; neither has a table. The printed loss is an L2 norm whose reduction is unsaid: ours is
-that over the whole batch. At the cut its gradient has length 1 however near the two layers are: many times the task's
-in honest training, though under the attack the task's own grows and can go past it (both under *gradients*). The mean
-of each image's norm pulls by the root of the batch's size less, the mean square with a small part of the task's
-gradient. Under either norm the shadow can diverge at the printed rate, so that its own gradient is clipped, at 1, which
-was chosen by the shadow's own loss alone; how that went, here and at 10, stands under *theory*. The clean accuracy
-tells readings apart: the paper's falls slowly with alpha, to 75 % at 100 (table 4). A reading under which it falls by
-much at alpha 1 is hardly the authors'.""",
+        """Section 4.1 says that aligning at the server's output usually does worse than at the cut. The introduction
+says that the attack can be applied to vanilla split learning. Neither has a table. The printed loss is an L2 norm; the
+paper does not say over what, and ours is over the whole batch. At the cut its gradient has length 1 however near the
+two layers are. That is many times the length of the task's gradient in honest training; under attack the task's own
+grows, and can become longer (both under *gradients*). The mean of each image's norm pulls less, by the root of the
+batch's size as a factor; the mean square pulls with a small part of the task's gradient. Under either norm the shadow
+can diverge at the printed rate. Therefore its own gradient is clipped, at 1, a value that was chosen by the shadow's
+own loss alone; how L_sim went with it and with 10 stands under *theory*.
+
+The clean accuracy tells readings apart: the paper's falls slowly with alpha, to 75 % at 100 (table 4). A reading under
+which it falls by much at alpha 1 is hardly the authors'.""",
         model,
         _readings_cells,
         _readings,

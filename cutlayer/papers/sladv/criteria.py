@@ -24,7 +24,8 @@ beyond random signs. Two drops differ where they are further apart than chance m
 {_TWO[0]:.1f} points of {_TARGETS[0]:,} images, {_TWO[1]:.1f} of {_TARGETS[1]:,}, {_TWO[2]:.1f} of {_TARGETS[2]}. One
 drop is beyond random signs from {_ONE[0]:.1f}, {_ONE[1]:.1f} and {_ONE[2]:.1f} points on; where it is nearer to them it
 is *within chance*, and cannot be told from them. That is the error of drawing images alone. Another seed of the
-training can change a drop by more; by how much is unknown where there is one seed.
+training can change a drop by more; by how much is unknown where there is one seed. How far rounding alone takes two
+trainings apart stands under *table 4* of the network on which it was seen.
 
 A correlation has a sign where it is further from 0 than chance makes it over {CORRELATED} targets
 ({by_chance(CORRELATED):.2f}). Some images are harder than others whatever is done to them: that is in the correlation,

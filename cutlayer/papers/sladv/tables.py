@@ -49,9 +49,8 @@ def table_1(model: str) -> Exhibit:
         "The server's own images: how many, and of which kind",
         """Cut 1, alpha 1. Other datasets give their training split, CIFAR-10 the fifth of it that no client
 has. *fashion_mnist* is ours: images of quite another kind, gray, made three-channel and larger. The distance is the
-L2 norm over the whole batch, unless the setting says *distance=image* (the mean of each image's norm); how far it turns
-the gradient that clients get back stands below, under what a client could notice, and other readings of the distance
-under *readings*.""",
+L2 norm over the whole batch, unless the setting says *distance=image* (the mean of each image's norm). How far it turns
+the gradient that clients get back stands under *gradients*, and other readings of the distance under *readings*.""",
         model,
         _image_cells,
         _images,
@@ -81,10 +80,10 @@ def table_3(model: str) -> Exhibit:
     return exhibit(
         "table 3",
         "Alpha, the weight of the similarity",
-        """At alpha = 0 the server tampers with nothing: what drops then is due to its own part of the network alone.
-What random signs take from an attacked deployment beyond what they take from the honest one (alpha = 0) is due to the
-first stage, what the drop has beyond random signs to the second. Under attack the accuracy can swing from epoch to
-epoch (under *gradients*), and every victim is met where its training happened to end.""",
+        """At alpha = 0 the server tampers with nothing: the drop is then due to its own part of the network alone.
+Where random signs take more from an attacked deployment than from the honest one (alpha = 0), the difference is due to
+the first stage. What the drop has beyond random signs is due to the second. Under attack the accuracy can swing from
+epoch to epoch (under *gradients*), and every victim is attacked where its training happened to end.""",
         model,
         alpha_cells,
         _alphas,
@@ -117,8 +116,8 @@ def table_4(model: str) -> Exhibit:
         "What the attack costs the clients",
         """Test accuracy of the deployment after the last epoch, and the mean over the last third of the epochs. At
 alpha = 0 the training is the honest one, and ends in the same bits as that; a record that ended otherwise is named
-below the table. Under attack the accuracy swings from epoch to epoch, so that the last epoch's is chance: conclusions
-are drawn from the last third.""",
+below the table. Under attack the accuracy swings from epoch to epoch, so that where it ends is a matter of
+chance: conclusions are drawn from the last third.""",
         model,
         alpha_cells,
         _cost,
@@ -155,8 +154,8 @@ def table_5(model: str) -> Exhibit:
         "table 5",
         "Deeper input layers, and deeper shadows of them",
         """The shadow *single* is one convolution without bias, *multi* one residual block for each stage of the
-client's. At cut 1 the paper prints for both what it prints for its default, by its words two convolutions with a skip
-connection: that, and the authors' partial code, say that the default may have been one of these two.""",
+client's. At cut 1 the paper prints for both the value of its default shadow. By its words that is two convolutions with
+a skip connection; the equal values and the authors' partial code suggest that it may have been one of these two.""",
         model,
         _depth_cells,
         _depths,
@@ -183,7 +182,7 @@ def _networks(found: Found) -> list[Block]:
 TABLE_6 = Exhibit(
     name="table 6",
     title="Other networks",
-    text="Cut 1, alpha 1, 4,096 images. The default shadow for all: the paper names its own for ResNet18 alone.",
+    text="Cut 1, alpha 1, 4,096 images. All have the default shadow: the paper names a shadow for ResNet18 alone.",
     cells=_network_cells,
     blocks=_networks,
 )

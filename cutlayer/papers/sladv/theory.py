@@ -103,16 +103,20 @@ def theory(model: str) -> Exhibit:
     return exhibit(
         "theory",
         "The theory of section 4.3, measured",
-        """Conclusion 1: the lower the cosine similarity of what the server's part gives, the higher the loss: a
-negative rank correlation over the first 512 targets; blind, the same for random signs. *Similarity of the server's
-outputs* is what the second stage lowers, in the deployment; *on its own network*, by the attack's own account, what it
-brought it to there: where that is far lower, the change was found and did not carry over. Conclusion 2: the
-similarity's loss brings true and shadow layers together (d, the largest distance over the first 32 targets; blind, a
-shadow that always gives the mean) and with them their input gradients (cosine, the mean over as many; blind 0). Where
-L_sim, which is to fall, ended above what it was at first (the middle of its last tenth), or was more than twice that at
-its highest, the shadow has *diverged*, and what the clients' layers were pulled to is no likeness of theirs: such a
-victim says what divergence does, not what alpha does. Twice is ours. Records keep at most 100 points of a curve, spread
-evenly over the steps, and the highest value is that of these points.""",
+        """Conclusion 1: the lower the cosine similarity of what the server's part gives for an image with and without
+its change, the higher the loss. That is a negative rank correlation, here over the first 512 targets; blind is
+the same for random signs. *Similarity of the server's outputs* is what the second stage lowers, in the deployment.
+*Similarity on its own network* is what it has reached on the shadow and the server's part, as the attack itself says:
+where that is far lower, a change was found but did not carry over to the deployment.
+
+Conclusion 2: the similarity loss L_sim brings true and shadow layers together, and with them their input gradients. The
+distance d is the largest over the first 32 targets; blind is that of a shadow that always gives the mean. The
+similarity of the gradients is the mean cosine over as many targets; blind is 0.
+
+L_sim is meant to fall. A shadow has *diverged* where L_sim ended above its first value (its end is the middle of its
+last tenth), or was at its highest more than twice that; twice is ours. The clients' layers were then pulled towards
+something that is not like them: such a victim says what divergence does, not what alpha does. Records keep at most 100
+points of a curve, spread evenly over the steps, and the highest value is that of these points.""",
         model,
         alpha_cells,
         _theory,

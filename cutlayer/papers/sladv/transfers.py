@@ -70,17 +70,19 @@ def table_2(model: str) -> Exhibit:
     return exhibit(
         "table 2",
         "Beside transfer attacks, which need labels",
-        """VR is VMI-FGSM, SSA spectrum simulation, both on a proxy of the victim's architecture that is trained with
-labels on as many images of CIFAR-10. The paper does not say whether they meet the victim that SLADV's alpha = 1 has
-already weakened: there are cells for both, the honest victim (for SLADV that is alpha = 0) and the attacked one, and
-only rows about the same victim can be compared. Where SLADV perturbs more images than the others, these are the first
-of its own. They move inputs away from what the proxy
-takes them for, or from their true labels (*labels=true*), of which the paper does not speak. *Proxy accuracy* is how
-often the proxy is right on the targets, and *mean change in budgets* how far inputs are moved, in the records that have
-them. We conjecture that the directions of a poor proxy do not carry over, and that the ten short steps of SSA lead back
-and forth. PGD on the victim itself knows its weights and the true labels: what the budget allows, as far as sign steps
-find it. *SLADV's second stage on the victim's own layers* is ours: what that stage would do with a perfect shadow, so
-that the first stage can be told from it.""",
+        """VR is VMI-FGSM, SSA is spectrum simulation. Both perturb on a proxy of the victim's architecture, which is
+trained with labels on as many images of CIFAR-10. They move inputs away from what the proxy takes them for, or from
+their true labels (*labels=true*): the paper does not say which. Nor does it say whether they meet the victim that
+SLADV's alpha = 1 has already weakened. There are cells for both victims, the honest one (for SLADV that is alpha = 0)
+and the attacked one; only rows about the same victim can be compared. The honest one of SLADV can be another draw of
+the same training: table 4 names such records. Where SLADV perturbs more images than the others, theirs are the first of
+its images.
+
+*Proxy accuracy* is how often the proxy is right on the targets, and *mean change in budgets* how far inputs are moved;
+older records lack them. We conjecture that the directions of a poor proxy do not carry over to the victim, and that the
+ten short steps of SSA lead back and forth. PGD on the victim itself knows its weights and the true labels: it shows
+what the budget allows, as far as sign steps find it. *SLADV's second stage on the victim's own layers* is ours: what
+that stage would do with a perfect shadow, so that it can be told from the first stage.""",
         model,
         _cells,
         _blocks,
