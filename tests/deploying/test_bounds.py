@@ -27,7 +27,7 @@ from tests.deployments import Deployment, made_here, plan_of
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
-SETTINGS = ServerSettings(plan={})
+SETTINGS = ServerSettings.model_validate({"plan": {}})
 MANY = 4096
 
 

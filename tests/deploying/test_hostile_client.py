@@ -248,7 +248,7 @@ def test_what_a_network_raises_is_a_refusal_and_moves_no_statistics(
         if len(inputs[0]) % 2:
             raise error
 
-    pair.answerer.party.parts[0].out.register_forward_pre_hook(even)  # type: ignore[operator, union-attr]
+    pair.answerer.party.parts[0].out.register_forward_pre_hook(even)  # type: ignore[union-attr]
     three = Message(whole.kind, whole.sender, whole.step, {name: tensor[:3] for name, tensor in whole.tensors.items()})
     with pytest.raises(told[0], match=told[1]):
         pair.answerer.answer(encode(three))
