@@ -25,6 +25,11 @@ from cutlayer.reproduction.found import Group
         (claims.beats_blind, (-0.04,), "does not hold"),
         (claims.below_blind, (-0.01, -0.02), "holds"),
         (claims.below_blind, (-0.01, 0.01), "does not hold"),
+        # Of two correlations chance makes more than of one: 0.064.
+        (claims.more_negative, (-0.07, -0.08), "holds"),
+        (claims.more_negative, (-0.07, -0.06), "cannot be told: within chance"),
+        (claims.more_negative, (-0.07, 0.06), "cannot be told: within chance"),
+        (claims.more_negative, (-0.07, 0.07), "does not hold"),
         (claims.alike, (0.2,), "holds"),
         (claims.alike, (0.2, 0.05), "does not hold"),
         (claims.negative, (-0.2, -0.1), "holds"),

@@ -162,6 +162,14 @@ def negative(points: Sequence[Point], chance: float) -> str:
     return HOLDS if all(point.value < -chance for point in points) else f"{UNTOLD}: within chance of 0"
 
 
+def more_negative(points: Sequence[Point], chance: float) -> str:
+    """A correlation at every place than by random signs, by more than chance makes of two."""
+    by = math.sqrt(2) * chance
+    if any(point.gain > by for point in points):
+        return FAILS
+    return HOLDS if all(point.gain < -by for point in points) else f"{UNTOLD}: within chance"
+
+
 def below_blind(points: Sequence[Point], chance: float) -> str:
     """At every place."""
     return said(all(point.gain < 0 for point in points))

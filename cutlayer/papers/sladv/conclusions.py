@@ -129,9 +129,10 @@ _CLAIMS = (
     ),
     Claim(
         "the lower the similarity, the higher the loss, more so than by random signs",
-        *(theory, _alphas, _CORRELATION, claims.below_blind, NO_DROP),
+        *(theory, _alphas, _CORRELATION, claims.more_negative, NO_DROP),
         ours=True,
         everywhere=True,
+        most=CORRELATED,
     ),
     Claim(
         "above alpha 0 the true layers are nearer to the shadow than at alpha 0",

@@ -28,11 +28,12 @@ training can change a drop by more; by how much is unknown where there is one se
 trainings apart stands under *table 4* of the network on which it was seen.
 
 A correlation has a sign where it is further from 0 than chance makes it over {CORRELATED} targets
-({by_chance(CORRELATED):.2f}). Some images are harder than others whatever is done to them: that is in the correlation,
-and in that of random signs beside it. Distance d is compared with that at alpha 0 in the same setting, and any
-difference counts: layers whose outputs shrink come nearer without becoming alike, as the row of a constant shows. A
-cosine of input gradients counts from twice the standard deviation that unrelated layers have (0.06 with 64 channels,
-0.12 with 8), a difference of two cosines from 1.4 times that.
+({by_chance(CORRELATED):.2f}); two correlations differ from 1.4 times that on, and nearer they are *within chance*. Some
+images are harder than others whatever is done to them: that is in the correlation, and in that of random signs beside
+it. Distance d is compared with that at alpha 0 in the same setting, and any difference counts: layers whose outputs
+shrink come nearer without becoming alike, as the row of a constant shows. A cosine of input gradients counts from twice
+the standard deviation that unrelated layers have (0.06 with 64 channels, 0.12 with 8), a difference of two cosines from
+1.4 times that.
 
 A victim that can say nothing about a conclusion is left out, and the reason is named. Where too little is left, the
 conclusion *cannot be told*. *Diverged*: L_sim of its shadow ended above its first value, or was at its highest more
