@@ -24,11 +24,13 @@ def lines(
     log: bool = False,
     wide: int = 0,
     shares: bool = False,
+    near: float = 0,
 ) -> bytes:
     """An SVG: a panel for each name, a line for each series of (place, mean with interval); ``log``: the places.
 
     ``wide``: panels in a row; 0: all of them. ``shares``: all panels go from 0 to 1; without it, intervals much wider
-    than what the means span leave the drawing.
+    than what the means span leave the drawing. ``near``: places up to so far from 0 stand evenly, those beyond by their
+    logarithm.
     """
     styles = _styles(panels)
 
@@ -41,6 +43,9 @@ def lines(
         places = sorted({place for points in series.values() for place, _ in points})
         if log:
             axes.set_xscale("log")
+        elif near:
+            axes.set_xscale("symlog", linthresh=near)
+            axes.xaxis.set_major_formatter("{x:g}")
         elif len(places) <= _FEW:
             axes.set_xticks(places, [f"{place:g}" for place in places])
         means = [found.mean for points in series.values() for _, found in points]

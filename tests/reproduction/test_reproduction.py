@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +184,15 @@ def test_a_series_has_its_own_color_whichever_panels_it_is_in() -> None:
     ):
         assert b"#1f77b4" in drawn
         assert b"#ff7f0e" in drawn
+
+
+def test_places_far_from_0_stand_by_their_logarithm_and_near_ones_evenly() -> None:
+    marks = [(place, Interval(0.5, None, (0.5,))) for place in (0.0, 0.5, 1.0, 10.0, 100.0)]
+    drawn = plot.lines({"one": {"a": marks}}, "across", "up", near=1).decode()
+    found = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"[^>]*style="fill: #1f77b4', drawn)
+    ((height, _),) = Counter(y for _, y in found).most_common(1)
+    gaps = [after - before for before, after in pairwise(sorted({float(x) for x, y in found if y == height}))]
+    assert gaps == [pytest.approx(gaps[0]), pytest.approx(gaps[0]), pytest.approx(gaps[3]), pytest.approx(gaps[3])]
 
 
 @pytest.mark.parametrize("name", ["inversion", "unsplit"])
