@@ -194,7 +194,9 @@ def _differences(record: Record, cell: Cell, published: Cell | None) -> tuple[st
         f"{plugin}.{name}={value}"
         for plugin, options in as_run["options"].items()
         for name, value in options.items()
-        if plugin != attack and plugin in {as_run["dataset"], *as_run["defense"].split("+")}
+        if plugin != attack
+        and plugin in {as_run["dataset"], *as_run["defense"].split("+")}
+        and meant["options"].get(plugin, {}).get(name) != value
     ]
     kind = registry.cls("attacks", attack, Attack)
     assert is_dataclass(kind)
