@@ -11,9 +11,10 @@ from torch import nn
 from cutlayer.attack import Guess
 from cutlayer.auditing.grants import Outside
 from cutlayer.judging.judge import Truth
-from cutlayer.judging.scoring import ROOM
+from cutlayer.judging.scoring import has_room
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.message import Kind
+from cutlayer.metric import Metric
 from cutlayer.record import Score
 from cutlayer.seat.seating import seat_server
 from cutlayer.stream import drawing
@@ -139,7 +140,8 @@ def _advantage(score: Score, guess: Guess, beside: Sequence[Score], truth: Truth
             # Relabeling alone lets a deployment take for the target what it sees badly: any noise, not this trigger.
             blind = max(blind, *(other.value or 0.0 for other in beside if other.metric == "unplanted_success"))
         # Where a blind guess is as good as perfect there is nothing to gain.
-        return (score.value - blind) / (score.best - blind) if score.best - blind >= ROOM else 0.0
+        room = has_room(Metric(score.metric), blind, score.best)
+        return (score.value - blind) / (score.best - blind) if room else 0.0
     assert truth is not None
     assert truth.model is not None
     blind = _untrained_accuracy(guess.part, truth.model)

@@ -14,7 +14,7 @@ from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplant
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.labeling import best_relabeling, blind_relabeling, commonest, confused, share
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
-from cutlayer.judging.scoring import ROOM, score
+from cutlayer.judging.scoring import ROOM, Scorer
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.metric import Metric
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
@@ -85,20 +85,21 @@ def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
     for name, tensor in guess.tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise GuessError(f"the guess at {guess.goal} holds NaN or infinite values in {name!r}")
+    scorer = Scorer(guess.goal, guess.name, thresholds)
     if guess.goal is Goal.MODEL:
-        return _judge_model(guess, truth, thresholds)
+        return _judge_model(guess, truth, scorer)
     if guess.goal is Goal.BACKDOOR:
-        return _judge_backdoor(guess, truth, thresholds)
+        return _judge_backdoor(guess, truth, scorer)
     if set(guess.rows) != set(truth.rows) or len(guess.rows) != len(truth.rows):
         raise GuessError(
             f"the guess at {guess.goal} is about {len(guess.rows)} samples, not the {len(truth.rows)} targets"
         )
     if guess.goal is Goal.INPUTS:
         claimed = _in_order(guess, "inputs", truth, truth.inputs.shape).float()
-        return (_judge_table if truth.features else _judge_images)(guess, claimed, truth, thresholds)
+        return (_judge_table if truth.features else _judge_images)(claimed, truth, scorer)
     if guess.goal is Goal.LABELS:
-        return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, thresholds)
-    return _judge_evasion(guess, _in_order(guess, "inputs", truth, truth.inputs.shape).float(), truth, thresholds)
+        return _judge_labels(guess, _in_order(guess, "labels", truth, truth.labels.shape), truth, scorer)
+    return _judge_evasion(guess, _in_order(guess, "inputs", truth, truth.inputs.shape).float(), truth, scorer)
 
 
 def _in_order(guess: Guess, name: str, truth: Truth, shape: torch.Size) -> Tensor:
@@ -115,16 +116,13 @@ def _places(of: Sequence[Row], wanted: Sequence[Row]) -> Tensor:
     return torch.tensor([place[row] for row in wanted])
 
 
-def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_images(claimed: Tensor, truth: Truth, scorer: Scorer) -> Judgement:
     own = image_metrics(claimed, truth.inputs)
     mean = truth.mean_input.expand_as(truth.inputs)
     of_mean, constants = image_metrics(mean, truth.inputs), best_constants(truth.inputs)
     blind = {m: better(m, [of_mean[m].mean().item(), constants[m].value]) for m in own}
     deciding = {Metric.SSIM, Metric.SSIM_STRETCHED} & own.keys() or {Metric.MSE}
-    scores = [
-        score(Goal.INPUTS, m, v.mean().item(), blind[m], BEST[m], thresholds, guess.name, m in deciding)
-        for m, v in own.items()
-    ]
+    scores = [scorer.score(m, v.mean().item(), blind[m], BEST[m], decides=m in deciding) for m, v in own.items()]
     shown = Metric.SSIM if Metric.SSIM in own else Metric.MSE
     by_mean = blind[shown] == of_mean[shown].mean().item()
     pictured = mean if by_mean else torch.full_like(truth.inputs, constants[shown].level)
@@ -142,49 +140,44 @@ def _judge_images(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thres
     return Judgement(tuple(scores), pictures, images)
 
 
-def _judge_table(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_table(claimed: Tensor, truth: Truth, scorer: Scorer) -> Judgement:
     features = feature_scores(claimed, truth.inputs, truth.mean_input, truth.features)
     value = (claimed.clamp(0, 1) - truth.inputs).square().mean().item()
     constant = truth.inputs.var(unbiased=False).item()
     blind = min((truth.mean_input - truth.inputs).square().mean().item(), constant)
-    found = score(Goal.INPUTS, Metric.MSE, value, blind, 0.0, thresholds, guess.name, decides=True)
+    found = scorer.score(Metric.MSE, value, blind, 0.0, decides=True)
     return Judgement((found,), features=features)
 
 
-def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) -> Judgement:
     number = len(truth.classes)
     if claimed.dtype != torch.int64:
         raise GuessError(f"the guess at {guess.goal}: 'labels' are {claimed.dtype}, they must be torch.int64")
     if guess.relabeled:
         value, blind = best_relabeling(truth.labels, claimed), blind_relabeling(truth.labels, number)
-        metric = Metric.RELABELED_ACCURACY
-        return Judgement((score(Goal.LABELS, metric, value, blind, 1.0, thresholds, guess.name, decides=True),))
+        return Judgement((scorer.score(Metric.RELABELED_ACCURACY, value, blind, 1.0, decides=True),))
     low, high = int(claimed.min()), int(claimed.max())
     if low < 0 or high >= number:
         raise GuessError(f"the guess at {guess.goal}: 'labels' go from {low} to {high}, classes to {number - 1}")
     value, blind = share(claimed == truth.labels), commonest(truth.labels)
-    found = score(Goal.LABELS, Metric.ACCURACY, value, blind, 1.0, thresholds, guess.name, decides=True)
+    found = scorer.score(Metric.ACCURACY, value, blind, 1.0, decides=True)
     counts = tuple(tuple(row) for row in confused(truth.labels, claimed, number, number).tolist())
     return Judgement((found,), confusion=Confusion(guess=guess.name, labels=truth.classes, counts=counts))
 
 
-def _judge_model(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_model(guess: Guess, truth: Truth, scorer: Scorer) -> Judgement:
     if truth.model is None:
         raise GuessError("there is no model to compare a stolen one with")
     stolen, blind, real = compare_parts(guess, truth.model)
-    trained = real - blind.accuracy >= ROOM
-    name, goal = guess.name, Goal.MODEL
-    # Without room between the blind guess and the real part an advantage would be a quotient of two noises.
-    best = real if trained else None
     return Judgement(
         (
-            score(goal, Metric.ACCURACY, stolen.accuracy, blind.accuracy, best, thresholds, name, decides=trained),
-            score(goal, Metric.AGREEMENT, stolen.agreement, blind.agreement, 1.0, thresholds, name, decides=False),
+            scorer.score(Metric.ACCURACY, stolen.accuracy, blind.accuracy, real, decides=True),
+            scorer.score(Metric.AGREEMENT, stolen.agreement, blind.agreement, 1.0),
         )
     )
 
 
-def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_backdoor(guess: Guess, truth: Truth, scorer: Scorer) -> Judgement:
     if truth.backdoor is None:
         raise GuessError("there is no deployment whose answers to the trigger could be compared")
     trigger = trigger_of(guess, tuple(truth.mean_input.shape), len(truth.classes))
@@ -194,34 +187,32 @@ def _judge_backdoor(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judge
     unplanted_before = truth.backdoor.clean.unplanted(trigger)
     # A deployment that takes everything for the target obeys no trigger.
     blind = max(clean.success, attacked.unprompted)
-    name, goal = guess.name, Goal.BACKDOOR
     usual = commonest(truth.backdoor.labels)
-    # A trigger that the deployment obeys without the attack proves nothing, nor what one that is of no use obeys; and
-    # one that leaves nothing of an input to recognize takes the input's place, which no model can be blamed for.
-    room = min(1.0 - blind, attacked.accuracy - usual, clean.recognized - clean.guessed)
-    best = 1.0 if room >= ROOM else None
-    # Of several triggers only the unnamed one decides: with enough of them one succeeds.
-    decides = best is not None and not name
+    # What a deployment that is of no use obeys proves nothing; and a trigger that leaves nothing of an input to
+    # recognize takes the input's place, which no model can be blamed for.
+    useful = min(attacked.accuracy - usual, clean.recognized - clean.guessed) >= ROOM
+    best = 1.0 if useful else None
     scores = (
-        score(goal, Metric.ATTACK_SUCCESS, attacked.success, blind, best, thresholds, name, decides=decides),
+        # Of several triggers only the unnamed one decides: with enough of them one succeeds.
+        scorer.score(Metric.ATTACK_SUCCESS, attacked.success, blind, best, decides=not guess.name),
         # As high as the success, it says that the deployment obeys whatever covers that place, not this trigger alone.
-        score(goal, Metric.UNPLANTED_SUCCESS, unplanted, unplanted_before, None, thresholds, name, decides=False),
-        score(goal, Metric.CLEAN_ACCURACY, attacked.accuracy, clean.accuracy, None, thresholds, name, decides=False),
-        score(goal, Metric.RECOGNITION_RATE, clean.recognized, clean.guessed, None, thresholds, name, decides=False),
+        scorer.score(Metric.UNPLANTED_SUCCESS, unplanted, unplanted_before),
+        scorer.score(Metric.CLEAN_ACCURACY, attacked.accuracy, clean.accuracy),
+        scorer.score(Metric.RECOGNITION_RATE, clean.recognized, clean.guessed),
     )
     pictures = Pictures(kind="trigger", labels=tuple(truth.classes[label] for label in truth.labels.tolist()))
     alone = trigger.alone().expand_as(truth.inputs)
     return Judgement(scores, pictures, {"truth": truth.inputs, "guess": trigger.stamp(truth.inputs), "blind": alone})
 
 
-def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thresholds) -> Judgement:
+def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) -> Judgement:
     if truth.evasion is None:
         raise GuessError("there is no deployment to try adversarial inputs on")
     # A probe is about the first rows of the guess, which need not be those of the truth.
     deployed = truth.evasion.deployed
     likeness = compare_layers(guess, truth.evasion, deployed.natural[_places(truth.rows, guess.rows)])
     found = evade(guess, claimed, truth.evasion)
-    name, goal, own, honest = guess.name, Goal.EVASION, found.own, found.honest
+    own, honest = found.own, found.honest
     # What noise does to the attacked deployment needs no adversarial inputs, what it does to the one trained without
     # the attack no tampering.
     noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
@@ -230,8 +221,6 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
     # Where no more is right than in naming one class, with or without noise, there is nothing that could be taken away:
     # an advantage would be a quotient of little, or change its sign.
     best, most = (own.natural if own.natural - max(b, 0) - usual >= ROOM else None for b in (blind, unattacked))
-    # Only the first budget decides.
-    decides, opened = (not name and highest is not None for highest in (best, most))
     beside = found.beside
     if "predicted" in guess.tensors:
         predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
@@ -242,16 +231,15 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, thresholds: Thre
         beside[Metric.LAYER_DISTANCE] = (likeness.distance, likeness.blind_distance)
         beside[Metric.SLOPE_SIMILARITY] = (likeness.slope_similarity, 0.0)
     tampered = truth.evasion.tampered
+    first = not guess.name
     scores = (
-        score(goal, Metric.ACCURACY_DROP, own.natural - found.adversarial, blind, best, thresholds, name, decides),
+        # Only the first budget decides.
+        scorer.score(Metric.ACCURACY_DROP, own.natural - found.adversarial, blind, best, decides=first),
         # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
-        score(
-            *(goal, Metric.RANDOM_SIGNS_DROP, noise, unattacked),
-            *(most if tampered else None, thresholds, name, opened and tampered),
-        ),
-        *(score(goal, n, value, other, None, thresholds, name, False) for n, (value, other) in beside.items()),
+        scorer.score(Metric.RANDOM_SIGNS_DROP, noise, unattacked, most if tampered else None, decides=first),
+        *(scorer.score(metric, *pair) for metric, pair in beside.items()),
     )
-    return Judgement(scores, *_evasion_pictures(found, truth, deployed.predicted)) if not name else Judgement(scores)
+    return Judgement(scores, *_evasion_pictures(found, truth, deployed.predicted)) if first else Judgement(scores)
 
 
 def _evasion_pictures(found: Evaded, truth: Truth, before: Tensor) -> tuple[Pictures, Mapping[str, Tensor]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cutlayer.metric import Metric
 from cutlayer.record import Score, Thresholds
 from cutlayer.threat import Goal
@@ -10,30 +12,44 @@ ROOM = 0.05
 """What is gained by less than this over the blind guess leaves nothing to take."""
 
 
-def score(
-    goal: Goal,
-    metric: Metric,
-    value: float,
-    blind: float,
-    best: float | None,
-    thresholds: Thresholds,
-    guess: str,
-    decides: bool,
-) -> Score:
-    """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack.
+def has_room(metric: Metric, blind: float, best: float) -> bool:
+    """Whether more than noise lies between a blind guess and the best: ``ROOM`` of a share or of SSIM.
 
-    At most 1: where a defense has ruined the deployment, a stolen part does better than the one it stands in for.
+    Errors have no scale of their own: there it is anything at all.
     """
-    advantage = None if best is None or best == blind else min((value - blind) / (best - blind), 1.0)
-    verdict = thresholds.verdict(advantage) if decides and advantage is not None else None
-    return Score(
-        goal=goal.value,
-        metric=metric.value,
-        value=value,
-        blind=blind,
-        best=best,
-        advantage=advantage,
-        guess=guess,
-        decides=decides,
-        verdict=verdict,
-    )
+    to_one = metric.percent or metric in {Metric.SSIM, Metric.SSIM_STRETCHED}
+    return best - blind >= ROOM if to_one else best != blind
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What the scores of one guess have in common."""
+
+    goal: Goal
+    guess: str
+    """The guess's name."""
+    thresholds: Thresholds
+
+    def score(
+        self, metric: Metric, value: float, blind: float, best: float | None = None, decides: bool = False
+    ) -> Score:
+        """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack.
+
+        Without room between ``blind`` and ``best`` an advantage would be a quotient of two noises: there is none then,
+        and nothing is decided. At most 1: where a defense has ruined the deployment, a stolen part does better than the
+        one it stands in for. Below 0 there is no bound: with one, guesses at random would beat blind in the mean.
+        """
+        best = best if best is not None and has_room(metric, blind, best) else None
+        advantage = None if best is None else min((value - blind) / (best - blind), 1.0)
+        decides = decides and advantage is not None
+        return Score(
+            goal=self.goal.value,
+            metric=metric.value,
+            value=value,
+            blind=blind,
+            best=best,
+            advantage=advantage,
+            guess=self.guess,
+            decides=decides,
+            verdict=self.thresholds.verdict(advantage) if decides and advantage is not None else None,
+        )

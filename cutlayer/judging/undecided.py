@@ -16,8 +16,9 @@ def why(scores: Sequence[Score]) -> str:
         return "nothing was guessed"
     by_goal: dict[str, dict[str, Score]] = {}
     for score in scores:
-        if not score.guess:
-            by_goal.setdefault(score.goal, {})[score.metric] = score
+        # Triggers and budgets that have a name decide nothing in any case.
+        if not score.guess or score.goal in {Goal.INPUTS, Goal.LABELS}:
+            by_goal.setdefault(score.goal, {}).setdefault(score.metric, score)
     told = [_WORDS[goal](found) for goal, found in by_goal.items() if goal in _WORDS]
     return "; ".join(told) or "no score decides"
 
@@ -48,6 +49,17 @@ def _evasion(found: Mapping[str, Score]) -> str:
     return f"{takes}: that leaves hardly more than always naming one class gives"
 
 
+def _inputs(found: Mapping[str, Score]) -> str:
+    alike = [found[metric].blind or 0.0 for metric in (Metric.SSIM, Metric.SSIM_STRETCHED) if metric in found]
+    how = f"has an SSIM of {min(alike):.3f} with them" if alike else "is equal to them"
+    return f"the targets leave nothing to take: a blind guess {how}"
+
+
+def _labels(found: Mapping[str, Score]) -> str:
+    blind = next(found[metric].blind for metric in (Metric.ACCURACY, Metric.RELABELED_ACCURACY) if metric in found)
+    return f"the targets leave nothing to take: a blind guess is right on {_share(blind)} of their labels"
+
+
 def _model(found: Mapping[str, Score]) -> str:
     blind = _share(found[Metric.ACCURACY].blind)
     return f"nothing was learned that could be stolen: a blind guess in the part's place is right on {blind}, too"
@@ -70,4 +82,10 @@ def _share(value: float | None) -> str:
     return "?" if value is None else f"{100 * value:.1f} %"
 
 
-_WORDS = {Goal.BACKDOOR.value: _backdoor, Goal.EVASION.value: _evasion, Goal.MODEL.value: _model}
+_WORDS = {
+    Goal.BACKDOOR.value: _backdoor,
+    Goal.EVASION.value: _evasion,
+    Goal.INPUTS.value: _inputs,
+    Goal.LABELS.value: _labels,
+    Goal.MODEL.value: _model,
+}

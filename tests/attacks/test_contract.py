@@ -8,9 +8,11 @@ from unittest.mock import patch
 
 import pytest
 
+from cutlayer.attack import Guess
 from cutlayer.budget import Budget
 from cutlayer.judging.judge import GuessError
 from cutlayer.message import Kind
+from cutlayer.record import Score
 from cutlayer.seat import seating
 from cutlayer.threat import Goal, Knows, View
 from tests import contract, trials
@@ -113,6 +115,24 @@ def test_a_defect_is_reported(defect: str, check: Callable[[Case], None], report
     with pytest.raises(AssertionError) as error:
         check(mutant(defect))
     assert reported in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "blind", "unplanted", "advantage"),
+    [
+        ("mse", 0.04, None, 1.0),
+        ("mse", 0.001, None, 1.0),
+        ("attack_success", 0.2, 0.6, 1.0),
+        ("attack_success", 0.2, 0.97, 0.0),
+    ],
+)
+def test_the_control_sees_errors_too_and_obeys_the_judges_room(
+    metric: str, blind: float, unplanted: float | None, advantage: float
+) -> None:
+    goal, best = (Goal.INPUTS, 0.0) if unplanted is None else (Goal.BACKDOOR, 1.0)
+    score = Score(goal=goal, metric=metric, value=best, blind=blind, best=best)
+    noise = Score(goal=goal, metric="unplanted_success", value=unplanted)
+    assert contract._advantage(score, Guess(goal, {}), (score, noise), None) == advantage
 
 
 def test_a_guess_at_another_goal_is_refused_by_the_judge() -> None:

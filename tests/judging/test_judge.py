@@ -65,6 +65,18 @@ def test_advantage_is_1_for_the_truth_and_0_for_the_blind_guess() -> None:
     assert perfect["psnr"].advantage is None
 
 
+def test_where_the_targets_are_hardly_more_than_their_mean_no_ssim_decides() -> None:
+    one = 0.1 + 0.8 * images(1)
+    alike = one + torch.linspace(-0.01, 0.01, 5).view(5, 1, 1, 1) * images(5, seed=4)
+    found = inputs_scores(alike, Truth(**{**vars(truth_of(alike)), "mean_input": alike.mean(0)}))
+    for metric in ("ssim", "ssim_stretched"):
+        score = found[metric]
+        assert 0.95 < (score.blind or 0) < 1, metric
+        assert (score.value, score.best, score.advantage) == (pytest.approx(1.0), None, None), metric
+    assert found["mse"].advantage == 1.0, "an error is no share: it has no room to need"
+    assert not any(score.decides or score.verdict for score in found.values())
+
+
 def test_advantage_is_the_share_of_the_way_from_blind_to_best() -> None:
     truth = truth_of(torch.ones(1, 1, 4, 4), [0])
     halfway = Truth(**{**vars(truth), "inputs": torch.tensor([0.0, 1.0]).repeat(8).view(1, 1, 4, 4)})
@@ -143,9 +155,25 @@ def test_labels_are_judged_beside_the_majority() -> None:
     assert label_scores(truth, [0, 0, 0, 1, 2]).advantage == 1.0
 
 
-def test_labels_of_one_class_alone_decide_nothing() -> None:
-    found = label_scores(labels_truth([1, 1]), [1, 1])
-    assert (found.advantage, found.verdict) == (None, None)
+@pytest.mark.parametrize("relabeled", [False, True])
+@pytest.mark.parametrize(
+    ("others", "missed", "advantage", "verdict"),
+    [
+        (0, 0, None, None),
+        (1, 0, None, None),
+        (1, 2, None, None),
+        (2, 0, 1.0, LEAK),
+        (2, 2, 0.0, NONE),
+        (2, 3, -0.5, NONE),
+    ],
+)
+def test_of_40_targets_one_of_another_class_leaves_no_room_and_two_do(
+    relabeled: bool, others: int, missed: int, advantage: float | None, verdict: str | None
+) -> None:
+    truth = [0] * (40 - others) + [1] * others
+    found = label_scores(labels_truth(truth), [2] * missed + truth[missed:], relabeled)
+    assert found.advantage == (None if advantage is None else pytest.approx(advantage))
+    assert (found.verdict, found.decides) == (verdict, advantage is not None)
 
 
 def test_confusion_has_the_truth_in_rows() -> None:

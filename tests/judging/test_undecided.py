@@ -57,7 +57,36 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
             scores("model", accuracy=(0.1, 0.12)),
             "nothing was learned that could be stolen: a blind guess in the part's place is right on 12.0 %, too",
         ),
+        (
+            scores("labels", accuracy=(1.0, 0.975)),
+            "the targets leave nothing to take: a blind guess is right on 97.5 % of their labels",
+        ),
+        (
+            scores("labels", relabeled_accuracy=(1.0, 1.0)),
+            "the targets leave nothing to take: a blind guess is right on 100.0 % of their labels",
+        ),
+        (
+            scores("inputs", ssim=(1.0, 0.96), ssim_stretched=(1.0, 0.955), mse=(0.0, 0.001)),
+            "the targets leave nothing to take: a blind guess has an SSIM of 0.955 with them",
+        ),
+        (
+            scores("inputs", mse=(0.0, 0.0), mse_published=(0.0, 0.0)),
+            "the targets leave nothing to take: a blind guess is equal to them",
+        ),
     ],
 )
 def test_the_reason_is_the_one_that_holds(found: list[Score], said: str) -> None:
     assert why(found) == said
+
+
+def test_labels_guessed_under_names_are_told_of_as_well_and_the_commonest_class_before_groups() -> None:
+    """Label inference names both of its guesses, and each of them could decide."""
+    named = [
+        Score(goal="labels", metric=metric, value=1.0, blind=blind, guess=guess)
+        for guess, metric, blind in (("clustering", "relabeled_accuracy", 1.0), ("matching", "accuracy", 0.975))
+    ]
+    assert why(named) == "the targets leave nothing to take: a blind guess is right on 97.5 % of their labels"
+
+
+def test_a_named_trigger_is_no_reason() -> None:
+    assert why([Score(goal="backdoor", metric="attack_success", guess="another")]) == "no score decides"
