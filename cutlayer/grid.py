@@ -15,6 +15,7 @@ from cutlayer.defense import Defense
 from cutlayer.experiment import KEYS, LISTS, TEXTS, Experiment, ExperimentError, make
 from cutlayer.home import at_home
 from cutlayer.mistake import unknown_key
+from cutlayer.option import meant, nested
 
 DEFAULT_FILE = Path(__file__).parent / "default.toml"
 _KINDS = {"attacks": Attack, "defenses": Defense}
@@ -61,15 +62,8 @@ def _product(values: Mapping[str, Any], named: Collection[str]) -> Iterable[dict
     for choice in itertools.product(*choices.values()):
         chosen = dict(zip(choices, choice, strict=True))
         here = _users({key: [value] for key, value in chosen.items()})
-        cell: dict[str, Any] = {"options": {}}
-        for key, value in chosen.items():
-            plugin, dot, option = key.partition(".")
-            if not dot:
-                cell[key] = value
-            # Options of a plug-in that other cells of the sweep use are no mistake here, and make no other cell.
-            elif plugin in here or plugin not in named:
-                cell["options"].setdefault(plugin, {})[option] = value
-        yield cell
+        cell = nested(chosen)
+        yield {**cell, "options": meant(cell["options"], here, named)}
 
 
 def axes(values: Mapping[str, Any], plugins: Path | None = None) -> dict[str, list[Any]]:

@@ -1,11 +1,11 @@
-"""What an option of a plug-in can be: a value that experiments, messages and records carry as JSON."""
+"""What an option of a plug-in can be, a value that experiments, messages and records carry as JSON, and whose it is."""
 
 from __future__ import annotations
 
 import enum
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,29 @@ def as_json(value: Any) -> Any:
         case None | bool() | int() | float() | str():
             return value
     raise TypeError(f"{value!r} has no form in JSON")
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` as an experiment has them: those of ``plugin.option`` under ``options``, by plug-in."""
+    found: dict[str, Any] = {"options": {}}
+    for key, value in values.items():
+        plugin, dot, option = key.partition(".")
+        if dot:
+            found["options"].setdefault(plugin, {})[option] = value
+        else:
+            found[key] = value
+    return found
+
+
+def meant(
+    options: Mapping[str, Mapping[str, Any]], here: Collection[str], anywhere: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Those for a cell that uses the plug-ins ``here``, by plug-in; ``anywhere``: those that any cell beside it uses.
+
+    Options of a plug-in that other cells use are no mistake here, and make no other cell; those of one that none uses
+    stay, to be refused.
+    """
+    return {plugin: own for plugin, own in options.items() if plugin in here or plugin not in anywhere}
 
 
 def words(hint: Any) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
-from cutlayer.option import as_json, fits
+from cutlayer.option import as_json, fits, meant, nested
 from cutlayer.registry import PluginError
 from cutlayer.scene.settle import settle
 from cutlayer.seat.making import make_attack
@@ -74,6 +74,27 @@ def test_values_are_told_as_json_has_them() -> None:
     for other in (torch.float32, frozenset(), {1: 2}, [b""]):
         with pytest.raises(TypeError, match="has no form in JSON"):
             as_json(other)
+
+
+def test_options_are_gathered_by_plugin_and_keys_stay() -> None:
+    given = {"a.x": 1, "cut": 2, "b.x": 3, "a.y": [4], "a.z.w": 5}
+    assert nested(given) == {"cut": 2, "options": {"a": {"x": 1, "y": [4], "z.w": 5}, "b": {"x": 3}}}
+    assert nested({}) == {"options": {}}
+
+
+@pytest.mark.parametrize(
+    ("here", "anywhere", "left"),
+    [
+        ("ab", "ab", "ab"),
+        ("a", "ab", "a"),
+        ("a", "a", "ab"),
+        ("", "ab", ""),
+        ("", "", "ab"),
+    ],
+)
+def test_what_only_other_cells_use_is_passed_over_and_what_none_uses_stays(here: str, anywhere: str, left: str) -> None:
+    options = {"a": {"x": 1}, "b": {"y": 2}}
+    assert meant(options, here, anywhere) == {name: options[name] for name in left}
 
 
 def own(tmp_path: Path, fields: str) -> Path:

@@ -21,6 +21,7 @@ from cutlayer.exchange.tape import RecordingError, bytes_of
 from cutlayer.experiment import Experiment, ExperimentError
 from cutlayer.grid import axes, override
 from cutlayer.layout import RecordingFolder
+from cutlayer.option import meant, nested
 from cutlayer.record import NOT_APPLICABLE, Record, write_record
 from cutlayer.recordings.archive import Recording, open_recording, own_code, truth_kept
 from cutlayer.recordings.recorder import Shape, kept, record, recording_folder, shapes_of, steps_to_train
@@ -164,15 +165,9 @@ def _experiments(base: Experiment, given: Mapping[str, Any]) -> Iterator[Experim
     run = set(choices.get("attack", [base.attack]))
     for choice in itertools.product(*choices.values()):
         chosen = dict(zip(choices, choice, strict=True))
-        # Options of an attack that other cells run are no mistake here, nor are those the recording was made with.
-        own = {chosen.get("attack", base.attack), base.under}
-        others = {*run, *(name for name in base.options if name in attacks)} - own
-        options = {name: dict(kept) for name, kept in base.options.items() if name not in others}
-        values: dict[str, Any] = {"options": options}
-        for key, value in chosen.items():
-            plugin, dot, option = key.partition(".")
-            if not dot:
-                values[key] = value
-            elif plugin not in run or plugin not in others:
-                options.setdefault(plugin, {})[option] = value
-        yield base.with_values(**values)
+        own, values = {chosen.get("attack", base.attack), base.under}, nested(chosen)
+        asked = meant(values["options"], own, run)
+        # What was said of other attacks when it was recorded is passed over, also where no cell here runs them.
+        kept = meant(base.options, own, {*run, *attacks})
+        options = {name: {**kept.get(name, {}), **asked.get(name, {})} for name in (*kept, *asked)}
+        yield base.with_values(**{**values, "options": options})

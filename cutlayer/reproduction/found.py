@@ -12,6 +12,7 @@ from typing import Any
 from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import Experiment, make
+from cutlayer.option import nested
 from cutlayer.record import DONE, Record, read_record
 from cutlayer.reproduction.cell import SCALES, Cell, Scale
 
@@ -164,14 +165,7 @@ def _belongs(record: Record, values: Iterable[str], asked: Mapping[str, Any]) ->
 
 def as_experiment(values: Mapping[str, Any]) -> Experiment:
     """The experiment with these values, ``plugin.option`` among the keys."""
-    plain: dict[str, Any] = {"options": {}}
-    for key, value in values.items():
-        plugin, dot, option = key.partition(".")
-        if dot:
-            plain["options"].setdefault(plugin, {})[option] = value
-        else:
-            plain[key] = value
-    return make(plain)
+    return make(nested(values))
 
 
 def _has(cell: Cell, wanted: Mapping[str, Any]) -> bool:

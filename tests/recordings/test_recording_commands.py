@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from cutlayer.commands.display import Display
 from cutlayer.commands.record import record_all, replay_all
 from cutlayer.commands.train import deployments
 from cutlayer.exchange.tape import bytes_of
-from cutlayer.experiment import ExperimentError
+from cutlayer.experiment import ExperimentError, make
 from cutlayer.layout import RunFolder
 from cutlayer.record import DONE, NOT_APPLICABLE, read_record
 from cutlayer.recordings.archive import TRAINING, Recording, open_recording
@@ -79,6 +80,22 @@ def test_what_is_recorded_is_replayed_with_the_scores_of_an_audit(tmp_path: Path
         replay_all(recording.folder, ["attack=fsha", "unsplit.rounds=2"], "typed", said)
     with pytest.raises(ExperimentError, match="holds no recording"):
         replay_all(tmp_path, [], "typed", said)
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"attack": "fsha"}, [{}]),
+        ({"unsplit.rounds": 2}, [{"unsplit": {"rounds": 2}}]),
+        ({"attack": "fsha", "unsplit.rounds": 2}, [{"unsplit": {"rounds": 2}}]),
+        ({"attack": ["unsplit", "fsha"], "fsha.width": 8}, [{"unsplit": {"rounds": 1}}, {"fsha": {"width": 8}}]),
+    ],
+)
+def test_options_go_to_the_replays_that_use_them(given: dict[str, Any], left: list[dict[str, Any]]) -> None:
+    """What no cell uses stays where it was typed, and is refused there; what is no attack's stays everywhere."""
+    also = {"sladv": {"alpha": 1}, "digits": {"side": 8}}
+    base = make({"attack": "unsplit", "under": "sladv", "options": {"unsplit": {"rounds": 1}, **also}})
+    assert [one.options for one in module._experiments(base, given)] == [{**also, **own} for own in left]
 
 
 @pytest.mark.usefixtures("made")
