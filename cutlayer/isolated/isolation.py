@@ -30,6 +30,7 @@ from cutlayer.state import named, under
 from cutlayer.threat import Goal, Knows, NotOfferedError, Progress, Row, UndeclaredError
 from cutlayer.wire import NotFiniteError, WireError
 
+_ANSWERS = {"take": "taken", "grant": "granted"}
 _EXPECTED = {error.__name__: error for error in (NotOfferedError, NotFiniteError, WireError)}
 
 
@@ -174,6 +175,8 @@ class ProcessHost(Host, Occupant):
                 self._tell("granted", None, self._grant(content, tensors))
             elif said == "failed":
                 _raise(content)
+            else:
+                raise IsolatedError(f"the attacked party's process said {said!r}, where {verb or 'a frame'!r} was due")
 
 
 class _Resident:
@@ -199,15 +202,13 @@ class _Resident:
                     return
                 self._obey(verb, content, tensors)
             else:
-                reply = self._host.answering(decode(self._lines.receive(Line.WIRE)))
-                self._lines.send(Line.WIRE, encode(reply))
+                self._lines.send(Line.WIRE, encode(self._host.answering(decode(self._lines.receive(Line.WIRE)))))
 
     def _obey(self, verb: str, content: Any, tensors: Mapping[str, Tensor]) -> None:
         host = self._host
         if verb == "drive":
-            batch, upcoming = Batch(tensors["rows"], tensors["inputs"]), None
-            if "upcoming.rows" in tensors:
-                upcoming = Batch(tensors["upcoming.rows"], tensors["upcoming.inputs"])
+            batch, later = Batch(tensors["rows"], tensors["inputs"]), under("upcoming", tensors)
+            upcoming = Batch(later["rows"], later["inputs"]) if later else None
             host.drive(Act(content["act"]), batch, content["client"], self._across, upcoming)
         elif verb == "restore":
             host.restore(tensors)
@@ -251,6 +252,8 @@ class _Resident:
         answer, content, given = unpack(self._lines.receive(Line.CONTROL))
         if answer == "close":
             raise EOFError("the caller answers nothing more")
+        if answer != _ANSWERS[verb]:
+            raise ValueError(f"{answer!r} is no answer to {verb!r}")
         return content, given
 
     def _report(self, what: str, done: int, total: int) -> None:
@@ -272,8 +275,7 @@ def _guess(fields: Mapping[str, Any], number: int, tensors: Mapping[str, Tensor]
 
 
 def _raise(failure: Mapping[str, str]) -> NoReturn:
-    expected = _EXPECTED.get(failure["type"])
-    if expected:
+    if expected := _EXPECTED.get(failure["type"]):
         raise expected(failure["text"])
     raise IsolatedError(f"the attack failed: {failure['type']}: {failure['text']}\n{failure['traceback']}")
 

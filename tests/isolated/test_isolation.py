@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -15,13 +16,14 @@ from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.result import Result
 from cutlayer.isolated.grpc_process import GrpcProcess
-from cutlayer.isolated.isolation import ProcessHost
-from cutlayer.isolated.process import Ahead, IsolatedError
+from cutlayer.isolated.isolation import ProcessHost, _Resident
+from cutlayer.isolated.lines import Line
+from cutlayer.isolated.process import Ahead, IsolatedError, pack
 from cutlayer.message import Kind, Message
 from cutlayer.scene.scene import Scene
 from cutlayer.simulation.assembly import assemble, brief, honest_host
 from cutlayer.simulation.session import Session
-from cutlayer.threat import NotOfferedError
+from cutlayer.threat import Knows, NotOfferedError
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -189,6 +191,28 @@ def test_a_killed_process_is_named() -> None:
             host.checkpoint()
     finally:
         host.close()
+
+
+@pytest.mark.parametrize(("due", "named"), [("state", "'state'"), ("", "'a frame'")])
+def test_what_the_other_process_has_no_business_to_say_is_an_error(due: str, named: str) -> None:
+    lines = Mock(next=lambda: Line.CONTROL, receive=Mock(side_effect=[pack("done", None, {}), EOFError]))
+    host = ProcessHost(brief(scene_of(protocol="vanilla", cut="1"), attack=False), Outside(), quiet, Mock(lines=lines))
+    with pytest.raises(IsolatedError, match=f"the attacked party's process said 'done', where {named} was due"):
+        host._until(due)
+
+
+def test_there_an_answer_to_another_question_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = dataclasses.asdict(brief(scene_of(protocol="vanilla", cut="1"), attack=False))
+    came = [pack("begin", told, {}), pack("granted", None, {}), pack("taken", False, {}), pack("close", None, {})]
+    seated = Mock()
+    monkeypatch.setattr("cutlayer.isolated.isolation.seat_server", seated)
+    _Resident(Mock(receive=Mock(side_effect=came)))
+    outside = seated.call_args.args[1]
+    assert outside(Knows.PEER_WEIGHTS, {}) == {}
+    with pytest.raises(ValueError, match="'taken' is no answer to 'grant'"):
+        outside(Knows.PEER_WEIGHTS, {})
+    with pytest.raises(EOFError, match="the caller answers nothing more"):
+        outside(Knows.PEER_WEIGHTS, {})
 
 
 def test_the_brief_holds_no_root_seed() -> None:
