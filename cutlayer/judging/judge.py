@@ -14,7 +14,7 @@ from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplant
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.labeling import best_relabeling, blind_relabeling, commonest, confused, share
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
-from cutlayer.judging.scoring import ROOM, Scorer
+from cutlayer.judging.scoring import ROOM, Scorer, has_room
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.metric import Metric
 from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
@@ -121,7 +121,9 @@ def _judge_images(claimed: Tensor, truth: Truth, scorer: Scorer) -> Judgement:
     mean = truth.mean_input.expand_as(truth.inputs)
     of_mean, constants = image_metrics(mean, truth.inputs), best_constants(truth.inputs)
     blind = {m: better(m, [of_mean[m].mean().item(), constants[m].value]) for m in own}
-    deciding = {Metric.SSIM, Metric.SSIM_STRETCHED} & own.keys() or {Metric.MSE}
+    # By SSIM an image on a black background is more like a black one than like itself under noise, which can be read.
+    errs = Metric.SSIM not in own or has_room(Metric.SSIM, blind[Metric.SSIM], 1.0)
+    deciding = {Metric.SSIM, Metric.SSIM_STRETCHED, *([Metric.MSE] if errs else [])}
     scores = [scorer.score(m, v.mean().item(), blind[m], BEST[m], decides=m in deciding) for m, v in own.items()]
     shown = Metric.SSIM if Metric.SSIM in own else Metric.MSE
     by_mean = blind[shown] == of_mean[shown].mean().item()

@@ -56,8 +56,9 @@ class ScoreRow:
     """Seeds where it decides nothing, though in others it does: they are left out of all values here."""
 
 
-def _gain(row: ScoreRow) -> float:
-    return row.advantage.mean if row.advantage else -math.inf
+def _said(row: ScoreRow) -> tuple[int, bool, float]:
+    gain = row.advantage.mean if row.advantage else -math.inf
+    return SEVERITY.get(row.verdict or "", -1), row.metric != Metric.MSE, gain
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,14 @@ class Finding:
 
     @property
     def deciding(self) -> tuple[ScoreRow, ...]:
-        """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that fares best."""
+        """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that says most.
+
+        Of those with the same verdict one of likeness, which pictures are seen by, stands before an error.
+        """
         best: dict[tuple[str, str], ScoreRow] = {}
         for row in self.rows:
             held = best.get((row.goal, row.guess))
-            if row.decides and (held is None or _gain(row) > _gain(held)):
+            if row.decides and (held is None or _said(row) > _said(held)):
                 best[row.goal, row.guess] = row
         return tuple(best.values())
 

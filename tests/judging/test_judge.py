@@ -58,11 +58,23 @@ def test_advantage_is_1_for_the_truth_and_0_for_the_blind_guess() -> None:
     for metric in ("ssim", "ssim_stretched", "mse", "mse_published"):
         assert perfect[metric].advantage == pytest.approx(1.0), metric
         assert blind[metric].advantage == pytest.approx(0.0, abs=1e-6), metric
-    assert {name for name, score in perfect.items() if score.decides} == {"ssim", "ssim_stretched"}
-    assert perfect["ssim"].verdict == LEAK
-    assert blind["ssim"].verdict == NONE
-    assert perfect["mse"].verdict is None
+    assert {name for name, score in perfect.items() if score.decides} == {"ssim", "ssim_stretched", "mse"}
+    for metric in ("ssim", "mse"):
+        assert perfect[metric].verdict == LEAK
+        assert blind[metric].verdict == NONE
+    assert perfect["mse_published"].verdict is None
     assert perfect["psnr"].advantage is None
+
+
+def test_what_can_be_read_under_noise_is_a_leak_however_like_a_black_image_the_truth_is() -> None:
+    """Strokes on black: by SSIM an all-black image is nearer to them than they are themselves under noise."""
+    strokes = torch.zeros(6, 1, 28, 28)
+    for number, image in enumerate(strokes):
+        image[0, 4:24, 4 + 3 * number : 6 + 3 * number] = 1.0
+    noise = 0.15 * torch.randn(strokes.shape, generator=torch.Generator().manual_seed(0))
+    truth = Truth(**{**vars(truth_of(strokes)), "mean_input": strokes.mean(0)})
+    found = inputs_scores(strokes + noise, truth)
+    assert [found[metric].verdict for metric in ("ssim", "ssim_stretched", "mse")] == [NONE, NONE, LEAK]
 
 
 def test_where_the_targets_are_hardly_more_than_their_mean_no_ssim_decides() -> None:
