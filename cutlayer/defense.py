@@ -19,7 +19,13 @@ from cutlayer.tap import Tap
 
 @dataclass
 class Defense(ABC):
-    """A defense of one client. It is a dataclass; its fields are its options."""
+    """A defense of one client. It is a dataclass; its fields are its options.
+
+    It is stateless: what leaves depends on the message, the options and the seed, and on nothing that passed before.
+    No checkpoint holds anything of it, and training steps, evaluations, targets and an adversary's queries all pass
+    the same object: whatever it kept, such as a remainder or a running norm, would differ after a resume, in another
+    process, or because somebody watched. ``make_defenses`` refuses one that is seen to do so.
+    """
 
     paper: ClassVar[str] = ""
     """The source, as one would cite it in a sentence."""
@@ -30,7 +36,10 @@ class Defense(ABC):
 
     @abstractmethod
     def guard(self, message: Message) -> Message:
-        """The message that leaves the client instead of ``message``."""
+        """The message that leaves the client instead of ``message``.
+
+        The step of a ``PREDICT`` message counts those before it, and is nothing to go by.
+        """
 
     def idle(self, sent: Collection[str]) -> str:
         """Which option changes nothing where a client sends the tensors ``sent``, as key = value; empty for none."""

@@ -46,9 +46,6 @@ def honest(scene: Scene, clean: nn.Sequential | None, kept: Path, progress: Prog
     server = replica(scene, session)
     triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
     deployed = _deployed(scene, session, server, progress)
-    if scene.experiment.defenses:
-        # What a defense draws depends on what was asked before.
-        return Honest(triggered, deployed)
     return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts} {coded()}"))
 
 

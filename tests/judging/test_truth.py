@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cutlayer.judging.noise import Deployed, Remembered
+from cutlayer.budget import Budget
+from cutlayer.judging.noise import Accuracies, Deployed
 from cutlayer.judging.truth import honest, untrained
 from cutlayer.scene.loading import drawn_model
+from cutlayer.trigger import Trigger
 from tests.cells import cell, quiet
 from tests.scenes import made, scene_of
 
@@ -24,13 +26,29 @@ def test_a_server_that_answers_the_judge_otherwise_is_not_asked(tmp_path: Path) 
     assert success.value == success.blind < 1
 
 
-@pytest.mark.parametrize(("defense", "kind"), [("none", Remembered), ("gaussian_noise", Deployed)])
-def test_only_what_no_defense_draws_for_is_kept(defense: str, kind: type, tmp_path: Path) -> None:
-    """What one draws depends on all that was asked before."""
-    scene = scene_of(defense=defense, protocol="vanilla", cut="1")
-    beside = honest(scene, scene.model, tmp_path, quiet)
-    assert beside is not None
-    assert type(beside.noisy) is kind
+@pytest.mark.parametrize("defense", ["none", "gaussian_noise"])
+def test_what_noise_does_is_measured_once_for_every_attack(
+    defense: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a defense draws belongs to the data: the attacks before it make it no other."""
+    asked: list[Budget] = []
+    measured = Deployed.accuracies
+
+    def noted(deployed: Deployed, budget: Budget) -> Accuracies:
+        asked.append(budget)
+        return measured(deployed, budget)
+
+    monkeypatch.setattr(Deployed, "accuracies", noted)
+    found = []
+    for attack, folder in (("spy", "kept"), ("well_informed", "kept"), ("spy", "anew")):
+        scene = scene_of(attack=attack, defense=defense, protocol="vanilla", cut="1")
+        beside = honest(scene, scene.model, tmp_path / folder, quiet)
+        assert beside is not None
+        if folder == "anew":
+            beside.triggered(Trigger(torch.ones(1, 8, 8), torch.ones(1, 8, 8), target=0))
+        found.append(beside.noisy.accuracies(Budget((0.3,))))
+    assert found == [found[0]] * 3
+    assert len(asked) == 2
 
 
 def test_the_network_of_nobodys_is_drawn_for_the_judge_alone_and_the_same_for_every_attack() -> None:
