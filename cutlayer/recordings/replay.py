@@ -143,6 +143,7 @@ def _judged(
         findings=host.occupant.findings,
         cost=cost(scene, history),
         training=history,
-        utility=history[-1].accuracy if history else None,
+        # Of a network that was to be trained afterwards there is no accuracy.
+        utility=history[-1].accuracy if history and scene.experiment.when == "after" else None,
     )
     return Result(done.on(scene.experiment.link), images_of(judgements))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -156,8 +156,8 @@ def test_adversarial_inputs_beyond_the_budget_are_reported() -> None:
 
 
 def test_a_view_that_is_built_without_what_is_declared_is_reported() -> None:
-    def built(view: View, grants: Mapping[Knows, Any], shelf: None) -> None:
-        view._grants, view._open, view._shelf = dict(grants), True, shelf
+    def built(view: View, grants: Mapping[Knows, Any], within: Sequence[Budget], shelf: None) -> None:
+        view._grants, view._open, view._within, view._shelf = dict(grants), True, within, shelf
 
     with patch.object(View, "__post_init__", built), pytest.raises(AssertionError, match="runs without"):
         contract.check_binding(mutant("overdeclares"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from cutlayer.computing import Computing
 from cutlayer.knowledge import Knows
+from cutlayer.message import Kind
 from cutlayer.optimization import Optimization
+from cutlayer.seat import seating
 from cutlayer.seat.making import party_of
 from cutlayer.seat.seating import Outside, seat_clients, seat_server
 from cutlayer.simulation.assembly import brief
-from cutlayer.threat import NotOfferedError, Seat
+from cutlayer.threat import NotOfferedError, Row, Seat
 from tests.scenes import made, scene_of
 
 __all__ = ["made"]
@@ -31,14 +33,17 @@ def answers(what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 def told(what: Knows, seat: Seat, outside: Outside | None) -> Any:
     """What an adversary is told that declares it, where everything is offered."""
     scene = scene_of(attack="cheat", protocol="vanilla", cut="1")
-    asking = dataclasses.replace(brief(scene, attack=True), options={"declares": what.value}, offers=tuple(Knows))
+    asking = replace(brief(scene, attack=True), offers=tuple(Knows))
+    attack = replace(cast(Any, scene.attack), declares=what.value)
     own = party_of(Seat.CLIENT, 0, [nn.Linear(2, 2)], Optimization(), 7, Computing())
-    with patch.object(type(scene.attack), "begin"):
+    # Past the check that the live party is for those alone who tamper.
+    with patch.object(type(attack), "begin"), patch.object(seating, "make_attack", lambda *asked: attack):
         if seat is Seat.SERVER:
             occupant = seat_server(asking, outside).occupant
         else:
             occupant = seat_clients(asking, lambda: own, outside)
     assert occupant.adversary
+    occupant.announce((Row(Kind.PREDICT, 0, 0),))
     return occupant.adversary.view.grant(what)
 
 
