@@ -16,7 +16,7 @@ def test_queries_that_no_query_could_replace_are_said(tmp_path: Path) -> None:
     """An MSE that a blind guess has, too, takes no query at all."""
     for depth, value in ((1, 0.05), (2, 0.09)):
         leave(tmp_path, 1, value, depth)
-        for number in (10, 20):
+        for number, seed in ((10, 1), (20, 1), (20, 2)):
             cell = next(
                 cell
                 for cell in TABLE_5.cells("quick")
@@ -24,17 +24,20 @@ def test_queries_that_no_query_could_replace_are_said(tmp_path: Path) -> None:
             )
             score = Score(goal="inputs", metric="mse_published", value=0.9 / number, blind=0.058)
             record = Record(
-                cell=Cell(attack="inversion_black_box", dataset="mnist", cut=str(depth), seed=1),
+                cell=Cell(attack="inversion_black_box", dataset="mnist", cut=str(depth), seed=seed),
                 scores=(score,),
                 attack=AttackRun(options={"queries": number}),
-                experiment=as_experiment({**cell.values, "seed": 1}).model_dump(mode="json"),
+                experiment=as_experiment({**cell.values, "seed": seed}).model_dump(mode="json"),
             )
-            write_whole(tmp_path / f"asked-{depth}-{number}" / "record.json", record.model_dump_json())
+            write_whole(tmp_path / f"asked-{depth}-{number}-{seed}" / "record.json", record.model_dump_json())
     table, text = TABLE_5.blocks(find([tmp_path]))
     assert isinstance(table, Table)
     assert isinstance(text, Text)
     needed_at = {row[1]: row[table.heads.index("queries needed")] for row in table.rows}
     assert needed_at == {"1": "18.9", "2": "at most 10"}
+    assert {(row[table.heads.index("its seeds")], row[table.heads.index("decoder's seeds")]) for row in table.rows} == {
+        ("1", "1 to 2")
+    }
     assert text.text.endswith("takes no query at all, at dataset / depth mnist / 2.")
 
 

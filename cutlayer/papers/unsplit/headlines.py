@@ -24,6 +24,7 @@ def _depths(number: Number, what: str) -> list[Headline]:
             {"dataset": dataset, "when": "after", "cut": str(depth)},
             number,
             {MSE: row.after, CLONE: row.clone}.get(number),
+            f"(other images: blind {MSE.spell(printed.BLIND[dataset])})" if number is MSE else "",
         )
         for dataset in ("mnist", "fashion_mnist")
         for depth, row in printed.TABLE_2[dataset].items()

@@ -8,6 +8,7 @@ from typing import Any
 from cutlayer.metric import Metric
 from cutlayer.record import Record, Score
 from cutlayer.reproduction.cell import Cell, Scale
+from cutlayer.reproduction.found import Group
 
 DEPTHS = {"digits": (2,), "mnist": range(1, 7), "fashion_mnist": range(1, 7), "cifar10": range(1, 9)}
 """Split depths by dataset; the client holds blocks 0 to depth. The embedded digits stand in at the scale ``smoke``."""
@@ -71,3 +72,9 @@ def mse(record: Record) -> float | None:
 def published_mse(scores: Sequence[Score]) -> float | None:
     """The published form of the MSE among ``scores``."""
     return next((score.value for score in scores if score.metric == Metric.MSE_PUBLISHED), None)
+
+
+def seeds(groups: Sequence[Group]) -> str:
+    """How many the groups have, from the fewest to the most."""
+    counts = sorted({len(group.runs) for group in groups})
+    return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
