@@ -11,7 +11,7 @@ from cutlayer.papers.backdoor.claims import CLAIMS, FAILED, Claim, Pair
 from cutlayer.papers.backdoor.figures import NOISE, SUCCESS
 from cutlayer.record import Record
 from cutlayer.report.summary import OBEDIENT
-from cutlayer.reproduction.block import Block, Table
+from cutlayer.reproduction.block import Block, Table, Text
 from cutlayer.reproduction.comparison import DASH, Number, spelled
 from cutlayer.reproduction.found import Found, Group
 from cutlayer.reproduction.paper import Exhibit
@@ -86,14 +86,48 @@ def _row(found: Found, claim: Claim, model: str, dataset: str) -> list[str] | No
 
 def _obeying(records: Iterable[Record]) -> str:
     """How many of those that have the number obey any noise where the trigger would be."""
-    scores = [(SUCCESS.of(record), NOISE.of(record)) for record in records]
-    known = [(s.value, s.blind, n.value) for s, n in scores if s and n and n.value is not None]
-    obeying = sum(
-        success - blind > FAILED and noise >= OBEDIENT * success
-        for success, blind, noise in known
-        if success is not None and blind is not None
-    )
-    return f"{obeying} of {len(known)}" if known else DASH
+    known = [held for record in records if (held := _held(record))]
+    return f"{sum(held.obeys for held in known)} of {len(known)}" if known else DASH
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A trigger's success in one run, held against that of any other noise in its place."""
+
+    success: float
+    blind: float
+    noise: float
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether it is more than what counts as a failure."""
+        return self.success - self.blind > FAILED
+
+    @property
+    def obeys(self) -> bool:
+        """Whether the network obeys whatever covers the place."""
+        return self.succeeds and self.noise >= OBEDIENT * self.success
+
+
+def _held(record: Record) -> _Held | None:
+    success, noise = SUCCESS.of(record), NOISE.of(record)
+    if not success or not noise or success.value is None or success.blind is None or noise.value is None:
+        return None
+    return _Held(success.value, success.blind, noise.value)
+
+
+def _acquitted(found: Found) -> list[Text]:
+    """Of all runs that are not said to obey any noise that which comes nearest to it."""
+    known = [(held, run.record) for run in found.runs if (held := _held(run.record))]
+    missed = [(held.noise / held.success, held, record) for held, record in known if held.succeeds and not held.obeys]
+    if not missed:
+        return []
+    _, held, record = max(missed, key=lambda one: one[0])
+    where = {key: record.experiment[key] for key in ("dataset", "model", "cut", "clients", "attack", "seed")}
+    where |= {f"{record.cell.attack}.{key}": value for key, value in record.attack.options.items() if key == "alpha"}
+    told = f"ASR {SUCCESS.spell(held.success)}, ASR of noise {NOISE.spell(held.noise)}"
+    at = " ".join(f"{key}={value}" for key, value in where.items())
+    return [Text(f"The nearest one that *obeys any noise* does not count: {told} (`{at}`).")]
 
 
 def _outcome(over: Interval, slack: float) -> str:
@@ -117,7 +151,7 @@ def _blocks(found: Found) -> list[Block]:
     rows = [_row(found, claim, *of) for claim in CLAIMS for of in claim.drawn_from]
     heads = ["the paper's conclusion", "model", "dataset", "here", "difference, or beyond blind", "cells"]
     heads += ["obeys any noise", "setting"]
-    return [Table(heads, kept)] if (kept := [row for row in rows if row]) else []
+    return [Table(heads, kept), *_acquitted(found)] if (kept := [row for row in rows if row]) else []
 
 
 def _printed_there() -> str:
@@ -139,11 +173,13 @@ ours, and so are the 2, 5, 10, 30 and 50 points: the paper gives no such bounds,
 the best of its own runs. By our bound its printed values do not all fail, either: at cut 1 on Fashion-MNIST those of
 LeNet and StripNet that this page holds go from {_printed_there()}. Two rows, *very high* and *with 10,000 samples*,
 were added once their records were there; in as many epochs 10,000 samples are a fifth
-of the steps. The last conclusion is what the paper conjectures.
+of the steps. The last conclusion is our test of a conjecture that the paper states more weakly: that a client under
+control leaves room for backdoors.
 
 *Obeys any noise* counts seeds of the cells, of those that have the *ASR of noise*: in how many the trigger's success is
 more than 10 points beyond blind, and other noise in its place has at least nine tenths of that success. Such a network
-obeys whatever covers the place: its success is not this trigger's own. No outcome depends on it.""",
+obeys whatever covers the place: its success is not this trigger's own. No outcome depends on it. A 0 acquits nobody: a
+run that just misses the nine tenths is not counted. Do not quote ASR without the *ASR of noise*.""",
     cells=lambda scale: (),
     blocks=_blocks,
 )

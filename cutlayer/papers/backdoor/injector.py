@@ -122,16 +122,17 @@ FIGURE_6 = Exhibit(
     name="figure 6",
     title="The injector autoencoder",
     text="""A share of each batch is replaced by what the autoencoder makes of it: half of it in the paper, a quarter in
-the published code. The autoencoder ends in the printed Tanh. The paper says that CDA equals BA everywhere; in its
-authors' result files, which do not say of which share they are, LeNet's goes far below. A likely cause: in the
-published code the server goes on with the part and the learning rate of its clean pair, which has fallen to a
-thousandth by then and falls further; ours starts with a fresh part and the agreed rate. As options there are
-`injector_autoencoder.server=continued` with `injector_autoencoder.rate_factor`, `injector_autoencoder.output=linear`,
-since a Tanh reaches no activation beyond 1, and `injector_autoencoder.gradient=scaled`, after the ratios of section 6;
-none of them is measured here. *Pairs kept* are those of clean and triggered activations that the autoencoder is trained
-on, of as many as the server has samples: where the network that was trained on triggered images takes them for the
-target. As in the paper it has seen no other label, and takes anything for it: all pairs are kept, and the filter leaves
-nothing out. The autoencoder's loss is the mean of its last epoch.""",
+the published code. The autoencoder ends in the printed Tanh. The paper says that CDA is "high and almost identical" to
+BA in all cases; in its authors' result files, which do not say of which share they are, LeNet's goes far below. A
+likely cause: in the published code the server goes on with the part and the learning rate of its clean pair, which has
+fallen to a thousandth by then and falls further; ours starts with a fresh part and the agreed rate. As options there
+are `injector_autoencoder.server=continued` with `injector_autoencoder.rate_factor`,
+`injector_autoencoder.output=linear`, since a Tanh reaches no activation beyond 1, and
+`injector_autoencoder.gradient=scaled`, after the ratios of section 6; none of them is measured here. *Pairs kept* are
+those of clean and triggered activations that the autoencoder is trained on, of as many as the server has samples: where
+the network that was trained on triggered images takes them for the target. As in the paper it has seen no other label,
+and takes anything for it: all pairs are kept, and the filter leaves nothing out. The autoencoder's loss is the mean of
+its last epoch.""",
     cells=_cells,
     blocks=_blocks,
 )
