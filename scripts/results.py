@@ -17,18 +17,23 @@ from cutlayer.commands.reproduce import paper
 from cutlayer.disk import write_whole
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.found import Found, Run, find
+from cutlayer.reproduction.minute import Papers, minute
 from cutlayer.reproduction.page import write_markdown
 from cutlayer.reproduction.summary import write_summary
 
 ROOT = Path(__file__).parent.parent
 LEAD = "Written by `python scripts/results.py` from the {count} records in `results/{name}/`.{how}"
-SUMMARY = """Written by `python scripts/results.py` from the records in `results/`: what each paper is known by, in
-the setting nearest to the published one that has been run, and in a few of ours. ↓: less is better for the attacker, ↑:
-more. *Blind* is what a guess scores that never looks at the wire; a value that is no better is no evidence of a leak,
-and none of safety either: other settings of the same attack may do better, as UnSplit's do. *By seed* counts verdicts,
-or where a metric decides nothing the seeds that are better than blind, by however little. A metric without an arrow is
-read against the one above it: *ASR of noise* is the success of any other noise in the trigger's place. Pages of the
-papers have the rest: other cuts, datasets, networks, numbers of clients and shadows."""
+SUMMARY = """## How to read the tables
+
+Written by `python scripts/results.py` from the {count} records in `results/`.{how}
+
+What each paper is known by, in the setting nearest to the published one that has been run, and in a few of ours. ↓:
+less is better for the attacker, ↑: more. *Blind* is what a guess scores that never looks at the wire; a value that is
+no better is no evidence of a leak, and none of safety either: other settings of the same attack may do better, as
+UnSplit's do. *By seed* counts verdicts, or where a metric decides nothing the seeds that are better than blind, by
+however little. A metric without an arrow is read against the one above it: *ASR of noise* is the success of any other
+noise in the trigger's place. UnSplit's *printed* MSE is of other images than ours: what is blind on those stands
+beside it. Pages of the papers have the rest: other cuts, datasets, networks, numbers of clients and shadows."""
 FOOT = "## Commands\n\nThose that left the records behind, with the code's version:"
 
 
@@ -45,7 +50,13 @@ def main(arguments: Sequence[str]) -> None:
         foot = "\n".join([FOOT, "", "```", *commands(found), "```"])
         write_markdown(page, paper(folder.name), found, lead, foot)
         print(page.relative_to(ROOT))
-    write_summary(ROOT / "docs" / "results" / "summary.md", papers, SUMMARY)
+    write_summary(ROOT / "docs" / "results" / "summary.md", papers, summary(papers))
+
+
+def summary(papers: Papers) -> str:
+    """What stands above the tables of all papers."""
+    every = Found([run for _, found in papers.values() for run in found.runs])
+    return f"{minute(papers)}\n\n{SUMMARY.format(count=len(every.runs), how=how_made(every))}"
 
 
 def how_made(found: Found) -> str:
@@ -55,10 +66,15 @@ def how_made(found: Found) -> str:
     unkept = sum(bool(run.record.code.get("dirty")) for run in found.runs)
     told = ""
     if beside:
-        which = f"{verified} of these say" if verified else "none of these says"
+        checked = (
+            f"{verified} of these name an isolated cell of the same attack, protocol and code that ended in the same"
+            " bits (`isolate=once`), the others were not checked against an isolated run"
+            if verified
+            else "none was checked against an isolated run of the same cell"
+        )
         told = (
-            f" {len(beside)} of them were measured in one process, not isolated; {which} which isolated cell of the"
-            " same attack, protocol and code has ended in the same bits (`isolate=once`); tests hold small ones to it."
+            f" {len(beside)} of them were measured with the attack in the judge's process, not isolated; {checked};"
+            " tests make that check on small cells only."
         )
     return told + (f" {unkept} were made with changes that were not committed at the time." if unkept else "")
 

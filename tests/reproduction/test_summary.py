@@ -57,7 +57,7 @@ def leave(folder: Path, headline: Headline, triples: Iterable[tuple[float, float
         record = Record(
             cell=Cell(attack=experiment.attack, dataset=experiment.dataset, seed=seed),
             scores=(found,),
-            attack=AttackRun(options=experiment.options[experiment.attack]),
+            attack=AttackRun(options=experiment.options.get(experiment.attack, {})),
             experiment=experiment.model_dump(mode="json"),
         )
         write_record(folder / str(seed), record, {})
@@ -93,7 +93,7 @@ def test_lower_is_better_where_the_number_says_so() -> None:
 
 def test_the_committed_summary_is_that_of_the_committed_records(tmp_path: Path) -> None:
     papers = {name: (paper(name), find([ROOT / "results" / name])) for name in PAPERS}
-    write_summary(tmp_path / "summary.md", papers, results.SUMMARY)
+    write_summary(tmp_path / "summary.md", papers, results.summary(papers))
     assert (tmp_path / "summary.md").read_text() == (ROOT / "docs" / "results" / "summary.md").read_text()
 
 
@@ -110,7 +110,22 @@ def test_the_isolated_cell_that_speaks_for_others_is_taken_with_them(
     assert sorted(path.name for path in (tmp_path / "results" / "backdoor").iterdir()) == [
         *sorted([found.folder.name, "beside"])
     ]
-    assert "1 of these say" in results.how_made(find([tmp_path / "results"]))
+    assert "1 of these name an isolated cell" in results.how_made(find([tmp_path / "results"]))
+
+
+def test_the_page_says_how_the_records_of_all_papers_were_measured(tmp_path: Path) -> None:
+    papers = {}
+    for name, isolated, dirty in (("backdoor", False, True), ("unsplit", True, False), ("sladv", False, False)):
+        leave(tmp_path / name, paper(name).headlines[0], [(0.1, 0.2, None)])
+        (path,) = (tmp_path / name).glob("**/record.json")
+        record = find([tmp_path / name]).runs[0].record
+        changed = record.model_copy(update={"isolated": isolated, "code": {"dirty": dirty}})
+        path.write_text(changed.model_dump_json())
+        papers[name] = (paper(name), find([tmp_path / name]))
+    told = results.summary(papers)
+    assert "from the 3 records in `results/`. 2 of them were measured with the attack in the judge's process" in told
+    assert "not isolated; none was checked against an isolated run of the same cell; tests make that check on" in told
+    assert " 1 were made with changes that were not committed" in told
 
 
 @pytest.mark.slow

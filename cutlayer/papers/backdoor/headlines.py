@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cutlayer.papers.backdoor import printed
+from cutlayer.papers.backdoor.appendix import MALICIOUS_CLIENT
 from cutlayer.papers.backdoor.figures import CLEAN, FIGURES, NOISE, SUCCESS
 from cutlayer.papers.backdoor.injector import FIGURE_6
 from cutlayer.papers.backdoor.setup import BLOCKS
@@ -34,16 +35,25 @@ def _injector(model: str, dataset: str) -> list[Headline]:
     ]
 
 
+def _client(trigger: str) -> list[Headline]:
+    what = f"one malicious client of three, LeNet, mnist, cut 1, {trigger}"
+    wanted = {"dataset": "mnist", "client_backdoor.trigger": trigger}
+    return [Headline(what, MALICIOUS_CLIENT, wanted, number, None) for number in (SUCCESS, NOISE, CLEAN)]
+
+
 _UNSAID = "(of which share is not said)"
 _NAMES = {"lenet": "LeNet", "stripnet": "StripNet"}
 _PLACES = (
     *(("lenet", "mnist", 0.09, 1, cut) for cut in (1, 3)),
     *(("lenet", "mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
+    ("lenet", "mnist", 0.04, 1, 3),
     *(("lenet", "mnist", alpha, 3, 1) for alpha in (0.5, 0.04)),
     *(("lenet", "fashion_mnist", alpha, 1, 1) for alpha in (0.5, 0.04)),
     *(("stripnet", dataset, alpha, 1, 1) for dataset in ("mnist", "fashion_mnist") for alpha in (0.5, 0.04)),
+    ("stripnet", "mnist", 0.04, 1, 3),
 )
 HEADLINES = (
     *(headline for place in _PLACES for headline in _surrogate(*place)),
     *(headline for model in ("lenet", "stripnet") for headline in _injector(model, "mnist")),
+    *_client("patch"),
 )

@@ -13,6 +13,7 @@ _ROUNDS = 50
 _WEIGHTS = {"label_inference.observes": "weights", "label_inference.match": "first"}
 _WIRE = {"label_inference.observes": "activations", "label_inference.match": "all"}
 _ACCURACY = Number("accuracy", Metric.ACCURACY, "labels")
+_MATCHED = Number("accuracy by matching", Metric.ACCURACY, "labels", "matching")
 _GROUPS = Number("accuracy under the best naming", Metric.RELABELED_ACCURACY, "labels", "clustering")
 
 
@@ -59,4 +60,5 @@ HEADLINES = (
     *(_best(CLONE, "the client's part, from activations alone", depth) for depth in ("1", "3")),
     *_labels("from gradients of weights, which no protocol sends", _ACCURACY, _WEIGHTS, said=True),
     *_labels("from the wire, in groups without names", _GROUPS, _WIRE, said=False),
+    *_labels("from the wire, by matching", _MATCHED, _WIRE, said=False),
 )
