@@ -19,7 +19,8 @@ from cutlayer.record import Score
 from cutlayer.seat.seating import seat_server
 from cutlayer.stream import drawing
 from cutlayer.threat import Goal, Knows, NotOfferedError, UndeclaredError, View
-from tests.trials import Case, Control, Trial, attack_of, run, scene_of, told_of, trial
+from tests.controls import Control
+from tests.trials import Case, Trial, attack_of, run, scene_of, told_of, trial
 
 SEEDS = (1, 2, 3)
 TOLERANCE = 0.15
@@ -102,8 +103,10 @@ def check_control(case: Case, seeds: Sequence[int] = SEEDS) -> None:
     )
     for control, goals in controls:
         advantages: dict[tuple[str, str, str], list[float]] = {}
+        controlled = True
         for seed in seeds if goals & own else ():
             found = run(case, seed, control)
+            controlled &= found.controlled
             for guess, judgement in zip(found.guesses, found.judgements, strict=True):
                 for score in judgement.scores if guess.goal in goals else ():
                     if (advantage := _advantage(score, guess, judgement.scores, found.truth)) is not None:
@@ -114,6 +117,7 @@ def check_control(case: Case, seeds: Sequence[int] = SEEDS) -> None:
             mean = sum(values) / len(values)
             named = f"{goal}, {metric}{' of ' if name else ''}{name}"
             assert mean <= TOLERANCE, f"{case}: {control}, yet {mean:.2f} better than blind ({named})"
+        assert controlled, f"{case}: {control}, yet all was as it is without"
 
 
 CHECKS = (check_binding, check_refusals, check_sight, check_guesses, check_repeats, check_control)

@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import tempfile
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -20,10 +20,9 @@ from torch import Tensor
 
 from cutlayer import registry
 from cutlayer.attack import Attack, Guess, TamperingAttack
-from cutlayer.auditing import attacked, audit, grants
+from cutlayer.auditing import attacked, audit
 from cutlayer.channel import Handler
 from cutlayer.dataset import Dataset, Split
-from cutlayer.defense import Defense
 from cutlayer.experiment import make
 from cutlayer.judging.judge import Judgement, Truth, judge
 from cutlayer.message import Kind, Message
@@ -32,15 +31,13 @@ from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.seat.making import make_attack
 from cutlayer.seat.seating import Brief
-from cutlayer.simulation.assembly import assemble, brief
-from cutlayer.simulation.session import Session
+from cutlayer.simulation.assembly import brief
 from cutlayer.threat import Goal, Knows
-from cutlayer.trigger import Trigger
+from tests.controls import Control, Meanwhile
 
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
 CUTS = {"vanilla": "1", "u_shaped": "1"}
-Control = Literal["", "zeroed", "permuted", "faint", "confined"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,8 @@ class Trial:
     """Of a negative control; the guesses of an honest run are not judged."""
     seen: frozenset[tuple[Kind, str]]
     """Kinds and names of the tensors that the attack was shown; empty for another process."""
+    controlled: bool
+    """Whether a negative control has made any difference."""
 
 
 def cases(plugins: Path | None = None, only: str = "") -> list[Case]:
@@ -127,17 +126,21 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
     seen: set[tuple[Kind, str]] = set()
     kind = type(settled.attack)
     observe, around = kind.observe, getattr(kind, "around", None)
+    meanwhile, controlled = Meanwhile(control, kind), False
 
     def judged(found: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
         # Only one that may be asked again is judged again, about targets of a later epoch.
         assert not truths or kind.anytime
+        nonlocal controlled
+        # Whoever judges makes use of triggers, too.
+        controlled = meanwhile.changed or _controlled(truth, control)
         guesses[:] = found
         truths.append(truth)
         return []
 
     def shown(attack: Attack, message: Message) -> None:
         seen.update((message.kind, name) for name in message)
-        observe(attack, _zeros(message) if control == "zeroed" else message)
+        observe(attack, meanwhile.shown(message))
 
     def passed(attack: TamperingAttack, request: Message, honest: Handler) -> Message:
         def noted(message: Message) -> Message:
@@ -156,26 +159,13 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
             (audit, "judge_all", judged),
             (kind, "observe", shown),
             *([(kind, "around", passed)] if around else []),
-            *_meanwhile(control, kind),
+            *meanwhile.instead(),
         ):
             patched.enter_context(patch.object(where, what, instead))
         record = audit.run_cell(settled, _folder(), lambda what, done, total: None).record
     judgements = tuple(_judged(guess, truths[-1], control) for guess in guesses if control)
     truth = truths[-1] if truths else None
-    return Trial(record, tuple(guesses), truth, judgements, frozenset(seen))
-
-
-def _meanwhile(control: Control, kind: type[Attack]) -> Iterator[tuple[object, str, object]]:
-    """What a negative control puts in whose place while the attack runs."""
-    if control:
-        # Its guess is judged once, at the end.
-        yield kind, "anytime", False
-    if control == "zeroed":
-        yield audit, "Outside", _ZeroOutside
-        if issubclass(kind, TamperingAttack):
-            yield audit, "assemble", _assemble_with_zeros
-    if control == "faint":
-        yield Trigger, "stamp", lambda trigger, inputs: inputs.clone()
+    return Trial(record, tuple(guesses), truth, judgements, frozenset(seen), controlled)
 
 
 def attack_of(case: Case) -> Attack:
@@ -221,37 +211,18 @@ def told_of(settled: Scene, offers: frozenset[Knows], attack: bool = True) -> Br
     return dataclasses.replace(brief(settled, attack), offers=tuple(sorted(offers)))
 
 
-def _assemble_with_zeros(*arguments: Any) -> Session:
-    session = assemble(*arguments)
-    session.defenses = {number: [*own, _Zeros()] for number, own in session.defenses.items()}
-    return session
-
-
-class _Zeros(Defense):
-    """A client from whose messages nothing can be learned but their shapes."""
-
-    def guard(self, message: Message) -> Message:
-        return _zeros(message)
-
-
 def _judged(guess: Guess, truth: Truth, control: Control) -> Judgement:
     if control == "permuted":
         truth = dataclasses.replace(truth, labels=real_labels(truth.inputs))
     return judge(guess, truth, Thresholds())
 
 
-def _zeros(message: Message) -> Message:
-    numbers = {name: tensor for name, tensor in message.tensors.items() if tensor.is_floating_point()}
-    return message.replace(**{name: torch.zeros_like(tensor) for name, tensor in numbers.items()})
-
-
-class _ZeroOutside(grants.Outside):
-    """Gradients and answers to queries are given out by the client, too."""
-
-    def __call__(self, what: Knows, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        found = super().__call__(what, tensors)
-        given_out = what in {Knows.PEER_GRADIENTS, Knows.PEER_QUERIES}
-        return {name: torch.zeros_like(tensor) for name, tensor in found.items()} if given_out else found
+def _controlled(truth: Truth, control: Control) -> bool:
+    """Whether the judge has been given other labels than the real ones, or budgets that leave no room."""
+    if control == "confined":
+        assert truth.evasion is not None
+        return not any(reach for budget in truth.evasion.budgets.values() for reach in budget.reach)
+    return control == "permuted" and not torch.equal(truth.labels, real_labels(truth.inputs))
 
 
 @cache

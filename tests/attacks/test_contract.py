@@ -10,13 +10,16 @@ import pytest
 
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
+from cutlayer.experiment import make
 from cutlayer.judging.judge import GuessError
 from cutlayer.message import Kind
 from cutlayer.record import Score
 from cutlayer.seat import seating
+from cutlayer.simulation.assembly import assemble
 from cutlayer.threat import Goal, Knows, View
 from tests import contract, trials
 from tests.contract import CHECKS
+from tests.controls import Meanwhile
 from tests.scenes import PLUGINS
 from tests.trials import Case
 
@@ -78,13 +81,14 @@ def control_once(case: Case) -> None:
     contract.check_control(case, (1,))
 
 
-def mutant(defect: str) -> Case:
-    return Case("mutant", "vanilla", (("defect", defect),), PLUGINS)
+def mutant(defect: str, attack: str = "mutant") -> Case:
+    return Case(attack, "vanilla", (("defect", defect),), PLUGINS)
 
 
 @pytest.mark.parametrize("check", [*QUICK, control_once], ids=lambda check: check.__name__)
-def test_an_honest_attack_passes(check: Callable[[Case], None]) -> None:
-    check(mutant(""))
+@pytest.mark.parametrize("attack", ["mutant", "tampering_mutant"])
+def test_an_honest_attack_passes(attack: str, check: Callable[[Case], None]) -> None:
+    check(mutant("", attack))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,37 @@ def test_the_control_sees_errors_too_and_obeys_the_judges_room(
     score = Score(goal=goal, metric=metric, value=best, blind=blind, best=best)
     noise = Score(goal=goal, metric="unplanted_success", value=unplanted)
     assert contract._advantage(score, Guess(goal, {}), (score, noise), None) == advantage
+
+
+def test_what_a_tampering_attack_has_seen_off_the_wire_is_reported() -> None:
+    with pytest.raises(AssertionError, match=r"zeroed, yet 1\.00 better than blind \(inputs, ssim\)"):
+        control_once(mutant("inputs off the stack", "tampering_mutant"))
+
+
+@pytest.mark.parametrize(
+    ("case", "control", "where", "what", "instead"),
+    [
+        (mutant(""), "zeroed", Meanwhile, "shown", lambda meanwhile, message: message),
+        (mutant("", "tampering_mutant"), "zeroed", Meanwhile, "_assembled", lambda meanwhile, *of: assemble(*of)),
+        (mutant("labels by the seed"), "permuted", trials, "_data", lambda permuted, made=trials._data: made(False)),
+        (mutant("leaves the budget"), "confined", trials, "make", lambda values: make({**values, "budget": 0.3})),
+    ],
+    ids=lambda value: str(value) if isinstance(value, Case | str) else "",
+)
+def test_a_control_that_makes_no_difference_is_reported(
+    case: Case, control: str, where: object, what: str, instead: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "TOLERANCE", float("inf"))
+    monkeypatch.setattr(trials, "scene_of", trials.scene_of.__wrapped__)
+    monkeypatch.setattr(where, what, instead)
+    with pytest.raises(AssertionError, match=f"{control}, yet all was as it is without"):
+        control_once(case)
+
+
+def test_a_control_with_no_trigger_to_leave_away_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "TOLERANCE", float("inf"))
+    with pytest.raises(AssertionError, match="faint, yet all was as it is without"):
+        control_once(Case("forger", "vanilla", (), PLUGINS))
 
 
 def test_a_guess_at_another_goal_is_refused_by_the_judge() -> None:
