@@ -12,6 +12,7 @@ from cutlayer.stream import generator
 
 EMBEDDED = "embedded"
 """The source of data that come with a library: no file, no network."""
+_TEST_SHARE = 0.2  # of a dataset that comes in one part
 
 
 class DatasetError(ValueError):
@@ -151,7 +152,7 @@ class Dataset:
         return replace(self, train=self.train.limited(train), test=self.test.limited(test))
 
 
-def stratified(labels: Tensor, seed: int, test_share: float = 0.2) -> tuple[Tensor, Tensor]:
+def stratified(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Training and test rows of ``labels`` (int64 ``[n]``), the same share of each class in both, in mixed order.
 
     Every class needs two rows; a class with fewer raises DatasetError.
@@ -163,7 +164,7 @@ def stratified(labels: Tensor, seed: int, test_share: float = 0.2) -> tuple[Tens
         if len(rows) < 2:
             raise DatasetError(f"class {label} has one row: a training and a test split need two")
         rows = rows[torch.randperm(len(rows), generator=generator)]
-        count = max(1, round(test_share * len(rows)))
+        count = max(1, round(_TEST_SHARE * len(rows)))
         parts[0].append(rows[count:])
         parts[1].append(rows[:count])
     train, test = (torch.cat(part) for part in parts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -46,7 +46,6 @@ class ClientBackdoor(Planting):
     setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after")
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.TRAIN, Kind.FORWARD})
     anytime: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 
     trigger: Literal["patch", "blended", "sinusoidal"] = "patch"
     """What is put on an input; place, size and values are those of the patch."""

@@ -20,6 +20,7 @@ _STACK = (
     1 << 22
 )  # numbers: how many gradients of weights are made at once; memory that small is used again, not returned
 _COORDINATES = 1 << 16  # of a batch's weight gradient, matched at most; more do not sharpen the answer
+_ROUNDS = 100  # of k-means at most: it ends where no center moves
 _RIDGE = 1e-6  # of the mean square: keeps the least squares solvable when a batch is larger than the part is wide
 
 
@@ -228,13 +229,13 @@ def _candidates(logits: Tensor) -> Tensor:
     return logits.detach().softmax(1) - labels[:, None]
 
 
-def clusters(points: Tensor, count: int, restarts: int, rounds: int = 100) -> Tensor:
+def clusters(points: Tensor, count: int, restarts: int) -> Tensor:
     """k-means with k-means++ starts: the group, below ``count``, of each of ``points`` [n, features], int64 [n]."""
     count = min(count, len(points))
     best, tightest = torch.zeros(len(points), dtype=torch.int64), float("inf")
     for _ in range(restarts):
         centers = _spread(points, count)
-        for _ in range(rounds):
+        for _ in range(_ROUNDS):
             groups = torch.cdist(points, centers).argmin(1)
             members = one_hot(groups, count).to(points)
             sizes = members.sum(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,6 @@ class SLADV(TamperingAttack):
     setting: ClassVar[Setting] = Setting(protocol="u_shaped", when="after", targets=100, cuts=1)
     watches: ClassVar[frozenset[Kind]] = frozenset({Kind.TRAIN, Kind.FORWARD, Kind.BACKWARD})
     narrow: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 
     alpha: float = 1.0
     """Weight of the similarity's gradient in the returned one; 0 tampers with nothing."""

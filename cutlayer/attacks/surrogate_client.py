@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,6 @@ class SurrogateClient(ServerPlanting):
     )
     setting: ClassVar[Setting] = Setting(protocol="vanilla", when="after")
     anytime: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
 
     alpha: float = 0.5
     """Weight of the honest loss, from 0 to 1: the lower, the stronger the attack."""

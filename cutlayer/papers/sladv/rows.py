@@ -77,9 +77,9 @@ class Rows:
         lines = [replace(line, behind=[line.behind[n] for n in kept]) for line in self._lines]
         return list(comparison(self._heads, _DROPS, lines, [heads[n] for n in kept])) if lines else []
 
-    def missing(self, wanted: Iterable[str] = SEEN, at: int = -1) -> list[Block]:
+    def missing(self, wanted: Iterable[str] = SEEN) -> list[Block]:
         """Which of the paper's columns have no run at all, where others have."""
-        there = {line.place[at] for line in self._lines}
+        there = {line.place[-1] for line in self._lines}
         absent = [column for column in wanted if column not in there]
         return [Text(f"Not run: {', '.join(absent)}.")] if there and absent else []
 
