@@ -38,6 +38,8 @@ from tests.controls import Control, Meanwhile
 CLASSES, SIDE, TRAIN, TEST = 10, 16, 200, 200
 MANY, FEW = 50, 4  # targets: of attacks whose papers have many, and of the others
 CUTS = {"vanilla": "1", "u_shaped": "1"}
+# Where nothing may be changed, what is left to judge is the deployment: with these it is not ruined by the training.
+MILD = {"sladv": {"alpha": 0.01}}
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def scene_of(case: Case, seed: int = 1, control: Control = "", isolate: bool = F
     experiment = make(
         {
             "attack": case.attack,
-            "options": {case.attack: dict(case.options)},
+            "options": {case.attack: dict(case.options) | (MILD.get(case.attack, {}) if control == "confined" else {})},
             "protocol": case.protocol,
             "cut": CUTS.get(case.protocol, "auto"),
             "model": "unsplit_mnist",
