@@ -45,11 +45,11 @@ def made_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "load_dataset", lambda experiment, mixed: made_dataset())
 
 
-def plan_of(clients: int = 1, **values: Any) -> Plan:
+def plan_of(clients: int = 1, plugins: Path = PLUGINS, **values: Any) -> Plan:
     names = [f"c{number}" for number in range(clients)]
     fixed = {"model": "stochastic", "inputs": [1, 8, 8], "classes": 4, "epochs": 2, "batch_size": 8, "clients": names}
     cut = CUTS[values.get("protocol", "vanilla")]
-    return make_plan({"protocol": "vanilla", "cut": cut, **fixed, **values}, PLUGINS)
+    return make_plan({"protocol": "vanilla", "cut": cut, **fixed, **values}, plugins)
 
 
 class Papers:

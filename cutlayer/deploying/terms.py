@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from cutlayer.mistake import mistake, nearest
 from cutlayer.model import CutError
 from cutlayer.order import batch_sizes, stretches
 from cutlayer.protocol import Protocol
+from cutlayer.scene.defending import check_stateless
 from cutlayer.scene.loading import scaling
 from cutlayer.seat.making import make_codec, make_protocol
 from cutlayer.transport.certificate import NAME
@@ -178,20 +180,22 @@ def make_plan(values: Mapping[str, Any], plugins: Path | None = None) -> Plan:
         agreement = protocol.agree(model, cuts, terms.inputs)
     except (CutError, network.NetworkError, registry.PluginError) as error:
         raise ExperimentError(" ".join(str(error).split())) from None
-    codec = _codec(terms, plugins)
+    codec = _codec(terms, protocol, plugins)
     packed = PackedWire(codec, protocol.wire, agreement) if codec else None
     shapes = [(name, list(tensor.shape)) for name, tensor in model.state_dict().items()]
     architecture = hashlib.sha256(f"{model}{shapes}".encode()).hexdigest()[:16]
     return Plan(terms, experiment, protocol, cuts, agreement, architecture, plugins, packed)
 
 
-def _codec(terms: Terms, plugins: Path | None) -> Compression | None:
+def _codec(terms: Terms, protocol: Protocol, plugins: Path | None) -> Compression | None:
     if not terms.codec:
         return None
     try:
         kinds = {name: registry.cls("defenses", name, Defense, plugins) for name in registry.names("defenses", plugins)}
         known = [name for name, kind in kinds.items() if issubclass(kind, Compression)]
         if terms.codec in known:
+            made = partial(registry.make, kinds[terms.codec], terms.codec_options, terms.codec)
+            check_stateless(terms.codec, made, [protocol])
             return make_codec(terms.codec, terms.codec_options, plugins)
     except registry.PluginError as error:
         raise ExperimentError(f"codec: {error}") from None
