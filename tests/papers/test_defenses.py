@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def test_every_attack_meets_every_defense_at_both_cuts() -> None:
                 *(("gaussian_noise", 0.1), ("gaussian_noise", 0.3), ("gaussian_noise", 1.0), ("gaussian_noise", 3.0)),
             )
         ]
-        assert attacked.cells("paper") == attacked.cells("quick")
+        fewer = [replace(cell, values={**cell.values, "train_rows": 10_000}) for cell in attacked.cells("paper")]
+        assert fewer == attacked.cells("quick")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_what_was_fixed_before_it_was_measured(attacked: Attacked, own: Mapping[
     training = {"dataset": "mnist", "model": "unsplit_mnist", "protocol": "vanilla", "epochs": 10, "batch_size": 64}
     training |= {
         "learning_rate": 1e-3,
-        "train_rows": None,
+        "train_rows": 10_000,
         "test_rows": None,
         "when": "after",
         "attack": attacked.plugin,
