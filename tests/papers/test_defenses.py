@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +100,7 @@ def test_every_attack_meets_every_defense_at_both_cuts() -> None:
                 *(("gaussian_noise", 0.1), ("gaussian_noise", 0.3), ("gaussian_noise", 1.0), ("gaussian_noise", 3.0)),
             )
         ]
-        fewer = [replace(cell, values={**cell.values, "train_rows": 10_000}) for cell in attacked.cells("paper")]
-        assert fewer == attacked.cells("quick")
+        assert attacked.cells("paper") == attacked.cells("quick")
 
 
 @pytest.mark.parametrize(

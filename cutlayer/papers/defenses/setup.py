@@ -27,8 +27,8 @@ LEFT_OUT: Mapping[str, str] = {}
 """Defenses of the package without a row, and why."""
 CUTS: Mapping[str, Sequence[str]] = {"digits": ("1",), "mnist": ("1", "3")}
 """By dataset; the client holds the blocks up to it. The embedded digits stand in at the scale ``smoke``."""
-QUICK_ROWS = 10_000
-"""Training images at the scale ``quick``, of 60,000."""
+TRAIN_ROWS = 10_000
+"""Training images, of MNIST's 60,000."""
 _SMOKE = (NO_DEFENSE, "half_precision", "int8_quantization", "gaussian_noise, sigma 1")
 
 _IMAGES = (
@@ -67,7 +67,7 @@ class Attacked:
         values = {
             **victim(dataset, scale),
             # A defended victim is trained for each defense, cut and seed.
-            **({"train_rows": QUICK_ROWS} if scale == "quick" else {}),
+            **({} if smoke else {"train_rows": TRAIN_ROWS}),
             "attack": self.plugin,
             "when": "after",
             "steps": "quick",
