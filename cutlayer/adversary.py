@@ -146,21 +146,25 @@ class Adversary:
         """What the attack sets of its process holds for itself alone, here and the next time."""
         self._honest = Settings.found()
         try:
-            (self._own or self._honest).put_back()
+            if self._own:
+                self._own.put_back()
             yield
         finally:
             own = Settings.found()
             self._own = None if own == self._honest else own
-            self._honest.put_back()
+            if self._own:
+                self._honest.put_back()
             self._honest = None
 
     @contextmanager
     def _set_aside(self) -> Iterator[None]:
         """While the honest party is at work."""
         own = Settings.found()
+        if self._honest is None or own == self._honest:
+            yield
+            return
         try:
-            if self._honest:
-                self._honest.put_back()
+            self._honest.put_back()
             yield
         finally:
             own.put_back()
