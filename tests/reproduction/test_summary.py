@@ -17,7 +17,7 @@ from cutlayer.reproduction.paper import Headline, Paper
 from cutlayer.reproduction.summary import write_summary
 from scripts import results
 
-PAPERS = ("backdoor", "inversion", "sladv", "unsplit")
+PAPERS = ("backdoor", "defenses", "inversion", "sladv", "unsplit")
 ROOT = Path(__file__).parents[2]
 
 
@@ -134,6 +134,6 @@ def test_committed_pages_are_those_of_the_committed_records(tmp_path: Path, monk
     monkeypatch.setattr(results, "ROOT", tmp_path)
     results.main([])
     written = sorted((tmp_path / "docs" / "results").glob("*.md"))
-    assert [page.stem for page in written] == [*PAPERS[:3], "summary", "unsplit"]
+    assert [page.stem for page in written] == [*PAPERS[:4], "summary", "unsplit"]
     for page in written:
         assert page.read_text() == (ROOT / "docs" / "results" / page.name).read_text(), page.name
