@@ -167,6 +167,9 @@ def _labels(table: Any, label: str, agreed: list[Any] | None) -> tuple[tuple[str
     if types.is_nested(column.type):
         raise DatasetError(f"column {label!r} is {column.type}: classes are numbers, words or true and false")
     values = column.to_pylist()
+    # No NaN equals another: each would be a class of its own.
+    if unequal := sum(value != value for value in values):
+        raise DatasetError(f"column {label!r}, which is to be predicted, is NaN in {unequal} rows")
     found = agreed or sorted(set(values))
     if not 2 <= len(found) <= _MOST_CLASSES:
         raise DatasetError(f"column {label!r} has {len(found)} different values: classes are 2 to {_MOST_CLASSES}")

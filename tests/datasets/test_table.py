@@ -226,3 +226,11 @@ def test_places_without_a_table_are_told(tmp_path: Path) -> None:
             table.load(tmp_path / place, label="default")
     with pytest.raises(DatasetError, match="needs data_dir=FILE"):
         table.load()
+
+
+def test_a_label_that_is_no_number_is_no_class(tmp_path: Path) -> None:
+    """Every NaN would be one: none equals another."""
+    values = [float(n % 2) for n in range(18)] + [float("nan")] * 2
+    parquet.write_table(pyarrow.table({"a": list(range(20)), "b": values}), tmp_path / "all.parquet")
+    with pytest.raises(DatasetError, match="column 'b', which is to be predicted, is NaN in 2 rows"):
+        table.load(tmp_path / "all.parquet", label="b")
