@@ -24,7 +24,7 @@ from cutlayer.commands.prose import prose, spelled
 from cutlayer.defense import Defense
 from cutlayer.experiment import Experiment, ExperimentError, make
 from cutlayer.mistake import nearest
-from cutlayer.seat.making import make_protocol
+from cutlayer.seat.making import make_attack, make_protocol
 from cutlayer.threat import Knows, ThreatModel
 
 
@@ -70,7 +70,7 @@ def explanation(name: str, plugins: Path | None) -> Group:
 
 def suggested(name: str, kind: type[Attack], plugins: Path | None) -> list[str]:
     """What to give `cutlayer audit` for the attack to apply where it runs by default."""
-    threat, given = kind().threat, [f"attack={name}"]
+    threat, given = make_attack(name, {}, plugins).threat, [f"attack={name}"]
     exposed = make_protocol(kind.setting.protocol, plugins).exposes[threat.seat]
     if threat.knows - exposed - set(make({}).offers):
         given.append(f"offers={','.join(sorted(threat.knows - exposed))}")
@@ -83,7 +83,7 @@ def _explained(name: str, kind: type, plugins: Path | None) -> Iterator[Text | P
         yield Text(paper, style="italic")
     yield Padding(Text(getattr(kind, "plain", "")), (1, 0))
     if issubclass(kind, Attack):
-        threat = kind().threat
+        threat = make_attack(name, {}, plugins).threat
         lines = {
             "seat": str(threat.seat),
             "wants": ", ".join(sorted(threat.goals)),

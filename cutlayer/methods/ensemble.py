@@ -175,7 +175,7 @@ class Lowered(Ensemble):
 
 @final
 class Traced(Ensemble):
-    """Networks of any kind, by autograd; several ones by vmap."""
+    """Networks of any kind, by autograd; several ones by vmap, and those that it cannot follow one after another."""
 
     small = False
 
@@ -191,6 +191,8 @@ class Traced(Ensemble):
         self.gradients = torch.zeros_like(self.weights)
         buffers = [dict(network.named_buffers()) for network in networks]
         self._buffers = {name: torch.stack([each[name] for each in buffers]) for name in buffers[0]}
+        # vmap over one network costs more than the network.
+        self._at_once = len(networks) > 1
 
     def aim(self, targets: Tensor) -> None:
         """Keep them as they are."""
@@ -251,11 +253,16 @@ class Traced(Ensemble):
     def _outputs(self, weights: Tensor, inputs: Tensor) -> Tensor:
         values = self._parameters(weights) | self._buffers
         batches = inputs.movedim(-1, 1)
-        if len(weights) == 1:
-            # vmap over one network costs more than the network.
-            return self._call({name: value[0] for name, value in values.items()}, batches[0].contiguous())[None]
-        many: Tensor = vmap(self._call)(values, batches)
-        return many
+        if self._at_once:
+            try:
+                many: Tensor = vmap(self._call)(values, batches)
+                return many
+            except RuntimeError:
+                # A recurrent layer, one that draws, a branch by values. A mistake of the network's own comes again.
+                self._at_once = False
+        named = [{name: value[number] for name, value in values.items()} for number in range(len(weights))]
+        each = [self._call(one, batch.contiguous()) for one, batch in zip(named, batches, strict=True)]
+        return torch.stack(each) if len(each) > 1 else each[0][None]
 
     def _call(self, values: dict[str, Tensor], batch: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self._network, values, (batch,), tie_weights=False)

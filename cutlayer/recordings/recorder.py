@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cutlayer import registry
-from cutlayer.attack import Attack, TamperingAttack
+from cutlayer.attack import TamperingAttack
 from cutlayer.auditing import victim
 from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.target import at_once, send_targets
@@ -33,6 +33,7 @@ from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, Segment, 
 from cutlayer.recordings.taped import Taped
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host
+from cutlayer.seat.making import make_attack
 from cutlayer.seat.seating import seat_server
 from cutlayer.simulation.assembly import CARRIERS, accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
@@ -231,8 +232,7 @@ def shapes_of(scene: Scene) -> dict[Shape, Scene]:
 def _others(scene: Scene) -> Iterator[Scene]:
     plugins = scene.experiment.plugins
     for name in registry.names("attacks", plugins):
-        kind: type[Attack] = registry.cls("attacks", name, Attack, plugins)
-        yield replace(scene, attack=registry.make(kind, {}, name))
+        yield replace(scene, attack=make_attack(name, {}, plugins))
 
 
 def _keep(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,7 @@ from cutlayer.optimization import Optimization
 from cutlayer.party import Party
 from cutlayer.protocol import Protocol
 from cutlayer.stream import derive
-from cutlayer.threat import Knows, Seat
+from cutlayer.threat import Knows, Seat, ThreatModel
 
 
 def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
@@ -31,14 +31,28 @@ def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
 def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = None) -> Attack:
     """The attack plug-in ``name`` with ``options``."""
     attack: Attack = registry.make(registry.cls("attacks", name, Attack, plugins), options, name)
-    if attack.threat.tampers is not isinstance(attack, TamperingAttack):
+    threat = _declared(attack, name)
+    if threat.tampers is not isinstance(attack, TamperingAttack):
         kind = "a TamperingAttack" if isinstance(attack, TamperingAttack) else "no TamperingAttack"
-        raise registry.PluginError(f"attack {name!r} is {kind}, its threat model has tampers={attack.threat.tampers}")
-    if Knows.OWN_PARTY in attack.threat.knows and not attack.threat.tampers:
+        raise registry.PluginError(f"attack {name!r} is {kind}, its threat model has tampers={threat.tampers}")
+    if Knows.OWN_PARTY in threat.knows and not threat.tampers:
         raise registry.PluginError(
             f"attack {name!r} does not tamper and declares {Knows.OWN_PARTY}, the live one: {Knows.OWN_PART} is a copy"
         )
     return attack
+
+
+def _declared(attack: Attack, name: str) -> ThreatModel:
+    """The attack's threat model; a ``PluginError`` where its code gives none."""
+    try:
+        threat: object = attack.threat
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise registry.PluginError(f"attack {name!r}: its threat model cannot be told: {told}") from error
+    if not isinstance(threat, ThreatModel):
+        hint = "; write @property above it" if callable(threat) else ""
+        raise registry.PluginError(f"attack {name!r}: threat is of type {type(threat).__name__}, no ThreatModel{hint}")
+    return threat
 
 
 def make_codec(name: str, options: Mapping[str, Any], plugins: Path | None = None) -> Compression | None:

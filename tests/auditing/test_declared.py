@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 
 from cutlayer.attack import Setting
 from cutlayer.auditing.audit import inapplicable, run_cell
+from cutlayer.commands.explain import explanation
 from cutlayer.experiment import ExperimentError
 from cutlayer.judging.judge import GuessError
 from cutlayer.record import NOT_APPLICABLE
+from cutlayer.registry import PluginError
 from tests.cells import quiet
 from tests.scenes import CUTS, made, scene_of
 
@@ -110,6 +113,29 @@ def test_a_threat_model_that_says_otherwise_than_the_class_is_refused(mixed: dic
         ExperimentError, match="attack 'mixed' is no TamperingAttack, its threat model has tampers=True"
     ):
         scene_of(**mixed, options={"mixed": {"tampers": True}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    @property\n", "", "attack 'mixed': threat is of type method, no ThreatModel; write @property above it"),
+        (
+            '{"inputs"}',
+            '{"input"}',
+            "attack 'mixed': its threat model cannot be told: ValueError: 'input' is not a valid",
+        ),
+        ("[self.knows]", "[Knows.ALL]", "attack 'mixed': its threat model cannot be told: NameError: name 'Knows'"),
+        ("return ThreatModel", "return 7 or ThreatModel", "attack 'mixed': threat is of type int, no ThreatModel"),
+    ],
+)
+def test_a_threat_model_that_cannot_be_told_is_one_line(mixed: dict[str, Any], old: str, new: str, said: str) -> None:
+    file = mixed["plugins"] / "attacks" / "mixed.py"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ExperimentError, match=re.escape(said)):
+        scene_of(**mixed)
+    with pytest.raises(PluginError, match=re.escape(said)):
+        explanation("mixed", mixed["plugins"])
 
 
 def test_the_live_party_is_no_ones_who_only_watches(mixed: dict[str, Any]) -> None:

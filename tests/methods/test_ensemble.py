@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from cutlayer.methods.ensemble import Ensemble, Lowered, Traced, ensemble
@@ -227,6 +228,48 @@ def test_several_traced_networks_keep_their_own_buffers():
 
     parts = networks(build, 2)
     Case(parts, (1, 6, 6), 2).check(Traced(parts))
+
+
+class Recurrent(nn.Module):
+    """vmap has no rule for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = nn.LSTM(4, 3, batch_first=True)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.cells(inputs)[0]
+
+
+class Branching(nn.Linear):
+    """Its course depends on values, which vmap does not show."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = super().forward(inputs)
+        return outputs if outputs.sum() > 0 else 2 * outputs
+
+
+@pytest.mark.parametrize("build", [Recurrent, partial(Branching, 4, 3)])
+def test_what_vmap_cannot_follow_goes_one_after_another(build):
+    parts = networks(lambda: nn.Sequential(build()), 2)
+    Case(parts, (5, 4), 2).check(Traced(parts))
+
+
+def test_networks_that_draw_each_do_so_themselves():
+    class Noisy(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return torch.randn_like(super().forward(inputs))
+
+    fit = Traced([nn.Sequential(Noisy(4, 3)) for _ in range(2)])
+    fit.aim(torch.zeros(2, 6, 3))
+    first, second = fit.errors(torch.zeros(2, 4, 6))
+    assert not torch.equal(first, second)
+
+
+def test_a_mistake_of_a_networks_own_is_told():
+    fit = Traced([nn.Sequential(nn.Linear(4, 3)) for _ in range(2)])
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit.errors(torch.zeros(2, 5, 6))
 
 
 def test_networks_are_evaluated_and_left_in_training():
