@@ -119,10 +119,9 @@ def train(given: Given = None) -> None:
     from cutlayer.commands.train import train_all
 
     file, overrides = file_and_overrides(given, attack="unsplit")
-    with reserved():
-        results = train_all(file, overrides, Console(stderr=True))
-    for found in results:
-        print(json.dumps(found))
+    with reserved() as out:
+        for found in train_all(file, overrides, Console(stderr=True)):
+            print(json.dumps(found), file=out, flush=True)
 
 
 @app.command()
@@ -201,11 +200,13 @@ def record(
     training: Annotated[bool, typer.Option(help="Keep the training too, not only what attacks are aimed at.")] = True,
 ) -> None:
     """Run a deployment and keep what its server sees, for attacks on it later."""
+    from cutlayer.commands.output import reserved
     from cutlayer.commands.record import record_all
 
     file, overrides = file_and_overrides(given, attack="unsplit")
-    for recording in record_all(file, overrides, limit, training, Console(stderr=True)):
-        print(recording.folder)
+    with reserved() as out:
+        for recording in record_all(file, overrides, limit, training, Console(stderr=True)):
+            print(recording.folder, file=out, flush=True)
 
 
 @app.command()

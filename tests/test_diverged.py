@@ -111,3 +111,17 @@ def test_the_user_reads_one_line(call: Any, command: str, tmp_path: Path) -> Non
     assert "Traceback" not in err
     assert re.fullmatch(f"cutlayer: {LINE}", err.splitlines()[-1])
     assert not list(tmp_path.rglob("recording.json"))
+
+
+@pytest.mark.parametrize("command", ["train", "record"])
+def test_one_that_diverges_ends_no_other_training(call: Any, command: str) -> None:
+    """What is done is told when it is done."""
+    values = ["optimizer=sgd", "learning_rate=1e20,0.01", f"model={STOCHASTIC}", "batch_size=8", "epochs=1"]
+    limited = ["--limit", "1MB"] if command == "record" else []
+    small = ["train_rows=40", "test_rows=8", "skew=0.5", "name=wild"]
+    code, out, err = call(command, *limited, "protocol=vanilla", "cut=1", *values, "momentum=0.5,0.6", *small)
+    assert code == 2
+    assert len(out.splitlines()) == 2
+    each = r"learning_rate=1e\+20 momentum=(0\.\d) on digits, vanilla, cut 1, seed 1: the training diverged in step 1: "
+    assert re.findall(each, err.splitlines()[-1]) == ["0.5", "0.6"]
+    assert "skew = 0.5 changes nothing: there is one client" in err.splitlines()

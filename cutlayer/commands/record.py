@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from cutlayer import registry
+from cutlayer.commands.course import course, tell_shortfalls
 from cutlayer.commands.display import Display
 from cutlayer.commands.output import reserved
 from cutlayer.commands.title import of_attacks, of_trainings
@@ -32,49 +33,57 @@ from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import attack_pace, seconds_of
 from cutlayer.sweeping.folder import cell_folder, run_folder
+from cutlayer.threat import Progress
 from cutlayer.wire import WireError
 
 
 def record_all(
     file: Path | None, overrides: Sequence[str], limit: str, training: bool, console: Console
-) -> list[Recording]:
-    """Record every deployment that is asked for; one that was recorded before is kept as it is."""
+) -> Iterator[Recording]:
+    """Record every deployment that is asked for, as soon as each is; one recorded before is kept as it is.
+
+    ``DivergedError`` behind the last one where trainings have left the finite numbers.
+    """
     try:
         room = bytes_of(limit)
     except RecordingError as error:
         raise ExperimentError(f"--limit {limit!r}: {error}") from None
-    with reserved():
-        cells = deployments(file, overrides, _recorded)
-        if tampering := next((scene.experiment.under for scene in cells if scene.experiment.under), ""):
-            raise ExperimentError(
-                f"under = {tampering!r}: only an honest server's deployment is recorded, nobody tampers with it; "
-                "leave under out"
-            )
-        if twice := [scene for scene in cells if sum(_recorded(scene)[0] == _recorded(one)[0] for one in cells) > 1]:
-            raise ExperimentError(
-                f"{'; '.join(of_trainings(twice))}: one recording holds targets of one kind; record them one by one, "
-                "each with a name= of its own"
-            )
-        run = run_folder(cells)
+    cells = deployments(file, overrides, _recorded)
+    _check_recorded(cells)
+    tell_shortfalls(cells, console)
+    run = run_folder(cells)
+    try:
+        there = [kept(scene, run, training) for scene in cells]
+    except RecordingError as error:
+        raise ExperimentError(str(error)) from None
+    left = [0 if old else steps_to_train(cell, run) for cell, old in zip(cells, there, strict=True)]
+    seconds = [seconds_of(cell, steps, {}) for cell, steps in zip(cells, left, strict=True)]
+
+    def recorded(number: int, progress: Progress) -> Recording:
         try:
-            there = [kept(scene, run, training) for scene in cells]
+            found = there[number] or record(cells[number], run, room, training, progress)
         except RecordingError as error:
+            # Another process has finished it meanwhile, without what is asked for here.
             raise ExperimentError(str(error)) from None
-        left = [0 if old else steps_to_train(cell, run) for cell, old in zip(cells, there, strict=True)]
-        seconds = [seconds_of(cell, steps, {}) for cell, steps in zip(cells, left, strict=True)]
-        found = []
-        with Display(console, of_trainings(cells), seconds) as display:
-            for number, (scene, old) in enumerate(zip(cells, there, strict=True)):
-                display.begin(number)
-                try:
-                    found.append(old or record(scene, run, room, training, partial(display.progress, number)))
-                except RecordingError as error:
-                    # Another process has finished it meanwhile, without what is asked for here.
-                    raise ExperimentError(str(error)) from None
-                display.end(number)
-                for line in _told(found[-1], old is not None):
-                    console.print(line, highlight=False, soft_wrap=True)
-    return found
+        for line in _told(found, there[number] is not None):
+            console.print(line, highlight=False, soft_wrap=True)
+        return found
+
+    yield from course(cells, seconds, console, recorded)
+
+
+def _check_recorded(cells: Sequence[Scene]) -> None:
+    """``ExperimentError`` for what no recording, or no single one, can hold."""
+    if tampering := next((scene.experiment.under for scene in cells if scene.experiment.under), ""):
+        raise ExperimentError(
+            f"under = {tampering!r}: only an honest server's deployment is recorded, nobody tampers with it; "
+            "leave under out"
+        )
+    if twice := [scene for scene in cells if sum(_recorded(scene)[0] == _recorded(one)[0] for one in cells) > 1]:
+        raise ExperimentError(
+            f"{'; '.join(of_trainings(twice))}: one recording holds targets of one kind; record them one by one, "
+            "each with a name= of its own"
+        )
 
 
 def _recorded(scene: Scene) -> tuple[RecordingFolder, str, frozenset[Shape]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from safetensors.torch import save
 
 from cutlayer.auditing.victim import Victim, key, steps_to_train
 from cutlayer.auditing.victim import train as train_victim
-from cutlayer.commands.display import Display, duration
+from cutlayer.commands.course import course, tell_shortfalls
+from cutlayer.commands.display import duration
 from cutlayer.commands.title import of_trainings
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
@@ -23,25 +23,27 @@ from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.estimate import training_seconds
 from cutlayer.sweeping.folder import run_folder
 from cutlayer.sweeping.sweep import scenes
+from cutlayer.threat import Progress
 
 
-def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    """Train every deployment that is asked for; what became of each."""
+def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> Iterator[dict[str, Any]]:
+    """Train every deployment that is asked for; what became of each, as soon as it is trained.
+
+    ``DivergedError`` behind the last one where some have left the finite numbers.
+    """
     cells = deployments(file, overrides, _deployment)
+    tell_shortfalls(cells, console)
     run = run_folder(cells)
     paces: dict[str, float] = {}
     # Those that train to the same bits share a victim, which the first of them trains.
     first = {key(scene): scene for scene in reversed(cells)}
     seconds = [training_seconds(scene, run, paces) if first[key(scene)] is scene else 0.0 for scene in cells]
     console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
-    results = []
-    with Display(console, of_trainings(cells), seconds) as display:
-        for number, scene in enumerate(cells):
-            display.begin(number)
-            victim = train_victim(scene, run, partial(display.progress, number))
-            display.end(number)
-            results.append(_result(scene, run, victim))
-    return results
+
+    def trained(number: int, progress: Progress) -> dict[str, Any]:
+        return _result(cells[number], run, train_victim(cells[number], run, progress))
+
+    yield from course(cells, seconds, console, trained)
 
 
 def evaluate_all(file: Path | None, overrides: Sequence[str]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -17,20 +17,43 @@ from cutlayer.threat import Goal, Seat
 
 def shortfalls(scene: Scene) -> list[str]:
     """What it asks for more of than there is, which is all taken then, and what changes nothing; in words."""
-    data, targets = scene.dataset, len(scene.target_rows)
-    found = []
-    for key, there in (("train_rows", len(data.train)), ("test_rows", len(data.test)), ("targets", targets)):
+    scarce = _scarce(scene, targets=len(scene.target_rows))
+    idle = _idle_keys(scene, _of_attack(scene))
+    return [*training_shortfalls(scene), *scarce, *idle, *_idle_options(scene), *_past_defenses(scene)]
+
+
+def training_shortfalls(scene: Scene) -> list[str]:
+    """Those of its training alone, whoever attacks it."""
+    data = scene.dataset
+    scarce = _scarce(scene, train_rows=len(data.train), test_rows=len(data.test))
+    return [*scarce, *_idle_keys(scene, _of_training(scene)), *_late(scene), *_undefended(scene)]
+
+
+def _scarce(scene: Scene, **there: int) -> Iterator[str]:
+    for key, count in there.items():
         asked = getattr(scene.experiment, key)
-        if asked and asked > there:
-            found.append(f"{key} = {asked}: there are only {there}, all are taken")
-    return [*found, *_idle_keys(scene), *_late(scene), *_idle_options(scene), *_undefended(scene)]
+        if asked and asked > count:
+            yield f"{key} = {asked}: there are only {count}, all are taken"
 
 
-def _idle_keys(scene: Scene) -> list[str]:
-    """What the experiment asks for that this attack, or this training, has no use for."""
+def _of_training(scene: Scene) -> dict[str, str]:
+    """Why this training has no use for a key, by its name; empty for one that it uses."""
+    experiment = scene.experiment
+    alone = "there is one client" if experiment.clients == 1 else ""
+    other = f"the optimizer is {experiment.optimizer}"
+    return {
+        "data_dir": "" if _reads_files(scene) else f"{experiment.dataset} is embedded",
+        **dict.fromkeys(("skew", "handover", "optimizer_state"), alone),
+        **dict.fromkeys(("amsgrad", "epsilon"), "" if experiment.optimizer == "adam" else other),
+        "momentum": "" if experiment.optimizer == "sgd" else other,
+        "decay": "" if experiment.milestones else "there are no milestones",
+    }
+
+
+def _of_attack(scene: Scene) -> dict[str, str]:
+    """Why this attack has no use for a key, by its name; empty for one that it uses."""
     experiment, threat = scene.experiment, scene.attack.threat
     seats = {one.attack.threat.seat for one in (scene, scene.under) if one}
-    usual = {name: key.default for name, key in type(experiment).model_fields.items()}
     planted = f"{experiment.attack} plants no backdoor that could be taken over"
     taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
     perturbed = f"{experiment.attack} perturbs no inputs" if Goal.EVASION not in threat.goals else ""
@@ -38,24 +61,23 @@ def _idle_keys(scene: Scene) -> list[str]:
     unowned = "" if _owned(scene) else f"{experiment.attack} has no data of its own"
     # The test split is what auto stands for here, and a share is withheld from the clients whoever has it.
     asked_for = experiment.aux not in {"test", SHARE}
-    alone = "there is one client" if experiment.clients == 1 else ""
-    other = f"the optimizer is {experiment.optimizer}"
-    idle = {
+    return {
         "transfer": taken_over,
         **dict.fromkeys(("transfer_epochs", "transfer_mode", "transfer_mean", "transfer_std"), transferred),
         **dict.fromkeys(("budget", "budget_unit", "pixel_budgets"), perturbed),
         "aux": unowned if asked_for else "",
         **dict.fromkeys(("aux_rows", "aux_adapt"), unowned),
         "malicious": f"{experiment.attack} sits at the server" if Seat.CLIENT not in seats else "",
-        "data_dir": "" if _reads_files(scene) else f"{experiment.dataset} is embedded",
-        **dict.fromkeys(("skew", "handover", "optimizer_state"), alone),
-        **dict.fromkeys(("amsgrad", "epsilon"), "" if experiment.optimizer == "adam" else other),
-        "momentum": "" if experiment.optimizer == "sgd" else other,
-        "decay": "" if experiment.milestones else "there are no milestones",
     }
-    asked = {key: getattr(experiment, key) for key, why in idle.items() if why}
-    told = {key: str(value) if isinstance(value, Path) else repr(as_json(value)) for key, value in asked.items()}
-    return [f"{key} = {told[key]} changes nothing: {idle[key]}" for key in told if asked[key] != usual[key]]
+
+
+def _idle_keys(scene: Scene, why: Mapping[str, str]) -> Iterator[str]:
+    """What the experiment asks for beside the defaults, and ``why`` says that nothing uses it."""
+    for name, reason in why.items():
+        asked = getattr(scene.experiment, name)
+        if reason and asked != type(scene.experiment).model_fields[name].default:
+            told = str(asked) if isinstance(asked, Path) else repr(as_json(asked))
+            yield f"{name} = {told} changes nothing: {reason}"
 
 
 def _late(scene: Scene) -> Iterator[str]:
@@ -80,18 +102,22 @@ def _default(attack: Attack, option: str) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _undefended(scene: Scene) -> list[str]:
-    """What of the defenses does nothing here, and what the attack is granted past them."""
+def _undefended(scene: Scene) -> Iterator[str]:
+    """What of the defenses does nothing here."""
     experiment, asks = scene.experiment, scene.protocol.driver is Seat.CLIENT
     frames = [frame.request if asks else frame.reply for frame in scene.protocol.wire.values()]
     sent = dict.fromkeys(name for frame in frames for name in frame)
-    why = f"changes nothing: in {experiment.protocol} a client sends {', '.join(sent)}"
-    named = ((type(defense).__module__.rpartition(".")[2], defense) for defense in make_defenses(experiment))
-    found = [f"{name}.{idle} {why}" for name, defense in named if (idle := defense.idle(sent))]
+    for defense in make_defenses(experiment):
+        if idle := defense.idle(sent):
+            name = type(defense).__module__.rpartition(".")[2]
+            yield f"{name}.{idle} changes nothing: in {experiment.protocol} a client sends {', '.join(sent)}"
+
+
+def _past_defenses(scene: Scene) -> Iterator[str]:
+    """What the attack is granted past them."""
     past = [what for what in scene.attack.threat.knows if what.facts.state]
-    if experiment.defenses and past:
-        found.append(f"{experiment.attack} is granted {', '.join(sorted(past))}, which no defense touches")
-    return found
+    if scene.experiment.defenses and past:
+        yield f"{scene.experiment.attack} is granted {', '.join(sorted(past))}, which no defense touches"
 
 
 def _owned(scene: Scene) -> bool:

@@ -13,6 +13,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from cutlayer.auditing.victim import key
+from cutlayer.commands import course
 from cutlayer.commands import record as module
 from cutlayer.commands.display import Display
 from cutlayer.commands.record import record_all, replay_all
@@ -48,7 +49,7 @@ def console() -> Console:
 def test_what_tampers_with_a_training_is_not_left_out_in_silence(tmp_path: Path) -> None:
     asked = ["protocol=u_shaped", "targets=5", "attack=pgd", "under=sladv", "offers=aux_inputs,peer_queries"]
     with pytest.raises(ExperimentError, match="under = 'sladv': only an honest server's deployment is recorded"):
-        record_all(None, [*SMALL, *asked, f"out={tmp_path}"], "50MB", True, console())
+        list(record_all(None, [*SMALL, *asked, f"out={tmp_path}"], "50MB", True, console()))
     assert not list(tmp_path.iterdir())
 
 
@@ -112,10 +113,10 @@ def test_a_recording_is_expected_to_train_anew_whatever_is_trained_already(
     def shown(console: Console, names: list[str], seconds: list[float]) -> Display:
         raise RuntimeError(f"{len(seconds)} cells, {sum(second > 0 for second in seconds)} to train")
 
-    monkeypatch.setattr(module, "Display", shown)
+    monkeypatch.setattr(course, "Display", shown)
     monkeypatch.setattr(module, "deployments", lambda file, overrides, apart: [scene])
     with pytest.raises(RuntimeError, match="1 cells, 1 to train"):
-        record_all(None, [], "50MB", True, console())
+        list(record_all(None, [], "50MB", True, console()))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_deployments_whose_messages_differ_are_recorded_each(asked: list[str], l
 
 def test_targets_that_one_recording_cannot_hold_are_not_left_out_in_silence(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"targets=5.*targets=6.*: one recording holds targets of one kind"):
-        record_all(None, [*SMALL, "attack=unsplit", "targets=5,6", f"out={tmp_path}"], "50MB", False, console())
+        list(record_all(None, [*SMALL, "attack=unsplit", "targets=5,6", f"out={tmp_path}"], "50MB", False, console()))
     assert not list(tmp_path.iterdir())
 
 
@@ -148,7 +149,7 @@ def of_own_network(folder: Path) -> Recording:
     """A recording of the network in ``folder``/net.py."""
     (folder / "net.py").write_text(NET.format(8))
     typed = [f"model={folder / 'net.py'}:build", "attack=unsplit", f"out={folder}", "name=mine"]
-    return record_all(None, [*SMALL, *typed], "50MB", True, console())[0]
+    return next(record_all(None, [*SMALL, *typed], "50MB", True, console()))
 
 
 def unjudged(recording: Recording) -> Path:
@@ -209,17 +210,17 @@ def test_a_finished_recording_is_not_overwritten(tmp_path: Path) -> None:
     (recording,) = record_all(None, typed, "50MB", False, console())
     inside = {path: path.read_bytes() for path in recording.folder.parents[1].rglob("*") if path.is_file()}
     told = console()
-    assert record_all(None, typed, "20MB", False, told) == [recording]
+    assert list(record_all(None, typed, "20MB", False, told)) == [recording]
     assert isinstance(told.file, io.StringIO)
     assert f"{recording.folder} is there already and is kept: choose another folder with name=" in told.file.getvalue()
     for training, more, lacking in ((True, [], "training"), (False, ["targets=3"], "predict-3-by-3")):
         with pytest.raises(ExperimentError, match=f"is there already, without {lacking}.* name= or out=, or remove it"):
-            record_all(None, [*typed, *more], "50MB", training, console())
+            list(record_all(None, [*typed, *more], "50MB", training, console()))
     assert {path: path.read_bytes() for path in inside} == inside
     (recording.folder / "recording.json").unlink()
     (again,) = record_all(None, typed, "50MB", True, console())
     assert TRAINING in again.segments, "one that has no end is made again"
-    assert record_all(None, typed, "50MB", False, console()) == [again]
+    assert list(record_all(None, typed, "50MB", False, console())) == [again]
 
 
 def test_a_partys_recording_that_was_full_is_not_replayed_as_complete(tmp_path: Path) -> None:
@@ -279,7 +280,7 @@ def test_sizes_are_read(text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["5x", "", "MB", "-1MB", "0GB", "1TB"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(ExperimentError, match="such as 500MB"):
-        record_all(None, [], text, True, console())
+        list(record_all(None, [], text, True, console()))
 
 
 @pytest.mark.parametrize(("text", "size"), [("10", 10), ("35B", 35), (".001kB", 1)])
@@ -287,7 +288,7 @@ def test_a_size_without_room_for_a_message_is_refused(text: str, size: int) -> N
     """With the smallest one that is not."""
     why = f"^--limit '{text}': no message fits into {size} bytes: .*, the smallest limit is 36B$"
     with pytest.raises(ExperimentError, match=why):
-        record_all(None, [], text, True, console())
+        list(record_all(None, [], text, True, console()))
 
 
 def test_what_is_left_for_targets_is_never_less_than_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -38,9 +38,9 @@ def test_keys_of_a_transfer_that_is_not_asked_for_and_of_files_that_nobody_reads
     values = {**planted, "cut": "1", "protocol": "vanilla", "data_dir": Path("here")}
     values |= {"transfer_mean": (0.5,), "transfer_std": (0.5,)}
     assert shortfalls(scene_of(**values)) == [
+        "data_dir = here changes nothing: digits is embedded",
         "transfer_mean = (0.5,) changes nothing: no transfer is asked for",
         "transfer_std = (0.5,) changes nothing: no transfer is asked for",
-        "data_dir = here changes nothing: digits is embedded",
     ]
     assert shortfalls(scene_of(**values, transfer="digits")) == []
 
