@@ -21,6 +21,8 @@ from cutlayer.mistake import nearest
 from cutlayer.model import blocks
 from cutlayer.stream import drawing
 
+_SAVED = "safetensors.torch.save_file(model.state_dict(), FILE)"
+
 
 class NetworkError(ValueError):
     """A network that cannot be built, or that does not fit the data."""
@@ -69,8 +71,9 @@ def build(
     except Exception as error:
         raise NetworkError(f"model {spec!r} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Sequential) or len(model) < 2:
+        found = f"a Sequential of {len(model)}" if isinstance(model, nn.Sequential) else type(model).__name__
         raise NetworkError(
-            f"model {spec!r} is {type(model).__name__}, not a Sequential of at least two blocks; "
+            f"model {spec!r} is {found}, not a Sequential of at least two blocks; "
             "cutlayer.model.sequence makes one of any module"
         )
     model = scaled(_apart(model, spec), scaling, input_shape)
@@ -137,7 +140,9 @@ def load_weights(model: nn.Sequential, path: Path) -> None:
     except FileNotFoundError:
         raise NetworkError(f"weights = {str(path)!r}: there is no such file") from None
     except (SafetensorError, OSError) as error:
-        raise NetworkError(f"weights = {str(path)!r} is not a safetensors file: {error}") from None
+        raise NetworkError(
+            f"weights = {str(path)!r} is not a safetensors file ({error}); {_SAVED} writes one"
+        ) from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise NetworkError(f"weights = {str(path)!r} do not fit the model: {reason}") from None

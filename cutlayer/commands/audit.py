@@ -16,7 +16,7 @@ from cutlayer.commands.output import reserved
 from cutlayer.commands.title import of_attacks
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
-from cutlayer.report import summary_table, write_report
+from cutlayer.report import summary_tables, write_report
 from cutlayer.scene.shortfall import shortfalls
 from cutlayer.sweeping.estimate import estimates
 from cutlayer.sweeping.folder import finished, run_folder
@@ -51,7 +51,7 @@ def _audit(
         # What there is by an interruption or a defect is worth a report too.
         report = write_report(sweep.run) if found else None
     records = [found[number] for number in sorted(found)]
-    console.print(summary_table(records))
+    console.print(*summary_tables(records))
     titles = of_attacks(cells)
     titled = [(titles[number], found[number]) for number in sorted(found)]
     for title, record in titled:

@@ -28,7 +28,7 @@ from cutlayer.recordings.archive import Recording, open_recording, own_code, tru
 from cutlayer.recordings.recorder import Shape, kept, record, recording_folder, shapes_of, steps_to_train
 from cutlayer.recordings.replay import KEYS, refusal, replay_cell
 from cutlayer.recordings.unjudged import guess
-from cutlayer.report import summary_table, write_report
+from cutlayer.report import summary_tables, write_report
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import attack_pace, seconds_of
@@ -130,7 +130,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
                 records.append(done)
                 display.end(number)
         report = write_report(run)
-    console.print(summary_table(records))
+    console.print(*summary_tables(records))
     for one in records:
         if one.status == NOT_APPLICABLE:
             console.print(f"{one.cell.attack}: {one.reason}", highlight=False, soft_wrap=True, markup=False)

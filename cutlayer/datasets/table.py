@@ -16,7 +16,7 @@ from cutlayer.data.content import contained
 from cutlayer.dataset import Dataset, DatasetError, Split, stratified
 
 _SUFFIXES = (".csv", ".parquet")
-_MOST_WORDS, _MOST_CLASSES = 100, 1000
+_MOST_WORDS, _FEW_CLASSES, _MOST_CLASSES = 100, 20, 1000
 _HALVES = ("train", "test")
 
 
@@ -29,11 +29,11 @@ def load(
 ) -> Dataset:
     """The rows of the file ``data_dir``, or of train.csv and test.csv (or .parquet) in that folder.
 
-    ``label`` is the column to predict, ``drop`` names columns to leave out, joined by +. Numbers are scaled so that
-    their training values span [0, 1], test values beyond are clipped; a column of words becomes one feature for each
-    word of the training rows, 1 where it stands. Of a single file ``split_seed`` draws the test part, a fifth of each
-    class. Empty values (in a CSV file NA and null among them), other kinds of columns and too many different words
-    raise DatasetError.
+    ``label`` is the column to predict, ``drop`` names columns to leave out, joined by +, which may stand in a name,
+    too. Numbers are scaled so that their training values span [0, 1], test values beyond are clipped; a column of words
+    becomes one feature for each word of the training rows, 1 where it stands. Of a single file ``split_seed`` draws the
+    test part, a fifth of each class. Empty values (in a CSV file NA and null among them), other kinds of columns and
+    too many different words raise DatasetError.
 
     What rows of one's own decide so is another thing for each client of a deployment. ``columns`` names a TOML file
     beside the data with what all of them agreed on: ``age = [0, 120]``, the values that 0 and 1 stand for; or
@@ -46,11 +46,10 @@ def load(
         )
     place = Path(data_dir).expanduser()
     files = _files(place)
-    left_out = [name for name in drop.split("+") if name]
     agreed = (place if place.is_dir() else place.parent) / columns if columns else None
-    options = [label, *left_out, str(split_seed), *files, columns]
+    options = [label, drop, str(split_seed), *files, columns]
     key = file_key([*files.values(), *([agreed] if agreed and agreed.is_file() else [])])
-    dataset = cached_own("table", [*options, *key], lambda: _made(files, label, left_out, split_seed, _agreed(agreed)))
+    dataset = cached_own("table", [*options, *key], lambda: _made(files, label, drop, split_seed, _agreed(agreed)))
     return replace(dataset, source=f"{place}, {contained(dataset)}", drawn_by_label="" in files)
 
 
@@ -83,9 +82,7 @@ def _files(place: Path) -> dict[str, Path]:
     return found
 
 
-def _made(
-    files: Mapping[str, Path], label: str, drop: Sequence[str], seed: int, agreed: Mapping[str, list[Any]]
-) -> Dataset:
+def _made(files: Mapping[str, Path], label: str, drop: str, seed: int, agreed: Mapping[str, list[Any]]) -> Dataset:
     import pyarrow
 
     tables = {half: _read(path) for half, path in files.items()}
@@ -96,7 +93,8 @@ def _made(
             raise DatasetError(
                 f"the columns of {files[half]} are {', '.join(table.column_names)}, those of train {told}"
             )
-    _check_named(names, label, drop, agreed)
+    left_out = _dropped(drop, names)
+    _check_named(names, label, left_out, agreed)
     try:
         whole = pyarrow.concat_tables(tables.values(), promote_options="permissive")
     except pyarrow.ArrowException as error:
@@ -112,7 +110,7 @@ def _made(
         train, test = torch.split(torch.arange(len(labels)), [table.num_rows for table in tables.values()])
         if unknown := sorted(set(labels[test].tolist()) - set(labels[train].tolist())):
             raise DatasetError(f"{label} = {classes[unknown[0]]} stands in {files['test']} and not in {files['train']}")
-    own = [name for name in names if name != label and name not in drop]
+    own = [name for name in names if name != label and name not in left_out]
     if not own:
         raise DatasetError(f"there is no column beside {label!r}")
     encoded = [_encoded(name, whole.column(name), train.numpy(), agreed.get(name)) for name in own]
@@ -120,6 +118,17 @@ def _made(
     inputs = torch.from_numpy(np.concatenate([values for _, values in encoded], axis=1)).float()
     halves = (Split(inputs[rows], labels[rows]) for rows in (train, test))
     return Dataset("table", next(halves), next(halves), classes, features=features, ranges=ranges)
+
+
+def _dropped(drop: str, names: Sequence[str]) -> list[str]:
+    """The columns that ``drop`` names; of two that begin alike the longer one."""
+    found, parts = list[str](), [part for part in drop.split("+") if part]
+    while parts:
+        ends = [end for end in range(len(parts), 0, -1) if "+".join(parts[:end]) in names]
+        end = ends[0] if ends else 1
+        found.append("+".join(parts[:end]))
+        parts = parts[end:]
+    return found
 
 
 def _check_named(names: Sequence[str], label: str, drop: Sequence[str], agreed: Iterable[str]) -> None:
@@ -171,8 +180,13 @@ def _labels(table: Any, label: str, agreed: list[Any] | None) -> tuple[tuple[str
     if unequal := sum(value != value for value in values):
         raise DatasetError(f"column {label!r}, which is to be predicted, is NaN in {unequal} rows")
     found = agreed or sorted(set(values))
-    if not 2 <= len(found) <= _MOST_CLASSES:
-        raise DatasetError(f"column {label!r} has {len(found)} different values: classes are 2 to {_MOST_CLASSES}")
+    count, rows = len(found), len(values)
+    # Hardly any stands in two rows: amounts, or names, and no classes.
+    single = count > _FEW_CLASSES and 2 * count > rows and not agreed
+    if single or not 2 <= count <= _MOST_CLASSES:
+        hint = "" if count < 2 else ", each in several rows; numbers can be put into a few ranges beforehand"
+        told = f"column {label!r} has {count} different values in {rows} rows"
+        raise DatasetError(f"{told}: what is predicted are 2 to {_MOST_CLASSES} classes{hint}")
     if agreed:
         _only(label, values, agreed)
     number = {value: place for place, value in enumerate(found)}

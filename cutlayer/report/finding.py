@@ -81,9 +81,8 @@ class Finding:
 
     @property
     def panel(self) -> tuple[str, str, str]:
-        """Dataset, model and protocol: findings that share these share an axis of cuts."""
-        cell = self.first.cell
-        return cell.dataset, cell.model, cell.protocol
+        """``panel_of`` its cells."""
+        return panel_of(self.first)
 
     @property
     def defense(self) -> str:
@@ -129,6 +128,11 @@ class Finding:
         """``part`` as a fraction of ``whole``, both fields of the record."""
         top, bottom = self.number(part), self.number(whole)
         return top.mean / bottom.mean if top and bottom and bottom.mean else None
+
+
+def panel_of(record: Record) -> tuple[str, str, str]:
+    """Dataset, model and protocol: cells that share these share an axis of cuts."""
+    return record.cell.dataset, record.cell.model, record.cell.protocol
 
 
 def worst(verdicts: Iterable[str | None]) -> str | None:

@@ -12,21 +12,40 @@ from cutlayer.metric import Metric
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
-from cutlayer.report.finding import Finding, ScoreRow, findings
+from cutlayer.report.finding import Finding, ScoreRow, findings, panel_of
 from cutlayer.report.toll import rows_of
 
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
 
 
-def summary_table(records: Iterable[Record]) -> Table:
-    """One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply.
+def summary_tables(records: Iterable[Record]) -> list[Table]:
+    """For each dataset, model and protocol a table, which names them where there are several.
 
-    Only the deciding metrics have a line, what noise in a trigger's place does, what adversarial inputs take, and the
-    accuracy that an attack on the training has left.
+    One line per cut, attack and goal (mean over seeds), and per cell that failed or does not apply. Only the deciding
+    metrics have a line, what noise in a trigger's place does, what adversarial inputs take, and the accuracy that an
+    attack on the training has left.
     """
     cells = [Evidence(record) for record in records]
-    found = findings(cells)
+    found, missing = findings(cells), [cell.record for cell in cells if not cell.done]
+    links = list(dict.fromkeys(cell.record.link for cell in cells if cell.record.link_seconds is not None))
+    panels = list(dict.fromkeys([*(finding.panel for finding in found), *map(panel_of, missing)]))
+    tables = []
+    for panel in panels:
+        own = [finding for finding in found if finding.panel == panel]
+        table = _table(", ".join(panel) if len(panels) > 1 else "", own, links)
+        left = [record for record in missing if panel_of(record) == panel]
+        if own and left:
+            table.add_section()
+        for record in left:
+            table.add_row(*_missing(record))
+        tables.append(table)
+    return tables
+
+
+def _table(title: str, found: Sequence[Finding], links: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    if title:
+        table.title, table.title_justify, table.title_style = Text(title), "left", "bold"
     table.add_column("cut", no_wrap=True)
     table.add_column("attack", overflow="fold", min_width=8)
     table.add_column("goal")
@@ -34,25 +53,23 @@ def summary_table(records: Iterable[Record]) -> Table:
     for name in ("value", "blind", "adv."):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    links = list(dict.fromkeys(cell.record.link for cell in cells if cell.record.link_seconds is not None))
     for link in links:
         table.add_column(f"on {link}", justify="right", no_wrap=True)
     for before, finding in zip([None, *found], found, strict=False):
-        if before and (before.panel, before.cut) != (finding.panel, finding.cut):
+        if before and before.cut != finding.cut:
             table.add_section()
         for row in _shown(finding):
             first = finding.first
             times = [wording.seconds(first.on(link).link_seconds) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")
-    missing = [cell.record for cell in cells if not cell.done]
-    if found and missing:
-        table.add_section()
-    for record in missing:
-        short = "n/a" if record.status == NOT_APPLICABLE else record.status
-        state = Text(short, _COLORS.get(record.status, "dim"))
-        blanks = [Text(wording.DASH, "dim") for _ in range(5)]
-        table.add_row(Text(record.cell.cut), Text(record.cell.attack), *blanks, state)
     return table
+
+
+def _missing(record: Record) -> list[Text]:
+    short = "n/a" if record.status == NOT_APPLICABLE else record.status
+    state = Text(short, _COLORS.get(record.status, "dim"))
+    defenses = f" against {' + '.join(record.cell.defenses)}" if record.cell.defenses else ""
+    return [Text(record.cell.cut), Text(f"{record.cell.attack}{defenses}"), *[Text(wording.DASH, "dim")] * 5, state]
 
 
 def _shown(finding: Finding) -> Sequence[ScoreRow]:

@@ -106,6 +106,22 @@ def test_what_parties_cannot_have_agreed_on_is_one_clear_error(line: str, said: 
         table.load(path, label="default", columns="columns.toml")
 
 
+@pytest.mark.parametrize("rows", [21, 1001])
+def test_amounts_are_no_classes(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "loans.csv"
+    path.write_text("age,amount\n" + "".join(f"{row},{row / 7}\n" for row in range(rows)))
+    said = f"column 'amount' has {rows} different values in {rows} rows: .* can be put into a few ranges beforehand"
+    with pytest.raises(DatasetError, match=said):
+        table.load(path, label="amount")
+
+
+def test_a_plus_can_stand_in_a_columns_name(tmp_path: Path) -> None:
+    path = tmp_path / "loans.csv"
+    path.write_text("a,b,a+b,c,+\n" + "1,2,3,x,5\n1,2,4,y,6\n" * 4)
+    for drop, left in (("a+b", ["a", "b", "+"]), ("b+a", ["a+b", "+"]), ("a+b+b+a", ["+"]), ("b+a+b", ["a", "+"])):
+        assert list(table.load(path, label="c", drop=drop).features) == left
+
+
 def test_columns_that_are_dropped_are_no_features(tmp_path: Path) -> None:
     path = written(tmp_path / "all.csv")
     assert table.load(path, label="default", drop="age+owner").features == ("job=clerk", "job=nurse")
@@ -128,7 +144,12 @@ def test_it_is_split_by_any_model_for_tables(tmp_path: Path) -> None:
             r"column 'age' is empty in 2 of 4 rows: fill them, or leave .* table.drop=age",
         ),
         (ROWS, ",a,true,x\n2,b,true,y", {"label": "age"}, "column 'age', which is to be predicted, is empty in 2 rows"),
-        (ROWS, "1,a,true,x\n2,b,true,x", {}, "column 'default' has 1 different values: classes are 2 to 1000"),
+        (
+            ROWS,
+            "1,a,true,x\n2,b,true,x",
+            {},
+            "column 'default' has 1 different values in 4 rows: what .* are 2 to 1000 classes$",
+        ),
         (ROWS, "1,,true,x\n2,b,true,y", {}, "column 'job' is empty in 2 of 4 rows"),
         (ROWS, "1,a,true,\n2,b,true,y", {}, "column 'default', which is to be predicted, is empty in 2 rows"),
         (ROWS, "inf,a,true,x\n2,b,true,y", {}, "column 'age' has values that are not finite"),

@@ -11,7 +11,7 @@ from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import Spread, findings
 from cutlayer.report.panel import panels
 from cutlayer.report.summary import facts
-from cutlayer.report.table import summary_table
+from cutlayer.report.table import summary_tables
 from cutlayer.report.threats import adversaries
 from cutlayer.report.wording import compared
 from tests.report.made_run import made_pictures, made_record, save, score
@@ -51,7 +51,7 @@ def test_two_data_sets_given_by_their_files_are_no_seeds_of_one(tmp_path: Path) 
     }
     assert [[item.record.cell.seed for item in finding.cells] for finding in made] == [[1, 2], [1, 2]]
     console = Console(width=200, file=io.StringIO())
-    console.print(summary_table(item.record for item in read_run(tmp_path)))
+    console.print(*summary_tables(item.record for item in read_run(tmp_path)))
     assert isinstance(console.file, io.StringIO)
     for told in (console.file.getvalue(), page_of(tmp_path).text):
         assert "data_dir=a.csv" in told

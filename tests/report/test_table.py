@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cutlayer.record import Record
 from cutlayer.report.evidence import read_run
-from cutlayer.report.table import summary_table
+from cutlayer.report.table import summary_tables
 from cutlayer.report.wording import DASH, number
 from tests.report.made_run import made_record, made_run, score
 
@@ -20,7 +20,7 @@ def read(record: dict[str, Any]) -> Record:
 
 def printed(records: Iterable[Record], width: int = 80) -> str:
     console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
-    console.print(summary_table(records))
+    console.print(*summary_tables(records))
     return console.export_text()
 
 
@@ -42,6 +42,20 @@ def test_the_table_fits_80_columns_and_holds_the_numbers(tmp_path: Path) -> None
         assert part in text
     assert "PSNR" not in text
     assert "psnr" in {score.metric for item in read_run(tmp_path) for score in item.record.scores}
+
+
+def test_protocols_are_told_apart_and_what_failed_behind_which_defense() -> None:
+    records = [made_record("unsplit", 1, 1, 0.5) for _ in range(3)]
+    for record, protocol in zip(records, ("vanilla", "label_only", "label_only"), strict=True):
+        record["cell"]["protocol"] = protocol
+    records[2] |= {"status": "failed", "reason": "it is a test"}
+    records[2]["cell"]["defenses"] = ["half_precision"]
+    lines = [line.rstrip() for line in printed(map(read, records)).splitlines()]
+    first, second = (lines.index(f"digits, unsplit_mnist, {name}") for name in ("label_only", "vanilla"))
+    (failed,) = (number for number, line in enumerate(lines) if line.endswith("failed"))
+    assert first < failed < second
+    assert "unsplit against half_precision" in " ".join(lines[failed : failed + 2])
+    assert not [line for line in printed([read(records[0])]).splitlines() if "vanilla" in line]
 
 
 def test_the_table_shows_markup_as_text() -> None:
