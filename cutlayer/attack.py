@@ -87,6 +87,8 @@ class Attack(ABC):
     """Attacks of the same stream draw the same numbers, and so make the same of the same things; empty: its own."""
     narrow: ClassVar[bool] = False
     """Whether it makes its forward passes in the type of the training, which large networks gain from; else float32."""
+    deciding: ClassVar[tuple[str, ...]] = ("",)
+    """Names of guesses that decide: few, and fixed before any run, as of many guesses one hits."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "quick": {}, "rehearsal": {}}
     """Option values by the ``steps`` of an experiment; ``rehearsal`` is the shortest run that shows its pace."""
 

@@ -24,6 +24,7 @@ class Metric(StrEnum):
     RANDOM_SIGNS_DROP = "random_signs_drop"
     UNIFORM_NOISE_DROP = "uniform_noise_drop"
     EXCHANGED_DROP = "exchanged_drop"
+    PATTERN_DROP = "pattern_drop"
     ADVERSARIAL_ACCURACY = "adversarial_accuracy"
     NATURAL_ACCURACY = "natural_accuracy"
     PROXY_ACCURACY = "proxy_accuracy"
@@ -50,7 +51,10 @@ class Metric(StrEnum):
         return self in {Metric.SSIM, Metric.SSIM_STRETCHED, Metric.PSNR}
 
 
-_DROPS = {Metric.ACCURACY_DROP, Metric.RANDOM_SIGNS_DROP, Metric.UNIFORM_NOISE_DROP, Metric.EXCHANGED_DROP}
+_DROPS = {
+    *(Metric.ACCURACY_DROP, Metric.RANDOM_SIGNS_DROP, Metric.UNIFORM_NOISE_DROP),
+    *(Metric.EXCHANGED_DROP, Metric.PATTERN_DROP),
+}
 _SHARES = {
     *(Metric.ACCURACY, Metric.RELABELED_ACCURACY, Metric.AGREEMENT),
     *(Metric.ATTACK_SUCCESS, Metric.UNPLANTED_SUCCESS, Metric.CLEAN_ACCURACY, Metric.RECOGNITION_RATE),

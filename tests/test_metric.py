@@ -8,7 +8,7 @@ PLAIN = {
     *("ssim", "ssim_stretched", "mse", "mse_published", "psnr"),
     *("perturbation_size", "loss_correlation", "feature_similarity", "layer_distance", "slope_similarity"),
 }
-DROPS = {"accuracy_drop", "random_signs_drop", "uniform_noise_drop", "exchanged_drop"}
+DROPS = {"accuracy_drop", "random_signs_drop", "uniform_noise_drop", "exchanged_drop", "pattern_drop"}
 
 
 def test_all_but_the_plain_ones_are_told_in_percent() -> None:

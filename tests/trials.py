@@ -130,7 +130,9 @@ def run(case: Case, seed: int = 1, control: Control = "", isolate: bool = False)
     observe, around = kind.observe, getattr(kind, "around", None)
     meanwhile, controlled = Meanwhile(control, kind), False
 
-    def judged(found: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
+    def judged(
+        found: Sequence[Guess], truth: Truth, thresholds: Thresholds, deciding: Sequence[str]
+    ) -> list[Judgement]:
         # Only one that may be asked again is judged again, about targets of a later epoch.
         assert not truths or kind.anytime
         nonlocal controlled

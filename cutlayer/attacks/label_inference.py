@@ -55,6 +55,7 @@ class LabelInference(Attack):
         "client's own weights after each step, which no protocol sends; with observes=activations it sees only the "
         "messages."
     )
+    deciding = ("", "matching", "clustering")
     setting: ClassVar[Setting] = Setting(
         "u_shaped", when="before", target_kind="train", targets=100, target_batch=1, cuts=1
     )

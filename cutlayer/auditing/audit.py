@@ -140,7 +140,7 @@ def _judgements(
     occupant.announce(tuple(sent))
     guesses = admitted(occupant.infer(), scene.attack.threat.goals)
     truth = truth_of(scene, session, sent, beside, progress)
-    return judge_all(guesses, truth, scene.experiment.thresholds), guesses
+    return judge_all(guesses, truth, scene.experiment.thresholds, scene.attack.deciding), guesses
 
 
 def shared(scene: Scene) -> tuple[str, ...]:

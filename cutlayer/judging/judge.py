@@ -21,6 +21,8 @@ from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
 from cutlayer.threat import Goal, Row
 
 _SHOWN = 20  # adversarial inputs that are kept as pictures
+TRAININGS_APART = 0.1
+"""What random signs take from two honest trainings of one seed differed by up to 6.6 points through rounding alone."""
 
 
 class GuessError(ValueError):
@@ -70,22 +72,30 @@ def admitted(guesses: Sequence[Guess], goals: Collection[Goal]) -> list[Guess]:
     return sorted(guesses, key=lambda guess: bool(guess.name))
 
 
-def judge_all(guesses: Sequence[Guess], truth: Truth, thresholds: Thresholds) -> list[Judgement]:
-    """Score each of the ``guesses``; several of one goal, part and name are a ``GuessError``, as one of many hits."""
+def judge_all(
+    guesses: Sequence[Guess], truth: Truth, thresholds: Thresholds, deciding: Collection[str] = ("",)
+) -> list[Judgement]:
+    """Score each of the ``guesses``; only those with a name among ``deciding`` decide, as one of many hits.
+
+    Several of one goal, part and name are a ``GuessError``.
+    """
     told = Counter((guess.goal, guess.part, guess.name) for guess in guesses)
     for (goal, _, name), count in told.items():
         if count > 1:
             called = f"the name {name!r}" if name else "no name"
-            raise GuessError(f"{count} guesses at {goal} have {called}: only one can be meant, give the others names")
-    return [judge(guess, truth, thresholds) for guess in guesses]
+            raise GuessError(
+                f"{count} guesses at {goal} have {called}: only one can be meant; others are shown under names of "
+                "their own, and decide nothing"
+            )
+    return [judge(guess, truth, thresholds, guess.name in deciding) for guess in guesses]
 
 
-def judge(guess: Guess, truth: Truth, thresholds: Thresholds) -> Judgement:
+def judge(guess: Guess, truth: Truth, thresholds: Thresholds, deciding: bool = True) -> Judgement:
     """Score ``guess``. One that is not about exactly the targets, or not finite, is a ``GuessError``."""
     for name, tensor in guess.tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise GuessError(f"the guess at {guess.goal} holds NaN or infinite values in {name!r}")
-    scorer = Scorer(guess.goal, guess.name, thresholds)
+    scorer = Scorer(guess.goal, guess.name, thresholds, deciding)
     if guess.goal is Goal.MODEL:
         return _judge_model(guess, truth, scorer)
     if guess.goal is Goal.BACKDOOR:
@@ -234,11 +244,14 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) 
         beside[Metric.SLOPE_SIMILARITY] = (likeness.slope_similarity, 0.0)
     tampered = truth.evasion.tampered
     first = not guess.name
+    drop, opened = own.natural - found.adversarial, unattacked + TRAININGS_APART
+    pattern = -1.0 if found.pattern_drop is None else found.pattern_drop
     scores = (
         # Only the first budget decides.
-        scorer.score(Metric.ACCURACY_DROP, own.natural - found.adversarial, blind, best, decides=first),
+        # What any fixed pattern would take needs neither the wire nor the inputs.
+        scorer.score(Metric.ACCURACY_DROP, drop, blind, best, decides=first, least=pattern),
         # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
-        scorer.score(Metric.RANDOM_SIGNS_DROP, noise, unattacked, most if tampered else None, decides=first),
+        scorer.score(Metric.RANDOM_SIGNS_DROP, noise, unattacked, most if tampered else None, first, opened),
         *(scorer.score(metric, *pair) for metric, pair in beside.items()),
     )
     return Judgement(scores, *_evasion_pictures(found, truth, deployed.predicted)) if first else Judgement(scores)

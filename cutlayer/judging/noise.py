@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from cutlayer.budget import Budget
@@ -108,6 +109,23 @@ class Remembered:
         found = self.deployed.accuracies(budget)
         write_whole(file, json.dumps(asdict(found)))
         return found
+
+
+def patterned(natural: Tensor, budget: Budget) -> Iterator[Tensor]:
+    """``natural`` with each of a few patterns of the whole budget that are the same for all inputs; in [0, 1].
+
+    All values higher, all lower, and random signs: one for each value, of images also for blocks of 4x4 and 8x8, which
+    networks average away less.
+    """
+    shape, reach = natural.shape[1:], budget.over(natural)
+    for sign in (1.0, -1.0):
+        yield (natural + sign * reach).clamp(0, 1)
+    for width in (1, 4, 8) if len(shape) == 3 else (1,):
+        coarse = [-(-length // width) for length in shape[1:]]
+        signs = torch.rand((shape[0], *coarse), generator=generator(width, "pattern", budget.name)).sub_(0.5).sign()
+        for axis in range(1, len(shape)):
+            signs = signs.repeat_interleave(width, axis).narrow(axis, 0, shape[axis])
+        yield (natural + signs * reach).clamp(0, 1)
 
 
 def _noisy(natural: Tensor, budget: Budget, signs: bool) -> Iterator[Tensor]:

@@ -75,7 +75,7 @@ def truth_of(
         evasion = EvasionTruth(
             deployed=_deployed(scene, session, server, progress),
             honest=beside.noisy if beside else None,
-            tampered=isinstance(scene.attack, TamperingAttack),
+            tampered=isinstance(scene.attack, TamperingAttack) and not scene.attack.only_watches,
             budgets=reaches,
             parts=model.parts,
         )

@@ -135,7 +135,9 @@ def _deployed(scene: Scene, recording: Recording, segment: str) -> Session:
 def _judged(
     scene: Scene, recording: Recording, truth: Truth, guesses: Sequence[Guess], host: Host, record: Record
 ) -> Result:
-    judgements = judge_all(admitted(guesses, scene.attack.threat.goals), truth, scene.experiment.thresholds)
+    attack = scene.attack
+    admitted_ones = admitted(guesses, attack.threat.goals)
+    judgements = judge_all(admitted_ones, truth, scene.experiment.thresholds, attack.deciding)
     history = truth_kept(recording)[1]
     done = filled(
         record,

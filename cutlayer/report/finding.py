@@ -276,7 +276,8 @@ def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Threshol
         return said[0]
     if advantage is None:
         return worst(said)
-    return thresholds.verdict(advantage.mean)
+    # Where a score's verdict is about less than its advantage, the mean of these says too much.
+    return min(worst(said) or NONE, thresholds.verdict(advantage.mean), key=SEVERITY.__getitem__)
 
 
 def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None, score: Score) -> bool | None:

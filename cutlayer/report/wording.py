@@ -57,6 +57,7 @@ _BESIDE: dict[str, dict[str, str]] = {
         Metric.RANDOM_SIGNS_DROP: "trained without the attack",
         Metric.UNIFORM_NOISE_DROP: "trained without the attack",
         Metric.EXCHANGED_DROP: "random signs",
+        Metric.PATTERN_DROP: "random signs",
         Metric.ADVERSARIAL_ACCURACY: "random signs, trained without the attack",
         Metric.NATURAL_ACCURACY: "trained without the attack",
         Metric.PERTURBATION_SIZE: "random signs",

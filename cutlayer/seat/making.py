@@ -21,6 +21,8 @@ from cutlayer.protocol import Protocol
 from cutlayer.stream import derive
 from cutlayer.threat import Knows, Seat, ThreatModel
 
+_MOST_DECIDING = 3  # names of guesses that decide
+
 
 def make_protocol(name: str, plugins: Path | None = None) -> Protocol:
     """The protocol plug-in ``name``."""
@@ -38,6 +40,11 @@ def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = No
     if Knows.OWN_PARTY in threat.knows and not threat.tampers:
         raise registry.PluginError(
             f"attack {name!r} does not tamper and declares {Knows.OWN_PARTY}, the live one: {Knows.OWN_PART} is a copy"
+        )
+    if len(attack.deciding) > _MOST_DECIDING:
+        raise registry.PluginError(
+            f"attack {name!r}: {len(attack.deciding)} names of guesses are to decide, at most {_MOST_DECIDING} may: "
+            "of many guesses one hits"
         )
     return attack
 

@@ -18,6 +18,8 @@ from cutlayer.auditing.victim import Victim, key, train
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.process import IsolatedError
+from cutlayer.judging.judge import Truth
+from cutlayer.judging.truth import truth_of
 from cutlayer.model import join
 from cutlayer.record import DONE, Epoch
 from cutlayer.scene.scene import Scene
@@ -118,6 +120,23 @@ def test_what_nothing_has_tampered_with_needs_no_other_training(tmp_path: Path) 
         scores = run_cell(scene, tmp_path, quiet).record.scores
     for metric in ("natural_accuracy", "random_signs_drop"):
         assert all(score.value == score.blind for score in scores if score.metric == metric)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_what_only_watched_a_training_has_opened_nothing(alpha: float, tmp_path: Path) -> None:
+    """Two honest trainings may differ in what noise takes from them: that is nobody's doing."""
+    held: list[Truth] = []
+
+    def noted(*given: Any) -> Truth:
+        held.append(truth_of(*given))
+        return held[-1]
+
+    with patch.object(audit, "truth_of", noted):
+        run_cell(scene_of("sladv", options={"sladv": {"alpha": alpha}}), tmp_path, quiet)
+    (truth,) = held
+    assert truth.evasion is not None
+    assert truth.evasion.honest is not None
+    assert truth.evasion.tampered is (alpha > 0)
 
 
 def test_at_alpha_0_it_is_the_honest_one(tmp_path: Path) -> None:

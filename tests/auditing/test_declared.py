@@ -138,6 +138,13 @@ def test_a_threat_model_that_cannot_be_told_is_one_line(mixed: dict[str, Any], o
         explanation("mixed", mixed["plugins"])
 
 
+def test_few_names_of_guesses_may_decide(mixed: dict[str, Any]) -> None:
+    file = mixed["plugins"] / "attacks" / "mixed.py"
+    file.write_text(file.read_text().replace("    @property", "    deciding = tuple('abcd')\n    @property"))
+    with pytest.raises(ExperimentError, match="attack 'mixed': 4 names of guesses are to decide, at most 3 may"):
+        scene_of(**mixed)
+
+
 def test_the_live_party_is_no_ones_who_only_watches(mixed: dict[str, Any]) -> None:
     """It could be changed through it, and the guess would be judged on what the attack has made of it."""
     with pytest.raises(ExperimentError, match="attack 'mixed' does not tamper and declares own_party, the live one"):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
-from cutlayer.judging.judge import GuessError, Truth, judge
+from cutlayer.judging.judge import GuessError, Truth, judge, judge_all
 from cutlayer.judging.likeness import best_constants, image_metrics
 from cutlayer.message import Kind
 from cutlayer.record import LEAK, NONE, PARTIAL, Score
@@ -186,6 +186,21 @@ def test_of_40_targets_one_of_another_class_leaves_no_room_and_two_do(
     found = label_scores(labels_truth(truth), [2] * missed + truth[missed:], relabeled)
     assert found.advantage == (None if advantage is None else pytest.approx(advantage))
     assert (found.verdict, found.decides) == (verdict, advantage is not None)
+
+
+def test_of_many_guesses_only_those_decide_whose_names_were_fixed_beforehand() -> None:
+    """Of three hundred random ones a few hit."""
+    draw = torch.Generator().manual_seed(1)
+    labels = torch.arange(20) % 2
+    truth = labels_truth(labels.tolist())
+    drawn = [torch.randint(2, (20,), generator=draw) for _ in range(300)]
+    guesses = [Guess(Goal.LABELS, {"labels": one}, rows_of(20), name=str(n or "")) for n, one in enumerate(drawn)]
+    scores = [judgement.scores[0] for judgement in judge_all(guesses, truth, THRESHOLDS)]
+    assert max(score.advantage or 0.0 for score in scores) > 0.3
+    assert [score.guess for score in scores if score.decides] == [""]
+    assert {score.verdict for score in scores[1:]} == {None}
+    scores = [judgement.scores[0] for judgement in judge_all(guesses, truth, THRESHOLDS, ("7", "9"))]
+    assert [score.guess for score in scores if score.decides] == ["7", "9"]
 
 
 def test_confusion_has_the_truth_in_rows() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cutlayer.budget import Budget
 from cutlayer.experiment import ExperimentError
-from cutlayer.judging.noise import BESIDE, Deployed, Remembered
+from cutlayer.judging.noise import BESIDE, Deployed, Remembered, patterned
 from tests.evasions import linear, natural
 
 NETWORK = linear()
@@ -35,6 +35,25 @@ def deployed(asked: Asked, count: int = COUNT) -> Deployed:
     # The first are right, of the others half.
     labels[BESIDE::2] = 1 - labels[BESIDE::2]
     return Deployed(asked, inputs, labels)
+
+
+@pytest.mark.parametrize(("shape", "patterns"), [((2, 9, 10), 5), ((7,), 3)])
+def test_patterns_take_the_whole_budget_and_are_the_same_for_all_inputs(shape: tuple[int, ...], patterns: int) -> None:
+    inputs = torch.full((3, *shape), 0.5)
+    found = [changed - inputs for changed in patterned(inputs, BUDGET)]
+    assert len(found) == patterns
+    for change in found:
+        torch.testing.assert_close(change.abs(), torch.full_like(change, 0.2))
+        assert torch.equal(change, change[:1].expand_as(change))
+    assert (found[0] > 0).all()
+    assert (found[1] < 0).all()
+    drawn = [change[0].sign() for change in found[2:]]
+    assert not any(torch.equal(one, drawn[0]) for one in drawn[1:])
+    for width, signs in zip((4, 8), drawn[1:], strict=False):
+        blocks = [block for rows in signs.split(width, 1) for block in rows.split(width, 2)]
+        assert all((block == block[:, :1, :1]).all() for block in blocks)
+        assert len({tuple(block[:, 0, 0].tolist()) for block in blocks}) > 1
+    assert min(changed.min().item() for changed in patterned(torch.zeros(1, *shape), BUDGET)) == 0
 
 
 def test_signs_are_tried_on_all_targets_and_uniform_noise_on_the_first() -> None:

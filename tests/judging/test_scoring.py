@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cutlayer.judging.scoring import Scorer
 from cutlayer.metric import Metric
-from cutlayer.record import LEAK, NONE
+from cutlayer.record import LEAK, NONE, PARTIAL
 from cutlayer.threat import Goal
 from tests.guesses import THRESHOLDS
 
@@ -33,6 +35,20 @@ def test_what_is_worse_than_blind_is_as_much_worse_as_it_is() -> None:
     found = [SCORER.score(Metric.ACCURACY, value, 0.9, 1.0, decides=True) for value in (0.6, 1.0)]
     assert [score.advantage for score in found] == pytest.approx([-3.0, 1.0])
     assert [score.verdict for score in found] == [NONE, LEAK]
+
+
+@pytest.mark.parametrize(
+    ("least", "verdict"), [(-1.0, LEAK), (0.2, LEAK), (0.55, LEAK), (0.6, PARTIAL), (0.8, NONE), (0.9, NONE)]
+)
+def test_the_verdict_is_about_what_is_beyond_all_that_needs_no_attack(least: float, verdict: str) -> None:
+    found = SCORER.score(Metric.ACCURACY_DROP, 0.76, 0.2, 1.0, decides=True, least=least)
+    assert found.advantage == pytest.approx(0.7), "the number stands beside its blind value all the same"
+    assert (found.decides, found.verdict) == (True, verdict)
+
+
+def test_what_does_not_count_decides_nothing() -> None:
+    found = replace(SCORER, deciding=False).score(Metric.ACCURACY, 1.0, 0.5, 1.0, decides=True)
+    assert (found.advantage, found.decides, found.verdict) == (1.0, False, None)
 
 
 def test_what_is_shown_beside_decides_nothing() -> None:

@@ -31,9 +31,10 @@ _DROPS = (DROP, _AT_8, _AT_16)
 SIGNS = Number("random signs alone", Metric.RANDOM_SIGNS_DROP, "evasion")
 _LEFT = Number("accuracy left", Metric.ADVERSARIAL_ACCURACY, "evasion")
 _EXCHANGED = Number("drop by another image's change", Metric.EXCHANGED_DROP, "evasion")
+_PATTERN = Number("drop by a fixed pattern", Metric.PATTERN_DROP, "evasion")
 SIZE = Number("mean change in budgets", Metric.PERTURBATION_SIZE, "evasion")
 _PROXY = Number("proxy accuracy", Metric.PROXY_ACCURACY, "evasion")
-_BEHIND = (SIGNS, _EXCHANGED, CLEAN, _LEFT, SIZE, _PROXY)
+_BEHIND = (SIGNS, _PATTERN, _EXCHANGED, CLEAN, _LEFT, SIZE, _PROXY)
 
 Cells = Callable[[Scale], Sequence[Cell]]
 
