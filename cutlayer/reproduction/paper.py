@@ -50,6 +50,8 @@ class Headline:
     """Of what the printed value is, where not of the same."""
     setting: str = ""
     """Where the cell is not one of the paper's: how it was run."""
+    beside: Number | None = None
+    """What is told with ``what``, where it tells apart what is attacked."""
     but: Sequence[str] = ()
     """What a difference from the published setting begins with where another reading of the paper was measured."""
 

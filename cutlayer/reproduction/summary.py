@@ -41,7 +41,10 @@ def _row(headline: Headline, found: Found) -> list[str] | None:
         by_seed = number.by_seed(group.records)
     else:
         guess = f"{guess} ({number.beside})"
-    return [headline.what, metric, number.told(group.records), guess, by_seed, printed, headline.setting or group.told]
+    what = headline.what
+    if (beside := headline.beside) and (found_there := beside.measured(group.records)[0]):
+        what = f"{what} ({beside.head} {beside.spell(found_there.mean)})"
+    return [what, metric, number.told(group.records), guess, by_seed, printed, headline.setting or group.told]
 
 
 def _nowhere(figure: Figure) -> str:

@@ -64,6 +64,13 @@ def otherwise(experiment: Experiment, **options: Any) -> Experiment:
     return experiment.model_copy(update={"options": {"sladv": {**experiment.options["sladv"], **options}}})
 
 
+def short(folder: Path) -> Mapping[str, Sequence[str]]:
+    """By conclusion: whose criterion, outcome on the whole network, on the narrow one."""
+    _, table = SHORT.blocks(find([folder]))
+    assert isinstance(table, Table)
+    return {row[0]: row[1:] for row in table.rows}
+
+
 def by_alpha() -> Mapping[float, Experiment]:
     return {float(str(one.options["sladv"]["alpha"])): one for one in cells("table 3")}
 
@@ -112,20 +119,14 @@ def test_a_victim_that_says_nothing_about_alpha(
 
 def test_in_short_the_attack_is_as_it_is_unless_told_otherwise(tmp_path: Path) -> None:
     """Even where another reading of it has more cells."""
-
-    def short() -> Mapping[str, Sequence[str]]:
-        _, table = SHORT.blocks(find([tmp_path]))
-        assert isinstance(table, Table)
-        return {row[0]: row[1:] for row in table.rows}
-
     for alpha, one in by_alpha().items():
         left(otherwise(one, distance="mean"), tmp_path / f"mean {alpha}", 0.02 + alpha / 100)
     assert not SHORT.blocks(find([tmp_path]))
     left(by_alpha()[1.0], tmp_path / "1.0", 0.2)
     assert rows(tmp_path)[GROWS][1] == "holds"
-    assert short()[GROWS] == ["ours", "not run", "too few cells"]
-    assert short()[BEATS] == ["ours", "not run", "holds"]
-    assert list(short()) == [claim.what for claim in _CLAIMS]
+    assert short(tmp_path)[GROWS] == ["ours", "not run", "too few cells"]
+    assert short(tmp_path)[BEATS] == ["ours", "not run", "holds"]
+    assert list(short(tmp_path)) == [claim.what for claim in _CLAIMS]
 
 
 def test_what_says_nothing_is_left_out_of_a_series_and_of_a_mean(tmp_path: Path) -> None:
@@ -135,11 +136,25 @@ def test_what_says_nothing_is_left_out_of_a_series_and_of_a_mean(tmp_path: Path)
     left(by_alpha()[1.0], tmp_path / "1", 0.02, diverged)
     _, outcome, numbers, _ = rows(tmp_path)[GROWS]
     assert (outcome, "alpha 1 2.0 % (2.0 %; left out: diverged)" in numbers) == ("holds", True)
+    assert short(tmp_path)[GROWS][2] == "holds at 3 of 4 (left out: diverged; with them it does not hold)"
     left(by_alpha()[1.0], tmp_path / "2", 0.15, seed=2)
+    assert short(tmp_path)[GROWS][2] == "holds"
     assert "alpha 1 15.0 % (2.0 %; left out 1 of 2 seeds: diverged)" in rows(tmp_path)[GROWS][2]
     left(by_alpha()[0.1], tmp_path / "0.1", 0.1, diverged)
     left(by_alpha()[10.0], tmp_path / "10.0", 0.2, diverged)
     assert rows(tmp_path)[GROWS][1] == "cannot be told: diverged"
+
+
+@pytest.mark.parametrize(("clean", "outcome"), [(0.13, "cannot be told: never accurate"), (0.14, "does not hold")])
+def test_from_who_is_hardly_ever_right_no_noise_takes_anything(tmp_path: Path, clean: float, outcome: str) -> None:
+    """Of 2,000 targets chance makes 3.2 points."""
+    for alpha in (0.0, 1.0, 10.0):
+        values = {
+            "natural_accuracy": (clean if alpha == 1.0 else 0.6, 0.9),
+            "random_signs_drop": (0.05 - alpha / 300, 0.05),
+        }
+        left(by_alpha()[alpha], tmp_path / str(alpha), 0.2, **values)
+    assert outcomes(tmp_path)["what random signs take grows with alpha"] == outcome
 
 
 @pytest.mark.parametrize(

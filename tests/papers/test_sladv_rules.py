@@ -18,6 +18,9 @@ from cutlayer.reproduction.found import Group
     [
         (claims.falls, (0.3, 0.1), "holds"),
         (claims.falls, (0.1, 0.3), "does not hold"),
+        (claims.above, (0.01, 0.1, 0.2, 0.15), "holds"),
+        (claims.above, (0.01, 0.12, 0.2, 0.15), "does not hold"),
+        (claims.above, (0.01, 0.02, 0.03, 0.03), "cannot be told: none is beyond blind"),
         # Of one gain chance makes less than of two: 0.032.
         (claims.beats_blind, (0.04,), "holds"),
         (claims.beats_blind, (0.03,), "cannot be told: within chance"),

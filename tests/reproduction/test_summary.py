@@ -9,7 +9,7 @@ import pytest
 
 from cutlayer.commands.reproduce import paper
 from cutlayer.metric import Metric
-from cutlayer.record import LEAK, NONE, AttackRun, Cell, Record, Score, write_record
+from cutlayer.record import LEAK, NONE, AttackRun, Cell, Record, Score, read_record, write_record
 from cutlayer.reproduction.cell import SCALES
 from cutlayer.reproduction.comparison import Number
 from cutlayer.reproduction.found import as_experiment, find
@@ -61,6 +61,17 @@ def leave(folder: Path, headline: Headline, triples: Iterable[tuple[float, float
             experiment=experiment.model_dump(mode="json"),
         )
         write_record(folder / str(seed), record, {})
+
+
+def test_who_is_attacked_is_told_where_rows_are_of_several(tmp_path: Path) -> None:
+    (one, *_) = (one for one in paper("sladv").headlines if one.beside)
+    leave(tmp_path, one, [(0.2, 0.1, LEAK)])
+    assert rows(tmp_path, one)[2].startswith(f"| {one.what} | ")
+    record = read_record(tmp_path / "1")
+    assert record is not None
+    victim = Score(goal="evasion", metric="natural_accuracy", value=0.57, blind=0.57, decides=False)
+    write_record(tmp_path / "1", record.changed(scores=(*record.scores, victim)), {})
+    assert rows(tmp_path, one)[2].startswith(f"| {one.what} (clean accuracy 57.0 %) | ")
 
 
 def test_a_row_counts_the_verdicts_of_the_seeds_where_anything_can_be_decided(tmp_path: Path) -> None:

@@ -100,17 +100,29 @@ class Claim:
 
     def outcome(self, points: Sequence[Point]) -> str:
         """Whether it holds; where it cannot be told, why."""
-        targets = min(targets_of(record) for point in points for record in point.group.records)
-        chance = by_chance(min(targets, self.most or targets))
-
-        def by(some: Sequence[Point]) -> str:
-            return self.rule(some, chance) if some and len(some) >= self.least else FEW
-
-        found = by([point for point in points if point.tells])
-        if found != FEW or by(points) == FEW:
+        chance = self._chance(points)
+        found = self._by([point for point in points if point.tells], chance)
+        if found != FEW or self._by(points, chance) == FEW:
             return found
         why = dict.fromkeys(name for point in points if not point.tells for name in point.sifted.why)
         return f"{UNTOLD}: {', '.join(why)}"
+
+    def outcome_in_short(self, points: Sequence[Point]) -> str:
+        """The same with how many places it is of, and what it would be of all: they are left out for what alpha did."""
+        found, left = self.outcome(points), [point for point in points if not point.tells]
+        if not left or found not in {HOLDS, FAILS}:
+            return found
+        why = ", ".join(dict.fromkeys(name for point in left for name in point.sifted.why))
+        of_all = self._by(points, self._chance(points))
+        differs = "" if of_all == found else f"; with them it {of_all}" if of_all == FAILS else f"; with them: {of_all}"
+        return f"{found} at {len(points) - len(left)} of {len(points)} (left out: {why}{differs})"
+
+    def _chance(self, points: Sequence[Point]) -> float:
+        targets = min(targets_of(record) for point in points for record in point.group.records)
+        return by_chance(min(targets, self.most or targets))
+
+    def _by(self, points: Sequence[Point], chance: float) -> str:
+        return self.rule(points, chance) if points and len(points) >= self.least else FEW
 
 
 def said(holds: bool) -> str:
@@ -134,6 +146,16 @@ def more(points: Sequence[Point], chance: float) -> str:
 def falls(points: Sequence[Point], chance: float) -> str:
     """From the first to the last: from nothing nothing falls."""
     return grows(points[::-1], chance) if _any_gain(points, chance) else f"{UNTOLD}: none is beyond blind"
+
+
+def above(points: Sequence[Point], chance: float) -> str:
+    """The last two than the first two, each than either."""
+    gains = [max(point.gain, 0.0) for point in points]
+    return (
+        said(min(gains[2:]) - max(gains[:2]) > chance)
+        if _any_gain(points, chance)
+        else f"{UNTOLD}: none is beyond blind"
+    )
 
 
 def _any_gain(points: Sequence[Point], chance: float) -> bool:

@@ -13,10 +13,10 @@ from cutlayer.papers.sladv.claims import HONEST, Claim, Point
 from cutlayer.papers.sladv.cost import costs
 from cutlayer.papers.sladv.course import readings
 from cutlayer.papers.sladv.criteria import CORRELATED, CRITERIA
-from cutlayer.papers.sladv.rows import ALPHAS, DROP, READINGS, SIGNS, of
+from cutlayer.papers.sladv.rows import ALPHAS, CLEAN, DROP, READINGS, SIGNS, of
 from cutlayer.papers.sladv.setup import BLOCKS, LAST, NARROW, WHOLE
-from cutlayer.papers.sladv.tables import table_1, table_3, table_5
-from cutlayer.papers.sladv.telling import DIVERGED, NO_DROP, UNCHANGED
+from cutlayer.papers.sladv.tables import TABLE_6, table_1, table_3, table_5
+from cutlayer.papers.sladv.telling import DIVERGED, NO_DROP, UNCHANGED, USELESS
 from cutlayer.papers.sladv.theory import theory
 from cutlayer.papers.sladv.transfers import PERFECT, table_2
 from cutlayer.reproduction.block import Block, Table, Text
@@ -31,6 +31,10 @@ _DISTANCE = Number("distance d", Metric.LAYER_DISTANCE, "evasion")
 _COSINE = Number("cosine", Metric.SLOPE_SIMILARITY, "evasion")
 
 _COST = "at alpha 1 the clients lose no more than 5 points of accuracy"
+
+_KINDS = ("tiny_imagenet", "cifar10")
+_NETWORKS = (WHOLE, "efficientnet_b0", "densenet", "mobilenet_v2")
+"""The two that the paper finds less vulnerable first."""
 
 _Places = dict[str, dict[str, Any]]
 
@@ -58,7 +62,7 @@ _CLAIMS = (
     ),
     Claim(
         "what random signs take grows with alpha",
-        *(table_3, _alphas, SIGNS, claims.grows, DIVERGED),
+        *(table_3, _alphas, SIGNS, claims.grows, USELESS),
         ours=True,
         least=3,
         whole=True,
@@ -79,6 +83,26 @@ _CLAIMS = (
         lambda model: {str(n): {**_OWN, "aux_rows": n} for n in (128, 256, 1024, 2048, 4096, 8192)},
         *(DROP, claims.saturates, NO_DROP),
         least=3,
+    ),
+    Claim(
+        "the drop is larger with images of CIFAR-10 than with Tiny-ImageNet's",
+        table_3,
+        lambda model: {column: {**of(column), "aux_rows": 4096, "sladv.alpha": 1.0} for column in _KINDS},
+        *(DROP, claims.more, NO_DROP),
+        least=2,
+    ),
+    Claim(
+        "the clients' accuracy falls as alpha grows",
+        *(table_3, _alphas, CLEAN, claims.falls),
+        least=3,
+        whole=True,
+    ),
+    Claim(
+        "the drop is larger with DenseNet and MobileNet than with ResNet and EfficientNet",
+        lambda model: TABLE_6,
+        lambda model: {name: {**_MANY, "model": name} for name in _NETWORKS} if model == WHOLE else {},
+        *(DROP, claims.above, NO_DROP),
+        least=4,
     ),
     Claim(
         "at alpha 1 the drop is beyond random signs",
@@ -199,7 +223,7 @@ def _short(found: Found) -> list[Block]:
         for model, groups in used.items():
             series = _all_series(found, claim, model, READINGS)
             points = series[-1][1] if series else []
-            rows[-1].append(claim.outcome(points) if points else "not run")
+            rows[-1].append(claim.outcome_in_short(points) if points else "not run")
             groups += [point.group for point in points]
     told = [basis(model, groups) for model, groups in used.items() if groups]
     heads = ["conclusion", "criterion", "whole ResNet18", "narrow ResNet18"]

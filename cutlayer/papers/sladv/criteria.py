@@ -38,10 +38,12 @@ the standard deviation that unrelated layers have (0.06 with 64 channels, 0.12 w
 A victim that can say nothing about a conclusion is left out, and the reason is named. Where too little is left, the
 conclusion *cannot be told*. *Diverged*: L_sim of its shadow ended above its first value, or was at its highest more
 than twice that (under *theory*): such a victim says nothing about alpha. *At chance*: random signs leave it an accuracy
-that is above 10 % by no more than chance makes of as many images, so that the drop cannot show the second stage.
-*Hardly changed*, where depth is judged: inputs were moved by less than half of the budget in the mean. Where neither of
-two attacks is beyond random signs, neither is better. The correlation leaves out the same victims as the drop: it is
-taken over changes that were made on the shadow, and where accuracy is at chance the loss says little about an image.
+that is above 10 % by no more than chance makes of as many images, so that the drop cannot show the second stage. *Never
+accurate*, where what random signs take is judged: the accuracy on natural inputs is above 10 % by no more than chance,
+so that nothing could be taken. *Hardly changed*, where depth is judged: inputs were moved by less than half of the
+budget in the mean. Where neither of two attacks is beyond random signs, neither is better. The correlation leaves out
+the same victims as the drop: it is taken over changes that were made on the shadow, and where accuracy is at chance the
+loss says little about an image.
 
 What alpha 1 costs is the loss of mean accuracy over the last third of the epochs, against honest training over the
 same epochs. *Swing* is the distance from the worst to the best of these epochs, in whichever of the two trainings it is

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import takewhile
 
-from cutlayer.papers.sladv.rows import CLEAN
+from cutlayer.papers.sladv.rows import CLEAN, SIGNS
 from cutlayer.record import Record
 from cutlayer.reproduction.block import Block, Text
 from cutlayer.reproduction.found import Group
 
 _WHY = """The cause was found: a training in bf16 that was interrupted and taken up again went on with its momentum laid
 out otherwise in memory, and so rounded otherwise. It is mended for later records. The network of such a record is
-another draw of the honest training. By rounding alone two honest trainings of one seed were {most} apart: a difference
-of that size between single seeds says nothing."""
+another draw of the honest training. By rounding alone two honest trainings of one seed were {most} apart in accuracy
+and {noise} in what random signs take: a difference of that size between single seeds says nothing."""
 
 
 def redrawn(groups: Iterable[Group]) -> list[Block]:
@@ -24,7 +24,14 @@ def redrawn(groups: Iterable[Group]) -> list[Block]:
         return []
     named = "; ".join(_named(told, record, pair) for told, record, pair in pairs)
     most = CLEAN.signed(max(abs(ours - honest) for *_, (ours, honest) in pairs))[1:]
-    return [Text(f"At alpha 0, but not equal to the honest training of its seed: {named}. {_WHY.format(most=most)}")]
+    noise = SIGNS.signed(max(_noise(record) for _, record, _ in pairs))[1:]
+    why = _WHY.format(most=most, noise=noise)
+    return [Text(f"At alpha 0, but not equal to the honest training of its seed: {named}. {why}")]
+
+
+def _noise(record: Record) -> float:
+    score = SIGNS.of(record)
+    return 0.0 if score is None or score.value is None or score.blind is None else abs(score.value - score.blind)
 
 
 def _named(told: str, record: Record, pair: tuple[float, float]) -> str:

@@ -38,7 +38,9 @@ def _whole(alpha: float) -> list[Headline]:
 
 def _other(told: str, wanted: dict[str, Any], said: float | None) -> Headline:
     return Headline(
-        f"{told}, narrow ResNet18, honest victim", _OTHERS, {**_HONEST, **wanted}, DROP, said, _WHOLE if said else ""
+        f"{told}, narrow ResNet18, honest victim",
+        *(_OTHERS, {**_HONEST, **wanted}, DROP, said, _WHOLE if said else ""),
+        beside=CLEAN,
     )
 
 

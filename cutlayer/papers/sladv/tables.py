@@ -81,9 +81,10 @@ def table_3(model: str) -> Exhibit:
         "table 3",
         "Alpha, the weight of the similarity",
         """At alpha = 0 the server tampers with nothing: the drop is then due to its own part of the network alone.
-Where random signs take more from an attacked deployment than from the honest one (alpha = 0), the difference is due to
-the first stage. What the drop has beyond random signs is due to the second. Under attack the accuracy can swing from
-epoch to epoch (under *gradients*), and every victim is attacked where its training happened to end.""",
+Where random signs take more from an attacked deployment than from the honest one (alpha = 0), the first stage may be
+why; but two honest trainings of one seed differ in that, too (under *table 4*). What the drop has beyond random signs
+is due to the second. Under attack the accuracy can swing from epoch to epoch (under *gradients*), and every victim is
+attacked where its training happened to end.""",
         model,
         alpha_cells,
         _alphas,

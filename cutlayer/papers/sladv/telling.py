@@ -96,6 +96,11 @@ def _at_chance(record: Record) -> bool:
     return clean - signs - _ONE_CLASS <= by_chance(targets_of(record))
 
 
+def _untrained(record: Record) -> bool:
+    clean = _value(CLEAN, record)
+    return clean is not None and clean - _ONE_CLASS <= of_one(by_chance(targets_of(record)))
+
+
 def _hardly_changed(record: Record) -> bool:
     size = _value(SIZE, record)
     return size is not None and size < _HARDLY
@@ -107,5 +112,6 @@ def _value(number: Number, record: Record) -> float | None:
 
 
 DIVERGED: Silences = {"diverged": _diverged}
+USELESS: Silences = {**DIVERGED, "never accurate": _untrained}
 NO_DROP: Silences = {**DIVERGED, "at chance": _at_chance}
 UNCHANGED: Silences = {**NO_DROP, "hardly changed": _hardly_changed}
