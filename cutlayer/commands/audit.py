@@ -23,6 +23,8 @@ from cutlayer.sweeping.folder import finished, run_folder
 from cutlayer.sweeping.once import spelled_out
 from cutlayer.sweeping.sweep import Sweep, scenes
 
+_REHEARSING = "rehearsing on this machine, to estimate the time"
+
 
 def audit_all(
     file: Path | None, overrides: Sequence[str], command: str, jobs: int, console: Console, as_json: bool
@@ -114,8 +116,10 @@ def _announce(sweep: Sweep, console: Console) -> None:
 def _estimated(sweep: Sweep, console: Console) -> list[float]:
     """Seconds for each cell, and a line about all of them."""
     cells, room = sweep.cells, sweep.room
-    rehearsing = console.status("rehearsing on this machine") if console.is_terminal else contextlib.nullcontext()
-    with rehearsing:
+    # Where nothing can be drawn, too, it is told what a large attack keeps everybody waiting for.
+    if not console.is_terminal:
+        console.print(f"{_REHEARSING} ...", highlight=False)
+    with console.status(_REHEARSING) if console.is_terminal else contextlib.nullcontext():
         seconds = estimates(cells, sweep.run)
     left = [number for number, scene in enumerate(cells) if finished(scene, sweep.run) is None]
     done, cores = len(cells) - len(left), sweep.cores(left)

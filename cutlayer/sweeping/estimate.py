@@ -33,6 +33,7 @@ from cutlayer.sweeping.folder import finished
 from cutlayer.threat import NotOfferedError, Seat
 
 _REHEARSED_STEPS = 3
+_LONG = 10.0  # seconds of rehearsed steps behind which no more are made than it takes to know a pace
 _REHEARSED_TARGETS = 200
 _REHEARSED_ROWS = 2048
 _OVERHEAD = 2.0  # seconds a cell takes beside training and attack
@@ -184,10 +185,12 @@ def _steps(session: Session, batch_size: int) -> tuple[float, float]:
     """Seconds of a first training step, in which an adversary may get ready, and of one behind it."""
     client = max(range(len(session.shards)), key=lambda number: len(session.shards[number]))
     rows, ends = session.shards[client][:batch_size], [time.perf_counter()]
-    for _ in range(1 + _REHEARSED_STEPS):
+    for behind in range(1 + _REHEARSED_STEPS):
         session.exchange(Act.STEP, client, rows)
         ends.append(time.perf_counter())
-    return ends[1] - ends[0], (ends[-1] - ends[1]) / _REHEARSED_STEPS
+        if behind and ends[-1] - ends[0] > _LONG:
+            break
+    return ends[1] - ends[0], (ends[-1] - ends[1]) / behind
 
 
 def _noise(dataset: Dataset, size: int) -> Dataset:
