@@ -216,6 +216,8 @@ class Record(Frozen):
     cell: Cell = Field(default_factory=Cell)
     utility: float | None = None
     """Clean test accuracy of the trained split model; attacked ``before`` training, of that trained afterwards."""
+    usual: float | None = None
+    """What always naming the commonest class is right on of the test inputs, from 0 to 1."""
     training: tuple[Epoch, ...] = ()
     untampered: tuple[Epoch, ...] = ()
     """The same without the attack on it, where that is trained to compare."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cutlayer.attack import Attack
 from cutlayer.auditing.begun import Begun
+from cutlayer.judging.labeling import commonest
 from cutlayer.layout import RunFolder
 from cutlayer.provenance import code, environment
 from cutlayer.record import AttackRun, Cell, Record, Threat
@@ -55,6 +56,7 @@ def outline(scene: Scene) -> Record:
         ),
         code=code(),
         environment=environment(experiment.device, experiment.precision, experiment.memory_format, experiment.threads),
+        usual=commonest(scene.samples.labels(scene.samples.test_rows)),
         budgets={budget.name: budget.reach for budget in scene.budgets},
         experiment=experiment.model_dump(mode="json"),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

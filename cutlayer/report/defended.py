@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cutlayer.metric import Metric
@@ -43,13 +43,14 @@ class Defended:
         here = (finding for finding in self.findings if finding.cut == cut)
         return {f.first.cell.attack for f in here if any(row.goal == goal for row in f.deciding)}
 
-    def worst(self, goal: str, cut: str) -> tuple[Finding, ScoreRow] | None:
-        """The attack that gets furthest in ``goal`` at ``cut``, and the row that says so."""
+    def worst(self, goal: str, cut: str, of: Collection[str] | None = None) -> tuple[Finding, ScoreRow] | None:
+        """The attack that gets furthest in ``goal`` at ``cut``, and the row that says so; None: ``of`` all attacks."""
         found = [
             (row.advantage.mean, finding, row)
             for finding in self.findings
             for row in finding.deciding
             if (row.goal, finding.cut) == (goal, cut) and row.advantage
+            if of is None or finding.first.cell.attack in of
         ]
         return max(found, key=lambda one: one[0])[1:] if found else None
 

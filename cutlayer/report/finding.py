@@ -56,9 +56,8 @@ class ScoreRow:
     """Seeds where it decides nothing, though in others it does: they are left out of all values here."""
 
 
-def _said(row: ScoreRow) -> tuple[int, bool, float]:
-    gain = row.advantage.mean if row.advantage else -math.inf
-    return SEVERITY.get(row.verdict or "", -1), row.metric != Metric.MSE, gain
+def _said(row: ScoreRow) -> tuple[int, float]:
+    return SEVERITY.get(row.verdict or "", -1), row.advantage.mean if row.advantage else -math.inf
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Finding:
     def deciding(self) -> tuple[ScoreRow, ...]:
         """The rows whose advantage the verdict rests on; of several metrics of one guess, the one that says most.
 
-        Of those with the same verdict one of likeness, which pictures are seen by, stands before an error.
+        What gains less in every metric gains less here, too, whichever metric speaks for it.
         """
         best: dict[tuple[str, str], ScoreRow] = {}
         for row in self.rows:

@@ -21,6 +21,9 @@ _DONE = {
 OBEDIENT = 0.9
 """Of a trigger's success the part from which on any noise in its place does as well: no backdoor of its own."""
 
+LEARNED = 0.05
+"""From how much more than the commonest class has on, a network has learned something."""
+
 
 def headline(found: Sequence[Finding], severe: str) -> str:
     """Which goals are reached, and at which cuts, with ``severe`` as the worst verdict there; empty when none is."""
@@ -117,7 +120,7 @@ def audited(finished: Sequence[Record]) -> str:
     # Each attack leaves a network of its own behind: their mean is that of none.
     share = (wording.span(utility, Metric.ACCURACY) if attacked else "") or wording.mean(utility, Metric.ACCURACY)
     accurate = f"; {'without a defense ' if bare else ''}the {trained} is {share} accurate on test data"
-    accurate = accurate if utility else ""
+    accurate = f"{accurate}{unlearned(finished, utility)}" if utility else ""
     # Such a victim is another one than an honestly trained one, and little else on the page says so.
     where = "in some cells " if honest else ""
     before = f", {where}after {wording.join(tampering)} had tampered with the training" if tampering else ""
@@ -126,6 +129,14 @@ def audited(finished: Sequence[Record]) -> str:
         f"cut at {_cuts(finished)}, with seed{'s' if len(ran) > 1 else ''} "
         f"{wording.join(map(str, ran))}{accurate}. It was {_attacked(finished)}{before}."
     )
+
+
+def unlearned(finished: Sequence[Record], utility: Spread) -> str:
+    """Where the network is hardly more often right than by always naming one class, what that means."""
+    usual = spread(record.usual for record in finished)
+    if usual is None or utility.mean - usual.mean >= LEARNED:
+        return ""
+    return f", hardly more than always naming one class ({wording.mean(usual, Metric.ACCURACY)}): nothing was learned"
 
 
 def _attacked(finished: Sequence[Record]) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from cutlayer.knowledge import Knows
 from cutlayer.metric import Metric
 from cutlayer.report import wording
 from cutlayer.report.defended import Defended
 from cutlayer.report.figure import Chart, Spot, against
-from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, ScoreRow, Spread
+from cutlayer.report.finding import NO_DEFENSE, SEVERITY, Finding, ScoreRow, Spread, spread
 from cutlayer.report.panel import Panel
-from cutlayer.report.summary import cuts_told, ranked
+from cutlayer.report.summary import cuts_told, ranked, unlearned
 
 # What an experiment can grant of the other party's own part, which no message carries.
 _UNTOUCHED = tuple(what for what in Knows if what.facts.state)
@@ -44,6 +45,16 @@ class Tradeoff:
         """For each defense what it changes; nothing where the run has no undefended deployment to compare with."""
         bare, *others = self.defended
         return [_compared(self, bare, under) for under in others] if bare.defense == NO_DEFENSE else []
+
+    def worthless(self) -> str:
+        """Where no defense could have cost anything, as nothing had been learned; else empty."""
+        bare = self.defended[0]
+        accurate = spread(found.mean for cut in self.panel.cuts if (found := bare.utility(cut)))
+        if accurate is None or not (why := unlearned([f.first for f in bare.findings], accurate)):
+            return ""
+        share = wording.mean(accurate, Metric.ACCURACY)
+        told = f"the trained model is {share} accurate{why}, and there was no accuracy to lose"
+        return f"{bare.defense[:1].upper()}{bare.defense[1:]}: {told}."
 
     def past(self) -> list[str]:
         """For each attack, what it was granted that no defense touches: no fall of its score could be theirs."""
@@ -77,19 +88,32 @@ def tradeoff(panel: Panel) -> Tradeoff | None:
 def _compared(whole: Tradeoff, bare: Defended, under: Defended) -> str:
     milder: dict[tuple[str, str, str], list[str]] = {}
     harsher: dict[tuple[str, str, str], list[str]] = {}
-    uneven: dict[str, None] = {}
-    for goal in whole.goals:
-        for cut, *found in zip(whole.panel.cuts, whole.worst(bare, goal), whole.worst(under, goal), strict=True):
-            if under.at(cut) and bare.attacks(goal, cut) != under.attacks(goal, cut):
-                uneven[cut] = None
-                continue
-            before, after = (one[1].verdict if one else None for one in found)
-            if before and after and before != after:
-                changes = milder if SEVERITY[after] < SEVERITY[before] else harsher
-                changes.setdefault((goal, before, after), []).append(cut)
-    clauses = [_change(changes) for changes in (milder, harsher) if changes] or ["no verdict changes"]
-    clauses += [f"not compared {cuts_told(uneven, False)}, where other attacks have a result"] if uneven else []
+    uneven: dict[tuple[str, ...], dict[str, None]] = {}
+    compared = False
+    for goal, cut in product(whole.goals, whole.panel.cuts):
+        ran = bare.attacks(goal, cut), under.attacks(goal, cut)
+        both = ran[0] & ran[1]
+        if under.at(cut) and ran[0] != ran[1]:
+            # One that failed under a defense would make it look good.
+            uneven.setdefault(tuple(sorted(both)), {})[cut] = None
+        before, after = (one[1].verdict if (one := side.worst(goal, cut, both)) else None for side in (bare, under))
+        if before and after:
+            compared = True
+        if before and after and before != after:
+            changes = milder if SEVERITY[after] < SEVERITY[before] else harsher
+            changes.setdefault((goal, before, after), []).append(cut)
+    clauses = [_change(changes) for changes in (milder, harsher) if changes]
+    clauses += ["no verdict changes"] if compared and not clauses else []
+    clauses += [_uneven(both, cuts) for both, cuts in uneven.items()]
     return f"{under.defense}: {'; '.join([*clauses, *_costs(whole.panel.cuts, bare, under)])}."
+
+
+def _uneven(both: Sequence[str], cuts: Iterable[str]) -> str:
+    """Where attacks have a result on one side alone, and what is compared there."""
+    where = cuts_told(cuts, False)
+    if not both:
+        return f"not compared {where}, where other attacks have a result"
+    return f"compared {where} by {wording.join(both)} alone, as others have a result on one side"
 
 
 def _change(changes: dict[tuple[str, str, str], list[str]]) -> str:

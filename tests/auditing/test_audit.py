@@ -159,6 +159,8 @@ def test_given_weights_are_audited_without_training(
         hits = trained.eval()(scene.samples.inputs(rows)).argmax(1) == scene.samples.labels(rows)
     record = run_cell(scene, tmp_path, quiet).record
     assert record.utility == hits.double().mean().item()
+    labels = scene.samples.labels(scene.samples.test_rows).tolist()
+    assert record.usual == max(map(labels.count, labels)) / len(labels)
     assert [epoch.epoch for epoch in record.training] == epochs
     assert record.bytes_up == 0
     for name, tensor in trained.state_dict().items():

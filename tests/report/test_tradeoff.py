@@ -10,7 +10,7 @@ from cutlayer.report.evidence import read_run
 from cutlayer.report.finding import findings
 from cutlayer.report.panel import panels
 from cutlayer.report.tradeoff import Tradeoff, tradeoff
-from tests.report.made_run import made_record, save
+from tests.report.made_run import made_record, save, score
 from tests.report.test_page import page_of
 
 
@@ -83,6 +83,49 @@ def test_other_attacks_are_not_compared(tmp_path: Path) -> None:
     (line,) = part.said()
     assert "from leak to no leak at cut 1" in line
     assert "not compared at cut 3, where other attacks have a result" in line
+    leave(tmp_path, 3, 0.15, 0.9, 1)
+    part = found(tmp_path)
+    assert part is not None
+    (line,) = part.said()
+    assert "from leak to partial leak at cut 3" in line, "by the attack that both have a result of"
+    assert "compared at cut 3 by unsplit alone, as others have a result on one side" in line
+
+
+def test_where_nothing_is_compared_no_verdict_is_said_to_stay(tmp_path: Path) -> None:
+    leave(tmp_path, 1, 0.6, 0.9)
+    leave(tmp_path, 1, 0.0, 0.9, 1)
+    path = sorted(tmp_path.glob("cells/*/record.json"))[-1]
+    path.write_text(path.read_text().replace('"attack": "unsplit"', '"attack": "weaker"'))
+    part = found(tmp_path)
+    assert part is not None
+    told = "not compared at cut 1, where other attacks have a result; accuracy lost: 0.0 points."
+    assert part.said() == [f"gaussian_noise sigma=1: {told}"]
+
+
+def test_what_helps_by_every_metric_is_seen_to_help(tmp_path: Path) -> None:
+    """Though another metric speaks for what is left."""
+    for sigma, likeness, error in ((None, 0.50, 0.79), (1, 0.18, 0.50)):
+        leave(tmp_path, 1, likeness, 0.9, sigma)
+        path = sorted(tmp_path.glob("cells/*/record.json"))[-1]
+        record = json.loads(path.read_text())
+        record["scores"][1] = score("inputs", "mse", 0.1 * (1 - error), 0.1, 0.0, True)
+        path.write_text(json.dumps(record))
+    part = found(tmp_path)
+    assert part is not None
+    gains = [row.advantage for under in part.defended for _, row in filter(None, [under.worst("inputs", "1")])]
+    assert [round(gain.mean, 2) for gain in gains if gain] == [0.79, 0.50]
+
+
+def test_where_nothing_was_learned_no_defense_is_said_to_be_free(tmp_path: Path) -> None:
+    for usual in (0.86, 0.84, None):
+        for sigma in (None, 1):
+            leave(tmp_path, 1, 0.5, 0.9, sigma)
+        for path in tmp_path.glob("cells/*/record.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"usual": usual}))
+        part = found(tmp_path)
+        assert part is not None
+        told = "the trained model is 90.0 % accurate, hardly more than always naming one class (86.0 %): nothing was"
+        assert (told in part.worthless()) == (told in page_of(tmp_path).text) == (usual == 0.86)
 
 
 def test_without_another_setting_there_is_nothing_to_compare(tmp_path: Path) -> None:
