@@ -273,10 +273,12 @@ def story(series: Series) -> list[str]:
         if tile.row:
             split = dict.fromkeys(tile.row.seed_verdicts)
             seeds = f"; by seed: {', '.join(tile.row.seed_verdicts)}" if len(split) > 1 else ""
-            said.append(f"Cut {tile.cut}: {tile.row.verdict or 'not judged'}. {_clause(tile.row)}{seeds}.")
+            said.append(
+                f"Cut {tile.cut}: {tile.row.verdict or 'not judged'}. {_clause(tile.row, tile.finding)}{seeds}."
+            )
     return said
 
 
-def _clause(row: ScoreRow) -> str:
-    text = wording.compared(row)
+def _clause(row: ScoreRow, finding: Finding | None) -> str:
+    text = wording.compared(row, finding.row(Metric.PATTERN_DROP) if finding else None)
     return text[0].upper() + text[1:]

@@ -213,8 +213,8 @@ def _data_of(record: Record) -> dict[str, str]:
     return {} if other in OWN_SPLITS else {"aux_inputs": f"inputs of {other}"}
 
 
-def compared(row: ScoreRow) -> str:
-    """One result beside its blind value, in a clause."""
+def compared(row: ScoreRow, pattern: ScoreRow | None = None) -> str:
+    """One result beside its blind value, in a clause; ``pattern``: what fixed patterns take, where that is known."""
     what, value, blind = metric(row.metric), mean(row.value, row.metric), mean(row.blind, row.metric)
     seeds = f", mean of {row.value.count} seeds" if row.value and row.value.count > 1 else ""
     seeds += f", nothing decided in {row.undecided} more" if row.undecided else ""
@@ -227,6 +227,8 @@ def compared(row: ScoreRow) -> str:
         noise, where = "random signs of the same budget cause", ", here or without the attack"
         if row.metric == Metric.RANDOM_SIGNS_DROP:
             noise, where = "without the attack they cause", ""
+        elif pattern:
+            where = f"{where}, and the best of a few fixed patterns {mean(pattern.value, pattern.metric)}"
         if row.beats_blind is False:
             return f"{what} {value}, no more than {noise}{where} ({blind}{seeds})"
         return f"{what} {value} where {noise} {blind}{where} (advantage {advantage(row.advantage)}{seeds})"
