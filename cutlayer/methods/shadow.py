@@ -27,9 +27,8 @@ def shadow(form: Form, inputs: tuple[int, ...], smashed: tuple[int, ...], blocks
     Shapes that no such network leads from one to the other are a ``ValueError``.
     """
     if len(inputs) != 3 or len(smashed) != 3:
-        raise ValueError(
-            f"a shadow leads from images to images, not from {list(inputs)} to {list(smashed)}: choose an earlier cut"
-        )
+        hint = "choose an earlier cut" if len(inputs) == 3 else "there is none for tables"
+        raise ValueError(f"a shadow leads from images to images, not from {list(inputs)} to {list(smashed)}: {hint}")
     (channels, *large), (width, *small) = inputs, smashed
     if any(after > before for before, after in zip(large, small, strict=True)):
         raise ValueError(

@@ -79,8 +79,8 @@ def test_several_blocks(smashed: tuple[int, ...], blocks: str, plan: list[tuple[
 @pytest.mark.parametrize(
     ("form", "inputs", "smashed", "blocks", "said"),
     [
-        ("single", IMAGE, (512,), "", r"from images to images, not from \[3, 32, 32\] to \[512\]"),
-        ("two_conv", (30,), (8,), "", r"from images to images, not from \[30\] to \[8\]"),
+        ("single", IMAGE, (512,), "", r"not from \[3, 32, 32\] to \[512\]: choose an earlier cut"),
+        ("two_conv", (30,), (8,), "", r"from images to images, not from \[30\] to \[8\]: there is none for tables"),
         ("two_conv", (3, 8, 8), (4, 16, 8), "", "never enlarges an image"),
         (
             "multi",
