@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +41,7 @@ from cutlayer.simulation.session import Session
 from cutlayer.threat import Progress, Seat
 
 _FOR_TRAINING = 0.9  # of the limit: targets come last and must find room
+_NAME = re.compile(rf"(?:{ATTENDED})?(predict|train)-(\d+)-by-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ class Shape:
     def name(self) -> str:
         """Of the file with their messages."""
         return f"{self.kind}-{self.targets}-by-{self.batch}"
+
+    @property
+    def words(self) -> str:
+        """The same to a reader, such as "6 targets in one message"."""
+        carrier = "training step" if self.kind == "train" else "message"
+        sent = f"one {carrier}" if self.batch == self.targets else f"{carrier}s of {self.batch} each"
+        return f"{self.targets} target{'s' if self.targets > 1 else ''} in {sent}"
+
+
+def shape_named(segment: str) -> Shape | None:
+    """How the targets of a segment were sent; None where it is no segment of targets."""
+    found = _NAME.fullmatch(segment)
+    return Shape(found[1], int(found[2]), int(found[3])) if found else None
+
+
+def in_words(segment: str) -> str:
+    """What a segment holds, to a reader."""
+    shape, attended = shape_named(segment), segment.startswith(ATTENDED)
+    return f"{shape.words}{' for attacks that watch the training' * attended}" if shape else f"the {segment}"
 
 
 def shape_of(scene: Scene) -> Shape:
@@ -87,7 +108,7 @@ def kept(scene: Scene, run: Path, training: bool) -> Recording | None:
     lacking = [name for name in wanted if name not in {*found.segments, *found.left_out}]
     if lacking:
         raise RecordingError(
-            f"{folder.path} is there already, without {', '.join(lacking)}, and is not overwritten: "
+            f"{folder.path} is there already, without {', '.join(map(in_words, lacking))}, and is not overwritten: "
             "choose another folder with name= or out=, or remove it"
         )
     return found

@@ -19,7 +19,7 @@ from cutlayer.judging.judge import Truth, admitted, judge_all
 from cutlayer.judging.truth import truth_of
 from cutlayer.record import Record
 from cutlayer.recordings.archive import ATTENDED, TRAINING, Recording, rows_kept, states_kept, targets_kept, truth_kept
-from cutlayer.recordings.recorder import shape_of
+from cutlayer.recordings.recorder import in_words, shape_named, shape_of
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host
 from cutlayer.seat.seating import Brief, seat_server
@@ -85,13 +85,27 @@ def _segments(scene: Scene, recording: Recording) -> list[str]:
     wanted = [TRAINING, ATTENDED + shape.name] if attends(scene) else [shape.name]
     for name in wanted:
         if name not in recording.segments:
-            there = ", ".join(recording.segments) or "nothing"
-            why = f" ({recording.left_out[name]})" if name in recording.left_out else ""
-            raise NotOfferedError(f"the recording holds no {name}{why}; it holds {there}")
+            raise NotOfferedError(_missing(name, scene, recording))
         if not recording.segments[name].complete:
             kept = recording.segments[name].exchanges
-            raise NotOfferedError(f"the recording of {name} stopped at its limit, after {kept} exchanges")
+            raise NotOfferedError(f"the recording of {in_words(name)} stopped at its limit, after {kept} exchanges")
     return wanted
+
+
+def _missing(name: str, scene: Scene, recording: Recording) -> str:
+    """Why the attack cannot have the segment ``name``, and what would help."""
+    attack, wanted = scene.experiment.attack, shape_named(name)
+    if wanted is None:
+        return f"no training was recorded, and {attack} watches it: record again without --no-training"
+    if why := recording.left_out.get(name):
+        return f"{attack} needs {wanted.words}, which could not be sent when this was recorded: {why}"
+    alike = [one for one in recording.segments if one.startswith(ATTENDED) is name.startswith(ATTENDED)]
+    there = [shape for one in alike if (shape := shape_named(one))]
+    again = f"record again with attack={attack}"
+    if scene.experiment.targets != truth_kept(recording)[0].targets:
+        again = f"leave targets out, or record again with targets={scene.experiment.targets}"
+    has = " and ".join(shape.words for shape in there) or "no targets that it could use"
+    return f"this recording has {has}; {attack} needs {wanted.words}: {again}"
 
 
 def _told(told: Brief, recording: Recording, segments: Sequence[str]) -> Brief:

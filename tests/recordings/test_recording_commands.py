@@ -213,7 +213,7 @@ def test_a_finished_recording_is_not_overwritten(tmp_path: Path) -> None:
     assert list(record_all(None, typed, "20MB", False, told)) == [recording]
     assert isinstance(told.file, io.StringIO)
     assert f"{recording.folder} is there already and is kept: choose another folder with name=" in told.file.getvalue()
-    for training, more, lacking in ((True, [], "training"), (False, ["targets=3"], "predict-3-by-3")):
+    for training, more, lacking in ((True, [], "the training, .* that watch"), (False, ["targets=3"], "3 targets in")):
         with pytest.raises(ExperimentError, match=f"is there already, without {lacking}.* name= or out=, or remove it"):
             list(record_all(None, [*typed, *more], "50MB", training, console()))
     assert {path: path.read_bytes() for path in inside} == inside

@@ -23,7 +23,7 @@ from cutlayer.isolated.process import IsolatedError
 from cutlayer.judging.judge import Judgement
 from cutlayer.record import DONE, NOT_APPLICABLE, Record
 from cutlayer.recordings import replay as module
-from cutlayer.recordings.archive import Recording, open_recording, truth_kept
+from cutlayer.recordings.archive import Recording, Segment, open_recording, truth_kept
 from cutlayer.recordings.recorder import record, shape_of
 from cutlayer.recordings.replay import LIVE, refusal, replay_cell
 from cutlayer.scene.scene import Scene
@@ -168,12 +168,47 @@ def test_what_needs_more_than_a_recording_does_not_apply(attack: str, options: d
     assert isinstance(scene.attack, TamperingAttack) or scene.attack.threat.knows & {*LIVE} or "seat" in why
 
 
-def test_targets_that_were_not_recorded_are_named() -> None:
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("attack", "targets", "there", "why"),
+    [
+        (
+            "unsplit",
+            3,
+            ("training", "attended-predict-4-by-4", "predict-4-by-4", "train-4-by-1", "predict-1-by-1"),
+            "this recording has 4 targets in one message and 4 targets in training steps of 1 each and 1 target in one "
+            "message; unsplit needs 3 targets in one message: leave targets out, or record again with targets=3",
+        ),
+        (
+            "unsplit",
+            4,
+            ("training", "train-4-by-4"),
+            "this recording has 4 targets in one training step; unsplit needs 4 targets in one message: "
+            "record again with attack=unsplit",
+        ),
+        (
+            "spy",
+            1,
+            ("training", "attended-predict-4-by-2", "predict-1-by-1"),
+            "this recording has 4 targets in messages of 2 each; spy needs 1 target in one message: "
+            "leave targets out, or record again with targets=1",
+        ),
+        ("spy", 4, (), "no training was recorded, and spy watches it: record again without --no-training"),
+    ],
+)
+def test_what_was_not_recorded_is_told_in_words(attack: str, targets: int, there: tuple[str, ...], why: str) -> None:
+    scene = scene_of(attack=attack, protocol="vanilla", cut="1", isolate=False, targets=targets)
+    recording = dataclasses.replace(recorded(UNSPLIT), segments=dict.fromkeys(there, Segment(1, 1, True)))
+    found = replay_cell(scene, recording, quiet).record
+    assert (found.status, found.reason) == (NOT_APPLICABLE, why)
+
+
+def test_targets_that_a_network_cannot_be_sent_are_told_in_words() -> None:
     scene = trials.scene_of(UNSPLIT)
-    scene = dataclasses.replace(scene, experiment=scene.experiment.with_values(targets=3))
-    found = replay_cell(scene, recorded(UNSPLIT), quiet).record
-    assert found.status == NOT_APPLICABLE
-    assert "holds no predict-3-by-3; it holds training" in found.reason
+    recording = dataclasses.replace(recorded(UNSPLIT), segments={}, left_out={shape_of(scene).name: "too few samples"})
+    assert replay_cell(scene, recording, quiet).record.reason == (
+        "unsplit needs 4 targets in one message, which could not be sent when this was recorded: too few samples"
+    )
 
 
 @pytest.mark.usefixtures("made")
@@ -188,7 +223,7 @@ def test_a_recording_that_was_full_says_so(tmp_path: Path) -> None:
     assert recording.segments[shape_of(scene).name].complete
     found = replay_cell(scene, recording, quiet).record
     assert (found.status, found.reason.partition(",")[0]) == (
-        NOT_APPLICABLE, "the recording of training stopped at its limit"
+        NOT_APPLICABLE, "the recording of the training stopped at its limit"
     )  # fmt: skip
 
 
