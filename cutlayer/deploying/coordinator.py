@@ -175,7 +175,7 @@ class Coordinator:
 
     def _train(self, turn: Turn, present: Present) -> None:
         durable = self._durable
-        for name in self._names:
+        for name in self.roll.names:
             other = self.roll.present(name)
             if other and other is not present:
                 # One that has gone this moment is no affair of this turn.

@@ -50,7 +50,7 @@ class Trustee:
             link = self.dial()
             try:
                 self._talk(link)
-                self._held.unlink(missing_ok=True)
+                self._forget()
                 return
             except DisconnectedError as error:
                 self.watch(f"no connection ({printable(str(error))}); trying again", 0, 0)
@@ -62,10 +62,12 @@ class Trustee:
         nothing = {"turn": 0, "step": 0, "reach": 0, "rows": 0, "dataset": [0, 0]}
         known = {"language": LANGUAGE, "version": __version__, "plan": self.plan.agreed()}
         link.tell("hello", name=self.identity.name, **known, **nothing)
-        self.watch("keeping the client part between turns", 0, 0)
+        heard = False
         while True:
             frame = link.receive()
-            said = control(frame)
+            if not heard:
+                self.watch("keeping the client part between turns", 0, 0)
+            heard, said = True, control(frame)
             if said is None:
                 self._keep(frame)
                 link.tell("ready")
@@ -91,6 +93,12 @@ class Trustee:
             raise FrameError("what was sealed is no client part")
         write_whole(self._held, encode(part), PRIVATE)
         self._taker = None
+
+    def _forget(self) -> None:
+        self._held.unlink(missing_ok=True)
+        # None where no client part came; one that holds something else is not this party's alone.
+        with contextlib.suppress(OSError):
+            self._held.parent.rmdir()
 
     def _given(self, said: dict[str, Any]) -> bytes:
         context = context_of(self.plan, read_number(said, "turn"), self.identity.name, str(said.get("taker")))

@@ -78,7 +78,7 @@ def test_on_every_route_the_weights_arrive_alike(tmp_path, route):
     deployed = Deployment(plan_of(3, **route), tmp_path)
     deployed.run()
     assert_same_bits(deployed)
-    assert list(tmp_path.rglob("*.frame")) == []
+    assert list(tmp_path.rglob("state")) == []
 
 
 class Gone(Exception):
