@@ -30,6 +30,7 @@ Builder = Callable[..., Any]
 _SERIES = {tuple, list, Sequence}
 _FINITE = ConfigDict(allow_inf_nan=False)
 _PACKAGE = Path(__file__).parent
+_HOLDS = "it holds folders such as attacks/, defenses/"
 _NAME = re.compile(r"\w[\w-]*")
 # Any other is taken apart on the command line, where + joins, a dot leads to an option and a comma to the next value.
 _RESERVED = {"none", "auto", "grid", "options", "plan", "pins"}
@@ -267,7 +268,10 @@ def _told_apart(folder: str, plugins: Path | None) -> tuple[dict[str, Path], lis
     if plugins is None:
         return found, []
     if not plugins.is_dir():
-        raise PluginError(f"plugins = {str(plugins)!r} is not a folder; it holds folders such as attacks/, defenses/")
+        raise PluginError(f"plugins = {str(plugins)!r} is not a folder; {_HOLDS}")
+    astray = min((path.name for path in _plugin_files(plugins)), default="")
+    if astray and not any((plugins / known).is_dir() for known in FOLDERS):
+        raise PluginError(f"plugins = {str(plugins)!r} has {astray} at its top, where no plug-in is read; {_HOLDS}")
     own = {path: _misnamed(folder, path.stem, found) for path in sorted(_plugin_files(plugins.resolve() / folder))}
     wrong = [f"{path} {why}; rename it" for path, why in own.items() if why]
     return {**found, **{path.stem: path for path, why in own.items() if not why}}, wrong

@@ -58,6 +58,20 @@ def test_it_is_refused_where_nothing_asks_for_it(tmp_path: Path) -> None:
         scene_of(attack="unsplit", cut="0", model=STOCHASTIC, plugins=holding(tmp_path, "defenses", "none"))
 
 
+@pytest.mark.parametrize("arguments", [("list", "--plugins", "own/attacks"), ("audit", "plugins=own/attacks")])
+def test_a_folder_one_too_deep_is_a_mistake_that_names_the_file_in_it(
+    call: Any, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    attacks(tmp_path / "own", mine=GREY)
+    code, out, err = call(*arguments)
+    assert (code, out, err) == (
+        2,
+        "",
+        "cutlayer: plugins = 'own/attacks' has mine.py at its top, where no plug-in is read; it holds folders such as "
+        "attacks/, defenses/\n",
+    )
+
+
 def test_a_list_of_plugins_has_those_beside_a_broken_one(call: Any, tmp_path: Path) -> None:
     plugins = attacks(tmp_path / "own", mine=GREY)
     (plugins / "attacks" / "broken.py").write_text("1 / 0")

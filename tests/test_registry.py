@@ -108,6 +108,16 @@ def test_a_plugins_folder_that_is_none_is_refused(tmp_path):
         registry.names("attacks", tmp_path / "nowhere")
 
 
+def test_a_plugins_folder_that_is_one_too_deep_is_refused(plugins):
+    why = r"plugins = '.*/defenses' has muffle\.py at its top, where no plug-in is read; it holds folders such as att"
+    with pytest.raises(PluginError, match=why):
+        registry.names("defenses", plugins / "defenses")
+    (plugins / "net.py").write_text("")
+    assert "muffle" in registry.names("defenses", plugins)
+    (plugins / "defenses" / "muffle.py").rename(plugins / "defenses" / "_muffle.py")
+    assert "gaussian_noise" in registry.names("defenses", plugins / "defenses")
+
+
 def test_a_name_of_the_package_cannot_be_taken(plugins):
     (plugins / "defenses" / "gaussian_noise.py").write_text(OWN)
     with pytest.raises(PluginError, match=r"gaussian_noise\.py has the name of the package's own defense; rename it"):
