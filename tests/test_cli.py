@@ -289,3 +289,6 @@ def test_cuts_that_train_to_the_same_weights_have_a_line_each_and_one_file(call:
     code, _, err = call("export", *values, "--to", "w.safetensors")
     assert code == 0
     assert re.search("one file for .* cut 1, seed 1; .* cut 2, seed 1: they train to the same weights", err)
+    code, _, err = call("export", "weights=w.safetensors", *values, "--to", "again.safetensors")
+    assert (code, err) == (0, ""), "of weights that are given nothing is told that trained none"
+    assert Path("again.safetensors").read_bytes() == Path("w.safetensors").read_bytes()

@@ -59,7 +59,7 @@ def export_one(file: Path | None, overrides: Sequence[str], to: Path, console: C
     models = len({key(scene) for scene in cells})
     if models > 1:
         raise ExperimentError(f"{models} deployments are asked for, one can be exported: leave one value a key")
-    if len(cells) > 1:
+    if len(cells) > 1 and not cells[0].experiment.weights:
         told = "; ".join(of_trainings(cells))
         console.print(f"one file for {told}: they train to the same weights", highlight=False, soft_wrap=True)
     state = unscaled(_trained(cells[0], run_folder(cells)).model).state_dict()
