@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cutlayer.disk import write_whole
 from cutlayer.frozen import Frozen
+from cutlayer.illustration import Confusion, Feature, Pictures
 from cutlayer.link import parse
 from cutlayer.mistake import misfit
 
@@ -109,48 +110,6 @@ class AttackRun(Frozen):
     """``steps`` / ``published_steps``; none where the attack optimizes nothing."""
     notes: dict[str, Any] = Field(default_factory=dict)
     curves: dict[str, list[float | None]] = Field(default_factory=dict)
-
-
-class Pictures(Frozen):
-    """The row labels and the scores of the pictures that lie beside the record."""
-
-    kind: str = "inputs"
-    """``inputs``: truth, guess and blind guess; ``trigger``: clean and triggered inputs, and the trigger alone;
-    ``evasion``: natural inputs, adversarial ones, and the difference times ``scale`` on gray."""
-    file: str = "pictures.safetensors"
-    labels: tuple[str, ...] = ()
-    ssim: tuple[float | None, ...] = ()
-    stretched_ssim: tuple[float | None, ...] = ()
-    """Of the guesses with each one's own range stretched to [0, 1]."""
-    blind: str = ""
-    """Which blind guess is pictured, the better one in SSIM, or in MSE without it: the ``mean`` of other data, or a
-    ``constant`` image. Empty in early records: the mean, though it need not be the better one."""
-    blind_ssim: tuple[float | None, ...] = ()
-    """Of that one."""
-    mse: tuple[float | None, ...] = ()
-    before: tuple[str, ...] = ()
-    """What the deployment takes each natural input for."""
-    after: tuple[str, ...] = ()
-    """What it takes each adversarial input for."""
-    scale: float | None = None
-
-
-class Confusion(Frozen):
-    """How often each true label (row) was inferred as each label (column)."""
-
-    guess: str = ""
-    """Which of the attack's guesses at the labels."""
-    labels: tuple[str, ...] = ()
-    counts: tuple[tuple[int, ...], ...] = ()
-
-
-class Feature(Frozen):
-    """One column of a table: how well its values were recovered."""
-
-    name: str
-    mse: float | None = None
-    blind: float | None = None
-    advantage: float | None = None
 
 
 class Stitched(Frozen):

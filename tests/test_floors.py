@@ -23,7 +23,7 @@ FLOORS = {
         3: "tap knowledge threat transport",
         4: "attack defense order protocol compression registry network dataset trigger blocks data methods exchange",
         5: " ".join(PLUGINS),
-        6: "adversary frozen record experiment lock grid seat",
+        6: "adversary frozen illustration record experiment lock grid seat",
         7: "scene simulation judging isolated auditing sweeping recordings deploying papers report reproduction",
         8: "cli commands __main__",
     }.items()

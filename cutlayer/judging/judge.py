@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.illustration import Confusion, Feature, Pictures
 from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplanted_success
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.labeling import best_relabeling, blind_relabeling, commonest, confused, share
@@ -17,7 +18,7 @@ from cutlayer.judging.likeness import BEST, best_constants, better, developed, f
 from cutlayer.judging.scoring import ROOM, Scorer, has_room
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.metric import Metric
-from cutlayer.record import Confusion, Feature, Pictures, Score, Thresholds
+from cutlayer.record import Score, Thresholds
 from cutlayer.threat import Goal, Row
 
 _SHOWN = 20  # adversarial inputs that are kept as pictures

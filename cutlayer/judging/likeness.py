@@ -10,8 +10,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from cutlayer.illustration import Feature
 from cutlayer.metric import Metric
-from cutlayer.record import Feature
 
 BEST = {Metric.SSIM: 1.0, Metric.SSIM_STRETCHED: 1.0, Metric.MSE: 0.0, Metric.PSNR: None, Metric.MSE_PUBLISHED: 0.0}
 """The best possible value of each metric; PSNR has none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cutlayer.record import Feature
+from cutlayer.illustration import Feature
 from cutlayer.report.evidence import Pixels
 from cutlayer.report.figure import heat, picture
 from cutlayer.report.finding import Finding, Spread, spread

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from cutlayer.disk import write_whole
+from cutlayer.illustration import Pictures
 from cutlayer.papers.unsplit import PAPER, printed
 from cutlayer.papers.unsplit.figures import FIGURE_2, FIGURE_3A, FIGURE_3B
 from cutlayer.papers.unsplit.headlines import HEADLINES
 from cutlayer.papers.unsplit.setup import DEPTHS
 from cutlayer.papers.unsplit.tables import MSE, TABLE_2
-from cutlayer.record import AttackRun, Course, Epoch, Pictures, Record, Score
+from cutlayer.record import AttackRun, Course, Epoch, Record, Score
 from cutlayer.record import Cell as Place
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Table, Text

@@ -14,11 +14,12 @@ from rich.console import Console
 from cutlayer.commands.reproduce import Request, paper, reproduce
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
+from cutlayer.illustration import Pictures
 from cutlayer.metric import Metric
 from cutlayer.papers.unsplit import PAPER
 from cutlayer.papers.unsplit.speed import SPEED, shown
 from cutlayer.papers.unsplit.tables import TABLE_2, TABLE_3
-from cutlayer.record import AttackRun, Cell, Pictures, Record, Score
+from cutlayer.record import AttackRun, Cell, Record, Score
 from cutlayer.reproduction import plot
 from cutlayer.reproduction.block import Figure, Table, Text, html, markdown
 from cutlayer.reproduction.cell import SCALES
