@@ -34,6 +34,11 @@ class RunFolder:
         return self.path / "reproduction.html"
 
     @property
+    def request(self) -> Path:
+        """The names of the cells that the last command has asked for, a line each; there as soon as it begins."""
+        return self.path / "request.txt"
+
+    @property
     def cells(self) -> Path:
         """A folder for each, with its record."""
         return self.path / "cells"

@@ -17,6 +17,7 @@ VICTIM, RECORDING = RUN.victim("3f1c"), RUN.recording("vanilla-digits")
     [
         (RUN.report, "report.html"),
         (RUN.reproduction, "reproduction.html"),
+        (RUN.request, "request.txt"),
         (RUN.cell("unsplit-3f1c"), "cells/unsplit-3f1c"),
         (RUN.begun("3f1c"), "begun/3f1c"),
         (RUN.shelf("3f1c"), "shelf/3f1c"),

@@ -14,6 +14,7 @@ from cutlayer.record import DONE, LEAK, PARTIAL
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
 from cutlayer.report.finding import as_written, findings, worst
+from cutlayer.report.request import Request, requested
 from cutlayer.report.threats import adversaries
 from cutlayer.report.toll import tolls
 from cutlayer.report.tradeoff import tradeoff
@@ -24,23 +25,24 @@ _HERE = Path(__file__).parent
 def write_report(run: Path) -> Path:
     """Write ``run``/report.html from ``run``/cells/*/record.json and the pictures beside them; returns its path.
 
-    Cells that failed, do not apply or cannot be read are shown as such, so a run that is not finished, or is empty,
-    has a report too. Raises ``NotADirectoryError`` when ``run`` is not a folder.
+    Cells that failed, do not apply or cannot be read are shown as such, and those that the last command has not come
+    to are counted, so a run that is not finished, or is empty, has a report too. Raises ``NotADirectoryError`` when
+    ``run`` is not a folder.
     """
     if not run.is_dir():
         raise NotADirectoryError(f"{str(run)!r} is not the folder of a run")
     path = RunFolder(run).report
-    write_whole(path, render(run.resolve().name, read_run(run)))
+    write_whole(path, render(run.resolve().name, read_run(run), requested(run)))
     return path
 
 
-def render(name: str, evidence: Sequence[Evidence]) -> str:
+def render(name: str, evidence: Sequence[Evidence], request: Request) -> str:
     """The report of the run ``name`` as HTML text; nothing in it is loaded from anywhere else."""
     # The page shows names that came from files and hubs: everything is escaped, and there is no way around it.
     page = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page.globals.update(say=wording, summary=summary, exhibit=exhibit)
     page.globals.update(story=panel.story, as_written=as_written, tolls=tolls, zip=zip)
-    return page.get_template("page.html.j2").render(_context(name, evidence))
+    return page.get_template("page.html.j2").render(_context(name, evidence) | {"request": request})
 
 
 def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:

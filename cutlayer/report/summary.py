@@ -260,8 +260,8 @@ def undecided(finished: Sequence[Record]) -> list[str]:
     return [f"{attack} {cuts_told(names, False)}: {why}." for (attack, why), names in cuts.items()]
 
 
-def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
-    """The run at a glance: (name, value, remark)."""
+def facts(records: Sequence[Record], left: int = 0) -> list[tuple[str, str, str]]:
+    """The run at a glance: (name, value, remark); ``left``: cells that were asked for and have not run."""
     finished = [record for record in records if record.status == DONE]
     utility, bare, attacked = _utility(finished)
     mean, span = wording.mean(utility, Metric.ACCURACY), wording.span(utility, Metric.ACCURACY)
@@ -282,7 +282,7 @@ def facts(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         ("Seeds", ", ".join(map(str, seeds(finished))), ""),
         ("Test accuracy", accuracy[0], "; ".join(filter(None, (bare, *accuracy[1:])))),
         ("Attack steps", as_written(_named(finished, "steps")), f"{ran} of the published ones{aside}" if ran else ""),
-        ("Cells", f"{len(finished)} of {len(records)}", "ran to their end"),
+        ("Cells", f"{len(finished)} of {len(records) + left}", "ran to their end"),
     ]
 
 

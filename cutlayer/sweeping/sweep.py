@@ -18,9 +18,11 @@ from cutlayer.auditing.audit import leaves, run_cell, shared
 from cutlayer.auditing.company import attended, company, course_key, shares
 from cutlayer.auditing.outline import begun, fingerprint, outline
 from cutlayer.auditing.result import Result
+from cutlayer.disk import write_whole
 from cutlayer.experiment import Experiment
 from cutlayer.grid import grid
 from cutlayer.isolated.process import Ahead, OtherProcess
+from cutlayer.layout import RunFolder
 from cutlayer.record import FAILED, Record, read_record, write_record
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
@@ -94,6 +96,8 @@ class Sweep:
 
     def records(self, watcher: Watcher) -> Iterator[tuple[int, Record]]:
         """Each cell's place and record, as soon as it is there: what is finished first, then what speaks for others."""
+        names = [cell_folder(scene, self.run).name for scene in self.cells]
+        write_whole(RunFolder(self.run).request, "".join(f"{name}\n" for name in names))
         shown = pairs(self.cells)
         speaking = {number for pair in chain(*shown.values()) for number in (pair.isolated, pair.beside)}
         known: dict[int, Record] = {}
