@@ -122,9 +122,11 @@ def by_cut(title: str, series: Sequence[Points], cuts: Sequence[str], leak: floa
     """Advantage against cut, over bands that show what each advantage is worth; values below -0.25 are clipped."""
     low = -0.25 if any(spread.mean < -0.02 for line in series for _, spread in line.at) else 0.0
     frame = _Axes((_WIDTH, 260.0), (-0.5, len(cuts) - 0.5), (low, 1.0))
+    # However many series there are, the dots of a cut stay nearer to it than to its neighbors.
+    apart = min(7.0, 0.9 * (frame.right - frame.left) / max(len(cuts) * len(series), 1))
     drawn = []
     for style, line in enumerate(series):
-        shift = 7.0 * (style - (len(series) - 1) / 2)
+        shift = apart * (style - (len(series) - 1) / 2)
         dots = tuple(_dot(frame, x, s, shift, f"{line.label}, cut {cuts[int(x)]}") for x, s in line.at)
         drawn.append(ChartLine(style, line.label, dots))
     chart = frame.chart(title, "cut", _thinned(cuts), _advantages(low))

@@ -4,6 +4,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -56,3 +57,13 @@ def test_an_advantage_far_below_zero_is_drawn_at_the_edge_and_marked() -> None:
     assert down.clipped
     assert down.y == chart.bottom
     assert [band.verdict for band in chart.bands] == ["leak", "partial leak", "no leak"]
+
+
+@pytest.mark.parametrize(("count", "apart"), [(2, 7.0), (24, 3.5)])
+def test_the_dots_of_many_series_stay_with_their_cut(count: int, apart: float) -> None:
+    series = [Points(f"{number}", tuple((float(x), flat(0.5)) for x in range(3))) for number in range(count)]
+    chart = by_cut("title", series, ["1", "3", "5"], leak=0.25, partial=0.1)
+    groups = [[line.dots[place].x for line in chart.lines] for place in range(3)]
+    for (middle, _), group in zip(chart.x_ticks, groups, strict=True):
+        assert max(abs(x - middle) for x in group) < (chart.right - chart.left) / 6
+    assert groups[0][1] - groups[0][0] == pytest.approx(apart, abs=0.11)
