@@ -19,6 +19,7 @@ _WIDTH = 340.0
 # Beyond these a loss has exploded or vanished, and an axis that shows it shows nothing else.
 _HUGE, _TINY = 1e100, 1e-100
 _MARGIN = (14.0, 12.0, 34.0, 46.0)  # top, right, bottom, left
+_ARROW = 10.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Chart:
     bars: tuple[tuple[float, float, float, float, int, str], ...] = ()
     joined: bool = True
     """Whether the dots of a line are joined."""
+    room: float = 0.0
+    """Between the axis and what is written under it, for the arrows of clipped dots."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def by_cut(title: str, series: Sequence[Points], cuts: Sequence[str], leak: floa
         dots = tuple(_dot(frame, x, s, shift, f"{line.label}, cut {cuts[int(x)]}") for x, s in line.at)
         drawn.append(ChartLine(style, line.label, dots))
     chart = frame.chart(title, "cut", _thinned(cuts), _advantages(low))
-    return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial))
+    return replace(_with(chart, drawn), bands=_bands(frame, low, leak, partial))
 
 
 def against(title: str, series: Mapping[str, Sequence[Spot]], leak: float, partial: float) -> Chart:
@@ -146,7 +149,7 @@ def against(title: str, series: Mapping[str, Sequence[Spot]], leak: float, parti
         named = (replace(dot, name=mark.name) for dot, mark in zip(dots, line, strict=True))
         drawn.append(ChartLine(style, label, tuple(named)))
     chart = frame.chart(title, "test accuracy, %", [(x, f"{x:g}") for x in ticks], _advantages(low))
-    return replace(chart, lines=tuple(drawn), bands=_bands(frame, low, leak, partial), joined=False)
+    return replace(_with(chart, drawn), bands=_bands(frame, low, leak, partial), joined=False)
 
 
 def shares(title: str, series: Sequence[Points], cuts: Sequence[str]) -> Chart:
@@ -180,6 +183,11 @@ def curves(title: str, axis: str, series: Sequence[Points]) -> Chart | None:
         drawn.append(ChartLine(style, line.label, tuple(dots)))
     across = [x for x in _round_ticks(min(places), max(places), 6) if min(places) <= x <= max(places) and x == int(x)]
     return replace(frame.chart(title, axis, [(x, f"{x:g}") for x in across], ticks), lines=tuple(drawn))
+
+
+def _with(chart: Chart, lines: Sequence[ChartLine]) -> Chart:
+    room = _ARROW if any(dot.clipped for line in lines for dot in line.dots) else 0.0
+    return replace(chart, lines=tuple(lines), height=chart.height + room, room=room)
 
 
 def _bands(frame: _Axes, low: float, leak: float, partial: float) -> tuple[Band, ...]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import pytest
 
 from tests.report.made_run import made_record, save
 from tests.report.test_page import Page, page_of
 
 Element = tuple[str, dict[str, str | None]]
+LETTER = 10
+"""The size of a chart's letters, in its own pixels."""
 
 
 def many(run: Path) -> Page:
@@ -50,3 +55,20 @@ def test_two_dozen_series_are_told_apart_by_their_marks_and_by_their_lines(tmp_p
     assert len({(color, dashes) for color, dashes, _ in drawn}) == 24
     assert named == drawn, "the legend shows each as it is drawn"
     assert len({shape for _, _, shape in drawn[:4]}) == 4, "the first few without color, too"
+
+
+@pytest.mark.parametrize("name", ["Advantage by cut", "inputs"])
+def test_an_arrow_below_the_axis_covers_nothing_that_is_written_there(tmp_path: Path, name: str) -> None:
+    for strength, defenses in ((0.5, []), (-7.0, ["rounding"])):
+        record = made_record("unsplit", 1, 1, strength)
+        record["cell"]["defenses"] = defenses
+        save(tmp_path, record)
+    (_, drawing), *elements = chart_of(page_of(tmp_path), name)
+    arrows = [re.fullmatch(r"M[\d.]+ ([\d.]+)h10l-5 7z", attrs.get("d") or "") for _, attrs in elements]
+    tips = [float(arrow[1]) + 7 for arrow in arrows if arrow]
+    axis = next(float(attrs["y1"] or 0) for _, attrs in elements if attrs.get("class") == "base")
+    lines = sorted({float(attrs["y"] or 0) for tag, attrs in elements if tag == "text"})
+    names, title = (y for y in lines if y > axis + 10)
+    assert axis < max(tips) < names - LETTER
+    assert names < title - LETTER
+    assert title < float((drawing["viewbox"] or "").split()[-1])
