@@ -43,7 +43,7 @@ def table(evidence: list[Evidence]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for finding in findings(evidence):
-        for row in finding.deciding:
+        for row in (row for row in finding.rows if row.decides):
             told = " ".join(filter(None, (finding.first.cell.attack, finding.variant, row.guess)))
             value, blind = wording.mean(row.value, row.metric), wording.mean(row.blind, row.metric)
             cells = (finding.cut, told, row.goal, wording.metric(row.metric), value, blind)
