@@ -19,13 +19,15 @@ def _exhibits(model: str) -> list[Exhibit]:
 
 PAPER = Paper(
     citation="Fan et al.: On the Robustness of Split Learning against Adversarial Attacks (ECAI 2023)",
-    text="""The *accuracy drop* is the accuracy that the deployed network of three parts loses on test images, which are
-clipped to the budget and to the range of pixels. *Blind* is the drop that random signs of the same budget cause, in the
-same deployment or in the one trained without the attack, whichever is more; *random signs alone* is what they cause in
-the attacked one. *Accuracy left* is what remains after the drop: where that is chance (10 %), and random signs leave no
-more, the drop cannot tell what the second stage adds. *Drop by another image's change* gives each of the first 2,000
-images the perturbation that was made for the image before it. *Mean change in budgets* is 1 where every value is moved
-as far as it may be. A shadow whose last ReLU has died gives no slope, and inputs hardly change.
+    text="""The *accuracy drop* is the accuracy that the deployed network of three parts loses on test images, which
+are clipped to the budget and to the range of pixels. *Blind* is the drop that random signs of the same budget cause, in
+the same deployment or in the one trained without the attack, whichever is more; *random signs alone* is what they cause
+in the attacked one. *Accuracy left* is what remains after the drop: where that is chance (10 %), and random signs leave
+no more, the drop cannot tell what the second stage adds. *Drop by another image's change* gives each of the first 2,000
+images the perturbation that was made for the image before it, *drop by a fixed pattern* the worst of five patterns that
+are the same for all: all values higher, all lower, random signs of each value and of blocks of 4x4 and 8x8. Older
+records lack it. *Mean change in budgets* is 1 where every value is moved as far as it may be. A shadow whose last ReLU
+has died gives no slope, and inputs hardly change.
 
 The printed numbers are of single runs, and it seems of few images: all 24 accuracies of the paper's table 4 are
 multiples of 1/896, rounded or cut off. 896 images are seven whole batches of 128, as many as there are in the first
