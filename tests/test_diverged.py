@@ -124,4 +124,5 @@ def test_one_that_diverges_ends_no_other_training(call: Any, command: str) -> No
     assert len(out.splitlines()) == 2
     each = r"learning_rate=1e\+20 momentum=(0\.\d) on digits, vanilla, cut 1, seed 1: the training diverged in step 1: "
     assert re.findall(each, err.splitlines()[-1]) == ["0.5", "0.6"]
+    assert len([line for line in err.splitlines() if re.match(f"failed: .*{each}", line)]) == 2, "as soon as it is so"
     assert "skew = 0.5 changes nothing: there is one client" in err.splitlines()

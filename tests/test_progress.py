@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +97,22 @@ def test_a_narrow_terminal_cuts_the_title_and_keeps_the_bar(width: int) -> None:
     assert "matching the activations" in own
     assert own.startswith("3/12 sladv alpha=10")
     assert ("…" in own) is (width == 80)
+
+
+def test_nothing_is_drawn_while_others_print() -> None:
+    """The next bar would be drawn over the last lines of a result."""
+    drawn = io.StringIO()
+    with Display(Console(file=drawn, force_terminal=True, width=100), [TITLE] * 2, [30.0] * 2) as display:
+        for number in range(2):
+            display.begin(number)
+            display.end(number)
+            with display.aside():
+                before = drawn.getvalue()
+                time.sleep(0.3)
+                assert drawn.getvalue() == before
+                drawn.write(f"result {number}\n")
+    after = drawn.getvalue().partition("result 1\n")[2]
+    assert "2 of 2 cells" in after.partition("\x1b[1A")[0], "what is wiped at the end is a bar drawn behind them"
 
 
 def test_without_a_terminal_every_cell_is_counted_at_both_ends() -> None:

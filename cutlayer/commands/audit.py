@@ -92,7 +92,9 @@ def watched(sweep: Sweep, console: Console) -> Iterator[tuple[int, Record]]:
     """The sweep's records, with its progress and the time left on ``console``."""
     seconds = _estimated(sweep, console)
     with Display(console, of_attacks(sweep.cells), seconds) as display:
-        yield from sweep.records(display)
+        for number, record in sweep.records(display):
+            with display.aside():
+                yield number, record
 
 
 def _announce(sweep: Sweep, console: Console) -> None:

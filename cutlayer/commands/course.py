@@ -34,9 +34,12 @@ def course(
             except DivergedError as error:
                 diverged.append(f"{titles[number]}: {error}" if len(cells) > 1 else str(error))
                 display.end(number)
+                # Whatever ends the others, and though it is told once more at their end.
+                console.print(f"failed: {diverged[-1]}", style="red", highlight=False, soft_wrap=True, markup=False)
             else:
                 display.end(number)
-                yield found
+                with display.aside():
+                    yield found
     if diverged:
         raise DivergedError("; ".join(diverged))
 

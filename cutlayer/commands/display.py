@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -60,6 +61,15 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._bars.stop()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Without bars, for what others print meanwhile: drawn anew, they would cover it."""
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
 
     def begin(self, number: int) -> None:
         """Cell ``number`` (from 0) starts."""

@@ -122,12 +122,12 @@ def _made(files: Mapping[str, Path], label: str, drop: str, seed: int, agreed: M
 
 def _dropped(drop: str, names: Sequence[str]) -> list[str]:
     """The columns that ``drop`` names; of two that begin alike the longer one."""
-    found, parts = list[str](), [part for part in drop.split("+") if part]
-    while parts:
-        ends = [end for end in range(len(parts), 0, -1) if "+".join(parts[:end]) in names]
-        end = ends[0] if ends else 1
-        found.append("+".join(parts[:end]))
-        parts = parts[end:]
+    found, left = list[str](), drop
+    while left:
+        begun = [name for name in names if left == name or left.startswith(f"{name}+")]
+        name = max(begun, key=len, default=left.partition("+")[0])
+        found += [name] if name else []
+        left = left[len(name) :].removeprefix("+")
     return found
 
 

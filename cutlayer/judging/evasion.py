@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from cutlayer.attack import Guess
 from cutlayer.budget import Budget
 from cutlayer.judging.labeling import share
-from cutlayer.judging.noise import BESIDE, Accuracies, Deployed, Noisy, patterned
+from cutlayer.judging.noise import BESIDE, Accuracies, Deployed, Noisy
 from cutlayer.methods.perturbation import PROBED, probe
 from cutlayer.metric import Metric
 from cutlayer.stream import generator
@@ -80,9 +80,6 @@ class Evaded:
     exchanged_drop: float
     """What is lost when each of the first ``BESIDE`` targets is given the change that was made for another one: no more
     than random signs take says that changes are their inputs' own."""
-    pattern_drop: float | None
-    """The most that one of a few fixed patterns takes from them, the same for all inputs, which none has seen; None at
-    a budget that decides nothing."""
     size: float
     """Mean change of a value as judged, in budgets: from 0 to 1."""
     noise_size: float
@@ -102,7 +99,6 @@ class Evaded:
         return {
             Metric.UNIFORM_NOISE_DROP: (own.first_uniform_drop, honest.first_uniform_drop),
             Metric.EXCHANGED_DROP: (self.exchanged_drop, own.first_signs_drop),
-            **({} if self.pattern_drop is None else {Metric.PATTERN_DROP: (self.pattern_drop, own.first_signs_drop)}),
             Metric.ADVERSARIAL_ACCURACY: (self.adversarial, honest.signs),
             Metric.NATURAL_ACCURACY: (own.natural, honest.natural),
             Metric.PERTURBATION_SIZE: (self.size, self.noise_size),
@@ -129,7 +125,6 @@ def evade(guess: Guess, claimed: Tensor, truth: EvasionTruth) -> Evaded:
         honest=truth.honest.accuracies(budget) if truth.honest else own,
         adversarial=share(after == deployed.labels),
         exchanged_drop=deployed.drop(exchanged),
-        pattern_drop=None if guess.name else max(deployed.drop(inputs) for inputs in patterned(first, budget)),
         size=_size(inputs, natural, budget),
         noise_size=_size(noisy, natural, budget),
         inputs=inputs,

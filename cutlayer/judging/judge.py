@@ -225,15 +225,23 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) 
     deployed = truth.evasion.deployed
     likeness = compare_layers(guess, truth.evasion, deployed.natural[_places(truth.rows, guess.rows)])
     found = evade(guess, claimed, truth.evasion)
-    own, honest = found.own, found.honest
+    own, untouched = found.own, found.honest
     # What noise does to the attacked deployment needs no adversarial inputs, what it does to the one trained without
     # the attack no tampering.
-    noise, unattacked = own.natural - own.signs, honest.natural - honest.signs
+    noise, unattacked = own.natural - own.signs, untouched.natural - untouched.signs
+    pattern, unpatterned = own.first_pattern_drop, untouched.first_pattern_drop
     blind = max(noise, unattacked)
+    # What any fixed pattern would take needs neither the wire nor the inputs.
+    floor = max(blind, pattern or 0, unpatterned or 0)
     usual = commonest(deployed.labels)
-    # Where no more is right than in naming one class, with or without noise, there is nothing that could be taken away:
-    # an advantage would be a quotient of little, or change its sign.
-    best, most = (own.natural if own.natural - max(b, 0) - usual >= ROOM else None for b in (blind, unattacked))
+
+    def room(above: float) -> float | None:
+        """The best, but where no more is right than in naming one class: there is nothing that could be taken away.
+
+        An advantage would be a quotient of little, or change its sign.
+        """
+        return own.natural if own.natural - max(above, 0) - usual >= ROOM else None
+
     beside = found.beside
     if "predicted" in guess.tensors:
         predicted = _in_order(guess, "predicted", truth, truth.labels.shape)
@@ -245,14 +253,17 @@ def _judge_evasion(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) 
         beside[Metric.SLOPE_SIMILARITY] = (likeness.slope_similarity, 0.0)
     tampered = truth.evasion.tampered
     first = not guess.name
-    drop, opened = own.natural - found.adversarial, unattacked + TRAININGS_APART
-    pattern = -1.0 if found.pattern_drop is None else found.pattern_drop
+    # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
+    opened = [(Metric.RANDOM_SIGNS_DROP, noise, unattacked)]
+    if pattern is not None and unpatterned is not None:
+        opened.append((Metric.PATTERN_DROP, pattern, unpatterned))
     scores = (
         # Only the first budget decides.
-        # What any fixed pattern would take needs neither the wire nor the inputs.
-        scorer.score(Metric.ACCURACY_DROP, drop, blind, best, decides=first, least=pattern),
-        # A training that opens the deployment to any noise has done harm, whatever is then fed to it.
-        scorer.score(Metric.RANDOM_SIGNS_DROP, noise, unattacked, most if tampered else None, first, opened),
+        scorer.score(Metric.ACCURACY_DROP, own.natural - found.adversarial, blind, room(floor), first, floor),
+        *(
+            scorer.score(name, value, honest, room(honest) if tampered else None, first, honest + TRAININGS_APART)
+            for name, value, honest in opened
+        ),
         *(scorer.score(metric, *pair) for metric, pair in beside.items()),
     )
     return Judgement(scores, *_evasion_pictures(found, truth, deployed.predicted)) if first else Judgement(scores)

@@ -39,6 +39,8 @@ class Accuracies:
     """What those signs take from the first ``BESIDE`` of them."""
     first_uniform_drop: float
     """What uniform noise within the budget takes from these."""
+    first_pattern_drop: float | None = None
+    """The most that one of a few fixed patterns takes from these; None at a budget that decides nothing."""
 
 
 class Noisy(Protocol):
@@ -80,6 +82,7 @@ class Deployed:
             natural=share(natural),
             signs=statistics.fmean(map(share, signs)),
             first_signs_drop=share(natural[:BESIDE]) - statistics.fmean(share(right[:BESIDE]) for right in signs),
+            first_pattern_drop=None if budget.name else max(map(self.drop, patterned(first, budget))),
             first_uniform_drop=statistics.fmean(self.drop(inputs) for inputs in _noisy(first, budget, signs=False)),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from cutlayer.metric import Metric
@@ -40,23 +39,19 @@ class Scorer:
         blind: float,
         best: float | None = None,
         decides: bool = False,
-        least: float = -math.inf,
+        floor: float | None = None,
     ) -> Score:
-        """A value beside its blind value: advantage = (value - blind) / (best - blind), the same for every attack.
+        """A value beside its blind value: advantage = (value - floor) / (best - floor), the same for every attack.
 
-        Without room between ``blind`` and ``best`` an advantage would be a quotient of two noises: there is none then,
+        ``floor``: from where on it counts, where that is another value than ``blind`` that stands beside it.
+        Without room between ``floor`` and ``best`` an advantage would be a quotient of two noises: there is none then,
         and nothing is decided. At most 1: where a defense has ruined the deployment, a stolen part does better than the
         one it stands in for. Below 0 there is no bound: with one, guesses at random would beat blind in the mean.
-
-        ``least``: what needs no attack, either, of what is the worse the higher. Where it is beyond ``blind``, the
-        verdict is about what is beyond it.
         """
-        best = best if best is not None and has_room(metric, blind, best) else None
-        advantage = verdict = None
-        if best is not None:
-            advantage = min((value - blind) / (best - blind), 1.0)
-            beyond = (value - max(blind, least)) / (best - blind)
-            verdict = self.thresholds.verdict(min(beyond, 1.0)) if decides and self.deciding else None
+        floor = blind if floor is None else floor
+        best = best if best is not None and has_room(metric, floor, best) else None
+        advantage = None if best is None else min((value - floor) / (best - floor), 1.0)
+        decides = decides and self.deciding and advantage is not None
         return Score(
             goal=self.goal.value,
             metric=metric.value,
@@ -65,6 +60,6 @@ class Scorer:
             best=best,
             advantage=advantage,
             guess=self.guess,
-            decides=verdict is not None,
-            verdict=verdict,
+            decides=decides,
+            verdict=self.thresholds.verdict(advantage) if decides and advantage is not None else None,
         )

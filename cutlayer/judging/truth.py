@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from cutlayer.attack import TamperingAttack
@@ -21,7 +22,15 @@ from cutlayer.provenance import coded
 from cutlayer.scene.loading import drawn_model
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.host import Host
-from cutlayer.simulation.assembly import answers, answers_to, assemble, honest_host, replica, whole_parts
+from cutlayer.simulation.assembly import (
+    answers,
+    answers_to,
+    assemble,
+    honest_host,
+    replica,
+    whole_model,
+    whole_parts,
+)
 from cutlayer.simulation.session import Session
 from cutlayer.stream import derive
 from cutlayer.threat import Progress, Row, Seat
@@ -33,6 +42,7 @@ class Honest:
 
     triggered: Unattacked
     noisy: Noisy
+    network: nn.Sequential
 
 
 def honest(scene: Scene, clean: nn.Sequential | None, kept: Path, progress: Progress) -> Honest | None:
@@ -46,7 +56,8 @@ def honest(scene: Scene, clean: nn.Sequential | None, kept: Path, progress: Prog
     server = replica(scene, session)
     triggered = Unattacked(partial(answers, session, server), scene.samples.labels(scene.samples.test_rows))
     deployed = _deployed(scene, session, server, progress)
-    return Honest(triggered, Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts} {coded()}"))
+    noisy = Remembered(deployed, kept, f"{scene.experiment.protocol} {scene.cuts} {coded()}")
+    return Honest(triggered, noisy, clean)
 
 
 def truth_of(
@@ -75,7 +86,7 @@ def truth_of(
         evasion = EvasionTruth(
             deployed=_deployed(scene, session, server, progress),
             honest=beside.noisy if beside else None,
-            tampered=isinstance(scene.attack, TamperingAttack) and not scene.attack.only_watches,
+            tampered=isinstance(scene.attack, TamperingAttack) and _changed(whole_model(scene, session), beside),
             budgets=reaches,
             parts=model.parts,
         )
@@ -90,6 +101,14 @@ def truth_of(
         backdoor=backdoor,
         evasion=evasion,
     )
+
+
+def _changed(network: nn.Sequential, beside: Honest | None) -> bool:
+    """Whether the attack has left another network than the honest training: by that, and not by what it says."""
+    if beside is None:
+        return False
+    theirs = beside.network.state_dict()
+    return any(not torch.equal(tensor.cpu(), theirs[name].cpu()) for name, tensor in network.state_dict().items())
 
 
 def _deployed(scene: Scene, session: Session, server: Host, progress: Progress) -> Deployed:

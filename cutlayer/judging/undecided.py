@@ -19,8 +19,17 @@ def why(scores: Sequence[Score]) -> str:
         # Triggers and budgets that have a name decide nothing in any case.
         if not score.guess or score.goal in {Goal.INPUTS, Goal.LABELS}:
             by_goal.setdefault(score.goal, {}).setdefault(score.metric, score)
-    told = [_WORDS[goal](found) for goal, found in by_goal.items() if goal in _WORDS]
+    told = [_undeclared(found) or _WORDS[goal](found) for goal, found in by_goal.items() if goal in _WORDS]
     return "; ".join(told) or "no score decides"
+
+
+def _undeclared(found: Mapping[str, Score]) -> str:
+    """Of a guess that would have decided under a name that counts."""
+    metrics = (Metric.RELABELED_ACCURACY, Metric.ACCURACY, Metric.SSIM, Metric.MSE)
+    score = next((found[metric] for metric in metrics if metric in found), None)
+    if score is None or not score.guess or score.advantage is None:
+        return ""
+    return f"a guess named {score.guess!r} decides nothing: the attack's class does not name it among those that do"
 
 
 def _backdoor(found: Mapping[str, Score]) -> str:
@@ -41,11 +50,15 @@ def _backdoor(found: Mapping[str, Score]) -> str:
 
 def _evasion(found: Mapping[str, Score]) -> str:
     drop, natural = found[Metric.ACCURACY_DROP], found[Metric.NATURAL_ACCURACY]
-    if drop.blind is None or drop.blind < ROOM:
+    fixed = found.get(Metric.PATTERN_DROP)
+    taken = (drop.blind, *((fixed.value, fixed.blind) if fixed else ()))
+    blind = max((value for value in taken if value is not None), default=0.0)
+    if blind < ROOM:
         return _ruined(natural.value, natural.blind, "natural inputs")
     fell = None not in (natural.value, natural.blind) and not _near(natural.blind, natural.value)
     whole = f"{_share(natural.value)} accuracy" + (f" ({_share(natural.blind)} without the attack)" if fell else "")
-    takes = f"of {whole} random noise of the budget takes {_share(drop.blind)}, here or without the attack"
+    noise = "random noise" if blind == drop.blind else "a fixed pattern"
+    takes = f"of {whole} {noise} of the budget takes {_share(blind)}, here or without the attack"
     return f"{takes}: that leaves hardly more than always naming one class gives"
 
 

@@ -251,8 +251,9 @@ def tampered(record: Record) -> bool:
 
 
 def told_apart(score: Score) -> str:
-    """The guess by its name; what random signs do is a question of its own beside what adversarial inputs do."""
-    return score.guess or ("random signs" if score.decides and score.metric == Metric.RANDOM_SIGNS_DROP else "")
+    """The guess by its name; what noise does is a question of its own beside what adversarial inputs do."""
+    noise = {Metric.RANDOM_SIGNS_DROP.value: "random signs", Metric.PATTERN_DROP.value: "a fixed pattern"}
+    return score.guess or (noise.get(score.metric, "") if score.decides else "")
 
 
 def _row(scores: Sequence[Score], thresholds: Thresholds) -> ScoreRow:
@@ -275,8 +276,7 @@ def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Threshol
         return said[0]
     if advantage is None:
         return worst(said)
-    # Where a score's verdict is about less than its advantage, the mean of these says too much.
-    return min(worst(said) or NONE, thresholds.verdict(advantage.mean), key=SEVERITY.__getitem__)
+    return thresholds.verdict(advantage.mean)
 
 
 def _beats(value: Spread | None, blind: Spread | None, advantage: Spread | None, score: Score) -> bool | None:

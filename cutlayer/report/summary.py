@@ -22,7 +22,7 @@ OBEDIENT = 0.9
 """Of a trigger's success the part from which on any noise in its place does as well: no backdoor of its own."""
 
 LEARNED = 0.05
-"""From how much more than the commonest class has on, a network has learned something."""
+"""The part of what naming the commonest class gets wrong from which on a network has learned something."""
 
 
 def headline(found: Sequence[Finding], severe: str) -> str:
@@ -134,7 +134,8 @@ def audited(finished: Sequence[Record]) -> str:
 def unlearned(finished: Sequence[Record], utility: Spread) -> str:
     """Where the network is hardly more often right than by always naming one class, what that means."""
     usual = spread(record.usual for record in finished)
-    if usual is None or utility.mean - usual.mean >= LEARNED:
+    several = len({(record.cell.dataset, record.cell.model) for record in finished}) > 1
+    if usual is None or several or utility.mean - usual.mean >= LEARNED * (1 - usual.mean):
         return ""
     return f", hardly more than always naming one class ({wording.mean(usual, Metric.ACCURACY)}): nothing was learned"
 

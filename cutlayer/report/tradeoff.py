@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -88,14 +88,14 @@ def tradeoff(panel: Panel) -> Tradeoff | None:
 def _compared(whole: Tradeoff, bare: Defended, under: Defended) -> str:
     milder: dict[tuple[str, str, str], list[str]] = {}
     harsher: dict[tuple[str, str, str], list[str]] = {}
-    uneven: dict[tuple[str, ...], dict[str, None]] = {}
+    uneven: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     compared = False
     for goal, cut in product(whole.goals, whole.panel.cuts):
         ran = bare.attacks(goal, cut), under.attacks(goal, cut)
         both = ran[0] & ran[1]
         if under.at(cut) and ran[0] != ran[1]:
             # One that failed under a defense would make it look good.
-            uneven.setdefault(tuple(sorted(both)), {})[cut] = None
+            uneven.setdefault((goal, tuple(sorted(both))), []).append(cut)
         before, after = (one[1].verdict if (one := side.worst(goal, cut, both)) else None for side in (bare, under))
         if before and after:
             compared = True
@@ -104,11 +104,11 @@ def _compared(whole: Tradeoff, bare: Defended, under: Defended) -> str:
             changes.setdefault((goal, before, after), []).append(cut)
     clauses = [_change(changes) for changes in (milder, harsher) if changes]
     clauses += ["no verdict changes"] if compared and not clauses else []
-    clauses += [_uneven(both, cuts) for both, cuts in uneven.items()]
+    clauses += [f"{wording.goal(goal).lower()} {_uneven(both, cuts)}" for (goal, both), cuts in uneven.items()]
     return f"{under.defense}: {'; '.join([*clauses, *_costs(whole.panel.cuts, bare, under)])}."
 
 
-def _uneven(both: Sequence[str], cuts: Iterable[str]) -> str:
+def _uneven(both: Sequence[str], cuts: Sequence[str]) -> str:
     """Where attacks have a result on one side alone, and what is compared there."""
     where = cuts_told(cuts, False)
     if not both:

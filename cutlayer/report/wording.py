@@ -57,7 +57,7 @@ _BESIDE: dict[str, dict[str, str]] = {
         Metric.RANDOM_SIGNS_DROP: "trained without the attack",
         Metric.UNIFORM_NOISE_DROP: "trained without the attack",
         Metric.EXCHANGED_DROP: "random signs",
-        Metric.PATTERN_DROP: "random signs",
+        Metric.PATTERN_DROP: "trained without the attack",
         Metric.ADVERSARIAL_ACCURACY: "random signs, trained without the attack",
         Metric.NATURAL_ACCURACY: "trained without the attack",
         Metric.PERTURBATION_SIZE: "random signs",
@@ -224,17 +224,28 @@ def compared(row: ScoreRow, pattern: ScoreRow | None = None) -> str:
         gain = f"advantage {advantage(row.advantage)}{seeds}"
         return f"{what} {value} where without the attack or the trigger it is {blind} ({gain})"
     if row.goal == "evasion":
-        noise, where = "random signs of the same budget cause", ", here or without the attack"
-        if row.metric == Metric.RANDOM_SIGNS_DROP:
-            noise, where = "without the attack they cause", ""
-        elif pattern:
-            where = f"{where}, and the best of a few fixed patterns {mean(pattern.value, pattern.metric)}"
-        if row.beats_blind is False:
-            return f"{what} {value}, no more than {noise}{where} ({blind}{seeds})"
-        return f"{what} {value} where {noise} {blind}{where} (advantage {advantage(row.advantage)}{seeds})"
+        return _evaded(row, f"{what} {value}", blind, seeds, pattern)
     if row.beats_blind is False:
         return f"{what} {value} does not beat a blind guess ({blind}{seeds})"
     return f"{what} {value} where a blind guess scores {blind} (advantage {advantage(row.advantage)}{seeds})"
+
+
+def _evaded(row: ScoreRow, told: str, blind: str, seeds: str, pattern: ScoreRow | None) -> str:
+    more = row.value is not None and row.blind is not None and row.value.mean > row.blind.mean
+    gain = f"(advantage {advantage(row.advantage)}{seeds})"
+    if row.metric in {Metric.RANDOM_SIGNS_DROP, Metric.PATTERN_DROP}:
+        noise = f"without the attack {'they cause' if row.metric == Metric.RANDOM_SIGNS_DROP else 'it is'}"
+        if row.beats_blind is False:
+            return f"{told}, {'less than 10 points' if more else 'no'} more than {noise} ({blind}{seeds})"
+        return f"{told} where {noise} {blind} {gain}"
+    where = ", here or without the attack"
+    fixed = f"the best of a few fixed patterns {mean(pattern.value, pattern.metric)}" if pattern else ""
+    if row.beats_blind is False and more and fixed:
+        return f"{told}, no more than fixed patterns take: {fixed}{seeds}"
+    if row.beats_blind is False:
+        return f"{told}, no more than random signs of the same budget cause{where} ({blind}{seeds})"
+    beside = f", and {fixed}" if fixed else ""
+    return f"{told} where random signs of the same budget cause {blind}{where}{beside} {gain}"
 
 
 def opened(noise: ScoreRow | None, natural: ScoreRow | None) -> str:

@@ -41,6 +41,8 @@ def make_attack(name: str, options: Mapping[str, Any], plugins: Path | None = No
         raise registry.PluginError(
             f"attack {name!r} does not tamper and declares {Knows.OWN_PARTY}, the live one: {Knows.OWN_PART} is a copy"
         )
+    if not isinstance(attack.deciding, tuple):
+        raise registry.PluginError(f"attack {name!r}: deciding = {attack.deciding!r} is no tuple of names of guesses")
     if len(attack.deciding) > _MOST_DECIDING:
         raise registry.PluginError(
             f"attack {name!r}: {len(attack.deciding)} names of guesses are to decide, at most {_MOST_DECIDING} may: "

@@ -138,10 +138,17 @@ def test_a_threat_model_that_cannot_be_told_is_one_line(mixed: dict[str, Any], o
         explanation("mixed", mixed["plugins"])
 
 
-def test_few_names_of_guesses_may_decide(mixed: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("deciding", "said"),
+    [
+        ("tuple('abcd')", "attack 'mixed': 4 names of guesses are to decide, at most 3 may"),
+        ("'mine'", "attack 'mixed': deciding = 'mine' is no tuple of names of guesses"),
+    ],
+)
+def test_few_names_of_guesses_may_decide(mixed: dict[str, Any], deciding: str, said: str) -> None:
     file = mixed["plugins"] / "attacks" / "mixed.py"
-    file.write_text(file.read_text().replace("    @property", "    deciding = tuple('abcd')\n    @property"))
-    with pytest.raises(ExperimentError, match="attack 'mixed': 4 names of guesses are to decide, at most 3 may"):
+    file.write_text(file.read_text().replace("    @property", f"    deciding = {deciding}\n    @property"))
+    with pytest.raises(ExperimentError, match=said):
         scene_of(**mixed)
 
 

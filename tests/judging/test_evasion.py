@@ -28,6 +28,12 @@ LABELS = NETWORK(INPUTS).argmax(1)
 BUDGETS = {"": Budget((0.2,)), "8/255": Budget((8 / 255,), "8/255")}
 
 
+@pytest.fixture(autouse=True)
+def unpatterned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small a network is at the mercy of any pattern: what they do has tests of its own."""
+    monkeypatch.setattr("cutlayer.judging.noise.patterned", lambda natural, budget: [natural])
+
+
 def evasion_truth(**also: Any) -> EvasionTruth:
     """``answers``, ``natural`` and ``labels`` of the deployment, ``honest``: the answers of the other one."""
     known = {"answers": NETWORK, "natural": INPUTS, "labels": LABELS}

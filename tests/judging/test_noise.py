@@ -16,6 +16,7 @@ from tests.evasions import linear, natural
 NETWORK = linear()
 BUDGET = Budget((0.2,))
 COUNT = BESIDE + 500
+PATTERNS = 5  # of images
 
 
 class Asked:
@@ -60,7 +61,11 @@ def test_signs_are_tried_on_all_targets_and_uniform_noise_on_the_first() -> None
     asked = Asked()
     found = deployed(asked).accuracies(BUDGET)
     assert found.natural == pytest.approx((BESIDE + 250) / COUNT)
-    assert asked.sizes == [COUNT, COUNT, BESIDE]
+    assert asked.sizes == [COUNT, COUNT, *[BESIDE] * PATTERNS, BESIDE]
+    assert found.first_pattern_drop is not None
+    assert found.first_pattern_drop > found.first_signs_drop
+    beside = deployed(Asked()).accuracies(Budget((0.2,), "51/255"))
+    assert beside.first_pattern_drop is None, "a budget beside the first one decides nothing"
     assert 0 < found.first_uniform_drop < found.first_signs_drop
     # Of the others half are right, whatever comes.
     assert found.first_signs_drop > found.natural - found.signs
@@ -72,10 +77,10 @@ def test_signs_are_tried_on_all_targets_and_uniform_noise_on_the_first() -> None
 def test_few_targets_are_given_noise_several_times() -> None:
     asked = Asked()
     deployed(asked, 300).accuracies(BUDGET)
-    assert asked.sizes == [300] * (1 + 4 + 4)
+    assert asked.sizes == [300] * (1 + 4 + PATTERNS + 4)
     asked.sizes.clear()
     deployed(asked, 5).accuracies(BUDGET)
-    assert asked.sizes == [5] * (1 + 10 + 10)
+    assert asked.sizes == [5] * (1 + 10 + PATTERNS + 10)
 
 
 def test_what_many_cells_ask_for_is_measured_once(tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_other_deployments_targets_and_budgets_are_others(tmp_path: Path) -> Non
     for budget in (Budget((0.1,)), Budget((0.2,), "51/255")):
         Remembered(again, tmp_path, "vanilla (1,)").accuracies(budget)
     assert isinstance(again.answers, Asked)
-    assert len(again.answers.sizes) == 1 + 2 * 20
+    assert len(again.answers.sizes) == 1 + 2 * 20 + PATTERNS
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -38,12 +38,17 @@ def test_what_is_worse_than_blind_is_as_much_worse_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "verdict"), [(-1.0, LEAK), (0.2, LEAK), (0.55, LEAK), (0.6, PARTIAL), (0.8, NONE), (0.9, NONE)]
+    ("floor", "advantage", "verdict"), [(None, 0.7, LEAK), (0.6, 0.4, LEAK), (0.7, 0.2, PARTIAL), (0.8, -0.2, NONE)]
 )
-def test_the_verdict_is_about_what_is_beyond_all_that_needs_no_attack(least: float, verdict: str) -> None:
-    found = SCORER.score(Metric.ACCURACY_DROP, 0.76, 0.2, 1.0, decides=True, least=least)
-    assert found.advantage == pytest.approx(0.7), "the number stands beside its blind value all the same"
-    assert (found.decides, found.verdict) == (True, verdict)
+def test_an_advantage_counts_from_all_that_needs_no_attack(floor: float | None, advantage: float, verdict: str) -> None:
+    found = SCORER.score(Metric.ACCURACY_DROP, 0.76, 0.2, 1.0, decides=True, floor=floor)
+    assert found.advantage == pytest.approx(advantage)
+    assert (found.blind, found.decides, found.verdict) == (0.2, True, verdict)
+
+
+def test_where_that_leaves_no_room_nothing_is_decided() -> None:
+    found = SCORER.score(Metric.ACCURACY_DROP, 1.0, 0.2, 1.0, decides=True, floor=0.96)
+    assert (found.best, found.advantage, found.decides) == (None, None, False)
 
 
 def test_what_does_not_count_decides_nothing() -> None:

@@ -27,6 +27,10 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
             "is right on 10.0 % of clean inputs, hardly more than always naming one class: train it for longer",
         ),
         (
+            [Score(goal="labels", metric="accuracy", value=1.0, blind=0.25, advantage=1.0, guess="mine")],
+            "a guess named 'mine' decides nothing: the attack's class does not name it among those that do",
+        ),
+        (
             scores("backdoor", attack_success=(1.0, 0.0), clean_accuracy=(0.9, 0.9), recognition_rate=(0.11, 0.11)),
             "without the attack 11.0 % of triggered inputs are recognized: the trigger covers them",
         ),
