@@ -1,4 +1,4 @@
-"""What adversarial inputs take, and what noise takes, beside all that needs no attack."""
+"""What adversarial inputs take, and what noise takes, beside all that needs no attack; how much of the budget."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from cutlayer.judging.evasion import evade
 from cutlayer.judging.judge import judge
 from cutlayer.judging.undecided import why
 from cutlayer.record import LEAK, NONE, PARTIAL, Thresholds
-from tests.judging.test_evasion import BUDGETS, COUNT, INPUTS, NETWORK, guess_of, scores_of, truth_of
+from tests.judging.test_evasion import BUDGETS, COUNT, INPUTS, NETWORK, evasion_truth, guess_of, scores_of, truth_of
 
 
 def dazzled(part: float) -> Callable[[Tensor], Tensor]:
@@ -66,3 +67,12 @@ def test_a_deployment_more_open_to_noise_than_the_honest_one_needs_more_than_ano
         found[share] = scores_of(guess_of(noisy), truth)["random_signs_drop"]
     assert [score.value for score in found.values()] == pytest.approx([0.15, 0.3])
     assert [score.verdict for score in found.values()] == [NONE, PARTIAL]
+
+
+def test_how_much_of_the_budget_is_used_is_told() -> None:
+    middle = torch.full_like(INPUTS, 0.5)
+    for share in (0.0, 0.5, 1.0):
+        claimed = middle + share * 0.2 * INPUTS.sub(0.5).sign()
+        found = evade(guess_of(claimed), claimed, evasion_truth(natural=middle))
+        assert found.size == pytest.approx(share)
+        assert found.noise_size == pytest.approx(1.0)

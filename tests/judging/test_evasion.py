@@ -83,15 +83,6 @@ def test_changes_made_for_other_inputs_are_tried_too() -> None:
     assert same.exchanged_drop == 1 - same.adversarial
 
 
-def test_how_much_of_the_budget_is_used_is_told() -> None:
-    middle = torch.full_like(INPUTS, 0.5)
-    for share in (0.0, 0.5, 1.0):
-        claimed = middle + share * 0.2 * INPUTS.sub(0.5).sign()
-        found = evade(guess_of(claimed), claimed, evasion_truth(natural=middle))
-        assert found.size == pytest.approx(share)
-        assert found.noise_size == pytest.approx(1.0)
-
-
 def test_the_blind_value_is_noise_of_the_same_budget() -> None:
     found = scores_of(guess_of(best(NETWORK, INPUTS, LABELS, BUDGETS[""])), truth_of())
     draw = torch.Generator().manual_seed(3)
