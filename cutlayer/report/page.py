@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cutlayer.disk import write_whole
 from cutlayer.layout import RunFolder
+from cutlayer.metric import Metric
 from cutlayer.record import DONE, LEAK, PARTIAL
 from cutlayer.report import crossing, exhibit, panel, recipe, summary, wording
 from cutlayer.report.evidence import Evidence, read_run
@@ -65,6 +66,7 @@ def _context(name: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
         "hero": exhibit.strongest(found),
         "started": min((record.started for record in records if record.started), default=""),
         "adversaries": adversaries(found),
+        "patterned": any(finding.row(Metric.PATTERN_DROP) for finding in found),
         "pipelined": any(record.experiment.get("pipelined") for record in finished),
         "crossings": crossing.crossings(finished),
         "experiment": recipe.experiment(records),

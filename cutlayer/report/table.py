@@ -77,7 +77,9 @@ def _shown(finding: Finding) -> Sequence[ScoreRow]:
     decided = {row.guess for row in finding.deciding}
     noise = [row for row in finding.rows if row.metric == Metric.UNPLANTED_SUCCESS and row.guess in decided]
     # What the attack itself takes away, also where only what its training has done to the deployment can be judged.
-    taken = [row for row in finding.rows if row.metric == Metric.ACCURACY_DROP and not row.guess]
+    # And what needs no attack, from which on that counts.
+    evading = {Metric.ACCURACY_DROP, Metric.PATTERN_DROP}
+    taken = [row for row in finding.rows if row.metric in evading and not row.guess]
     beside = [*rows_of(finding), *noise, *taken]
     # A cell where nothing decides would else not be there at all.
     return [row for row in finding.rows if row.decides or row in beside] if finding.deciding else finding.rows

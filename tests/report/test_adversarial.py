@@ -58,7 +58,9 @@ def test_what_fixed_patterns_take_is_told_with_what_random_signs_take(tmp_path: 
     save(tmp_path, made | {"scores": [drop, pattern]}, made_pictures())
     told = "ccuracy drop 50.0 % where random signs of the same budget cause 2.0 %, here or without the attack, and the "
     told += "best of a few fixed patterns 36.0 % (advantage 0.54)"
-    assert page_of(tmp_path).text.count(told) == 2, "in the overview and in the story of the cut"
+    text = page_of(tmp_path).text
+    assert text.count(told) == 2, "in the overview and in the story of the cut"
+    assert "Of adversarial inputs it counts from what the best of a few fixed patterns takes on" in text
 
 
 def test_what_tampering_has_opened_is_judged_beside_what_its_inputs_add(tmp_path: Path) -> None:

@@ -136,10 +136,12 @@ def test_what_adversarial_inputs_take_is_shown_where_only_the_noise_decides() ->
     record["scores"] = [
         score("evasion", "accuracy_drop", 0.4, 0.373, None, False),
         score("evasion", "random_signs_drop", 0.373, 0.104, 0.58, True) | {"verdict": "leak"},
+        score("evasion", "pattern_drop", 0.36, 0.35, None, False),
         score("evasion", "accuracy_drop", 0.2, 0.1, None, False) | {"guess": "8/255"},
         score("evasion", "slope_similarity", 0.2, 0.1, None, False),
     ]
     lines = printed([read(record)]).splitlines()
     (own,) = (line for line in lines if "accuracy drop" in line)
     assert "40.0 %" in own
+    assert any("pattern drop" in line and "36.0 %" in line for line in lines)
     assert not any("slope" in line for line in lines)
