@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, ClassVar, Literal
@@ -101,19 +102,21 @@ class ProxyAttack(Attack):
     def infer(self) -> Sequence[Guess]:
         """Adversarial inputs at every budget of the experiment.
 
-        Of the first of them it notes how many its own network takes for something else now: those that do not get that
-        far fail before they are carried over.
+        What is made on a proxy depends on no victim: attacks of the run on several victims make it once. Of the first
+        budget's it notes how many its own network takes for something else now: those that do not get that far fail
+        before they are carried over.
         """
         view = self._view
         proxy = (self._true() if self._sees_victim() else self._trained()).eval().requires_grad_(False)
         parts, device = torch.split(view.natural_inputs(), CHUNK), device_of(proxy)
+        weights = digest(*(tensor.cpu() for tensor in proxy.state_dict().values()))
         predicted = [proxy(part.to(device)).argmax(1) for part in parts]
         labels = torch.split(view.natural_labels(), CHUNK) if self._told() else predicted
         own = {} if self._sees_victim() else {"predicted": torch.cat(predicted).cpu()}
         guesses = []
         for budget in view.budgets:
             batches = view.track(tuple(zip(parts, labels, strict=True)), "perturbing inputs")
-            changed = [self.perturb(proxy, part.to(device), of.to(device), budget).cpu() for part, of in batches]
+            changed = [self._changed(proxy, weights, part, of.cpu(), budget) for part, of in batches]
             tensors = {"inputs": torch.cat(changed), **({} if budget.name else own)}
             if not budget.name:
                 fooled = proxy(changed[0].to(device)).argmax(1) != predicted[0]
@@ -140,6 +143,24 @@ class ProxyAttack(Attack):
     def _fitting(self) -> Fitting:
         return Fitting(self.epochs, self.batch_size, self.learning_rate, 1e-8, max(1, ceil(self.epochs / 3)))
 
+    def _changed(self, proxy: nn.Module, weights: str, natural: Tensor, labels: Tensor, budget: Budget) -> Tensor:
+        """``natural`` perturbed on ``proxy`` of these ``weights``, unless an attack of the run has left the same."""
+        device = device_of(proxy)
+
+        def perturb() -> Tensor:
+            return self.perturb(proxy, natural.to(device), labels.to(device), budget).cpu()
+
+        if self._sees_victim():
+            return perturb()
+        seed = int(torch.randint(1 << 62, ()))
+
+        def make() -> Mapping[str, Tensor]:
+            with _drawing(seed, device):
+                return {"inputs": perturb()}
+
+        key = digest(as_tensor(f"{self} {budget.reach} {weights} {seed}".encode()), natural, labels)
+        return self._view.made_once(key, make)["inputs"]
+
     def _trained(self) -> nn.Module:
         """The proxy: trained, or taken from an attack of the run that has trained the same one."""
         view, seed = self._view, int(torch.randint(1 << 62, ()))
@@ -147,9 +168,7 @@ class ProxyAttack(Attack):
         device = device_of(own)
         view.note("proxy_images", len(inputs))
         fitting = self._fitting().over(len(inputs), self.least_steps)
-        # On numbers of its own: what is drawn behind it is the same, whoever has trained it.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with _drawing(seed, device):
             # Weights are drawn on the CPU: that is where the attack's own stream is.
             proxy = nn.Sequential(*self._parts(renewed(own.cpu())))
             told = as_tensor(f"{fitting} {seed}".encode())
@@ -175,3 +194,11 @@ class ProxyAttack(Attack):
         peer = self._view.peer_architecture()
         parts = iter([peer.build(number) for number in range(len(peer.input_shapes))])
         return [own if owner is Seat.SERVER else next(parts) for owner in self._view.layout.owners]
+
+
+@contextmanager
+def _drawing(seed: int, device: torch.device) -> Iterator[None]:
+    """On numbers of its own: what is drawn behind it is the same, whoever has made what is made within."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -1,4 +1,4 @@
-"""Attacks that need the same proxy train it once in a run, to the bits that each would have trained by itself."""
+"""Attacks that need the same proxy, or inputs made on it, make it once in a run: what each had made by itself."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
+from cutlayer.attacks.vmi_fgsm import VMIFGSM
 from cutlayer.auditing.audit import run_cell
 from cutlayer.auditing.shelved import FolderShelf, shelf_of
+from cutlayer.budget import Budget
 from cutlayer.checksum import pack_checked
 from cutlayer.experiment import ExperimentError, make
 from cutlayer.methods.fitting import Fitting
@@ -32,6 +35,11 @@ def scene_of(attack: str, epochs: int = 2, **also: Any) -> Scene:
 
 def run(scene: Scene, folder: Path) -> Record:
     return run_cell(scene, folder, lambda what, done, total: None).record
+
+
+def proxies(folder: Path) -> list[Path]:
+    """Where proxies lie, beside the inputs that were made on them."""
+    return [file for file in folder.rglob("*.safetensors") if "made.inputs" not in load_file(file)]
 
 
 @pytest.fixture
@@ -62,11 +70,58 @@ def test_one_proxy_serves_all_attacks_that_would_train_it(tmp_path: Path, traine
 def test_what_is_taken_counts_as_the_time_it_took(tmp_path: Path) -> None:
     """Else the attack that comes second would be told to be the cheaper one."""
     run(scene_of("fgsm"), tmp_path)
-    (file,) = tmp_path.glob("shelf/*/*")
+    (file,) = proxies(tmp_path / "shelf")
     held = load_file(file)
     told = {**json.loads(as_bytes(held["told"])), "seconds": 1000.0}
     file.write_bytes(pack_checked({**held, "told": as_tensor(json.dumps(told).encode())}))
     assert (run(scene_of("ssa"), tmp_path).attack_seconds or 0) > 1000
+
+
+def test_inputs_made_on_a_proxy_meet_every_victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They depend on no victim: whoever has made them, they are what the attack by itself would have made."""
+    made: list[tuple[int, ...]] = []
+    perturb = VMIFGSM.perturb
+
+    def counted(self: VMIFGSM, proxy: nn.Module, natural: torch.Tensor, *how: Any) -> torch.Tensor:
+        made.append(tuple(natural.shape))
+        return perturb(self, proxy, natural, *how)
+
+    monkeypatch.setattr(VMIFGSM, "perturb", counted)
+    honest, attacked = scene_of("vmi_fgsm", pixel_budgets=(8,)), scene_of("vmi_fgsm", pixel_budgets=(8,), under="sladv")
+    run(honest, tmp_path / "run")
+    assert len(made) == 2
+    second = run(attacked, tmp_path / "run")
+    assert len(made) == 2
+    alone = run(attacked, tmp_path / "other")
+    assert len(made) == 4
+    assert (second.outcome, second.scores) == (alone.outcome, alone.scores)
+    run(scene_of("vmi_fgsm", options={"vmi_fgsm": {"epochs": 2, "iterations": 2, "beta": 1.0}}), tmp_path / "run")
+    assert len(made) == 5, "another option"
+    run(scene_of("vmi_fgsm", budget=0.05), tmp_path / "run")
+    assert len(made) == 6, "another budget"
+    run(scene_of("vmi_fgsm", targets=10), tmp_path / "run")
+    assert len(made) == 7, "other inputs"
+
+
+def test_an_attack_interrupted_among_its_inputs_goes_on_behind_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scene_of("vmi_fgsm", pixel_budgets=(8, 16))
+    uninterrupted = run(scene, tmp_path / "other")
+    made: list[Budget] = []
+    perturb, stops = VMIFGSM.perturb, iter([False, True])
+
+    def stopped(self: VMIFGSM, *what: Any) -> torch.Tensor:
+        if next(stops, False):
+            raise KeyboardInterrupt
+        made.append(what[-1])
+        return perturb(self, *what)
+
+    monkeypatch.setattr(VMIFGSM, "perturb", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(scene, tmp_path / "run")
+    assert run(scene, tmp_path / "run").outcome == uninterrupted.outcome
+    assert [budget.name for budget in made] == ["", "8/255", "16/255"]
 
 
 @pytest.mark.parametrize("also", [{"epochs": 3}, {"seed": 2}, {"aux_rows": 15}, {"train_rows": 119}])
@@ -81,7 +136,7 @@ def test_no_isolated_attack_takes_what_another_one_has_left(tmp_path: Path, trai
     beside = run(scene_of("fgsm"), tmp_path)
     isolated = [run(scene_of(attack, isolate=True), tmp_path) for attack in ("fgsm", "ssa")]
     shelves = [shelf_of(scene_of("fgsm", isolate=alone), tmp_path) for alone in (True, False)]
-    assert [len(list(shelf.folder.iterdir())) for shelf in shelves if shelf] == [1, 1]
+    assert [len(proxies(shelf.folder)) for shelf in shelves if shelf] == [1, 1]
     assert beside.outcome == isolated[0].outcome
     assert isolated[1].outcome == run(scene_of("ssa"), tmp_path).outcome
     assert trained == ["proxy"], "in this process"

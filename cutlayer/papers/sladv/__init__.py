@@ -46,7 +46,7 @@ instead of 20. There is time for one seed alone.
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
 There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. The
 printed values beside it are those of the whole network. On either network proxies take at least 600 steps, and attacks
-that would train the same proxy share one.
+that would train the same proxy share one, and one attack meets both victims with the same inputs.
 At alpha = 0 a shadow only watches. Where cells are not isolated (`isolate=false` or `once`), the shadows of all columns
 watch the same training, and each ends as if it had watched alone.
 
