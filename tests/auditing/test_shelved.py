@@ -33,6 +33,12 @@ def scene_of(attack: str, epochs: int = 2, **also: Any) -> Scene:
     return settle(make({**SIZE, **FIXED, "offers": OFFERS, "attack": attack, "options": options, **also}))[0]
 
 
+def told_scene(**also: Any) -> Scene:
+    """Of VMI-FGSM that is told the labels of what it perturbs."""
+    options = {"vmi_fgsm": {"epochs": 1, "iterations": 2, "labels": "true"}}
+    return scene_of("vmi_fgsm", options=options, offers=(*OFFERS, "natural_labels"), **also)
+
+
 def run(scene: Scene, folder: Path) -> Record:
     return run_cell(scene, folder, lambda what, done, total: None).record
 
@@ -101,6 +107,9 @@ def test_inputs_made_on_a_proxy_meet_every_victim(tmp_path: Path, monkeypatch: p
     assert len(made) == 6, "another budget"
     run(scene_of("vmi_fgsm", targets=10), tmp_path / "run")
     assert len(made) == 7, "other inputs"
+    for images in (15, 20):
+        run(told_scene(aux_rows=images), tmp_path / "run")
+    assert len(made) == 9, "another proxy, and the same labels"
 
 
 def test_an_attack_interrupted_among_its_inputs_goes_on_behind_them(
