@@ -13,6 +13,7 @@ from rich.console import Console
 from cutlayer.auditing.audit import inapplicable
 from cutlayer.commands.display import Display, duration
 from cutlayer.commands.output import reserved
+from cutlayer.commands.say import say
 from cutlayer.commands.title import of_attacks
 from cutlayer.grid import grid
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
@@ -59,10 +60,10 @@ def _audit(
     for title, record in titled:
         if record.status == FAILED:
             told = f"failed: {title}: {record.reason}"
-            console.print(told, style="red", highlight=False, soft_wrap=True, markup=False)
+            say(console, told, "red")
     for line in undecided(titled):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+        say(console, line)
+    say(console, f"report: {report}")
     return records
 
 
@@ -112,7 +113,7 @@ def _announce(sweep: Sweep, console: Console) -> None:
         *dict.fromkeys(f"does not apply: {s.experiment.attack}: {why}" for s in cells if (why := inapplicable(s))),
     ]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _estimated(sweep: Sweep, console: Console) -> list[float]:
@@ -120,7 +121,7 @@ def _estimated(sweep: Sweep, console: Console) -> list[float]:
     cells, room = sweep.cells, sweep.room
     # Where nothing can be drawn, too, it is told what a large attack keeps everybody waiting for.
     if not console.is_terminal:
-        console.print(f"{_REHEARSING} ...", highlight=False)
+        say(console, f"{_REHEARSING} ...")
     with console.status(_REHEARSING) if console.is_terminal else contextlib.nullcontext():
         seconds = estimates(cells, sweep.run)
     left = [number for number, scene in enumerate(cells) if finished(scene, sweep.run) is None]
@@ -129,5 +130,5 @@ def _estimated(sweep: Sweep, console: Console) -> list[float]:
     jobs = room.most(cores)
     at_once = f", up to {jobs} cells at once" if jobs > 1 else ""
     whole = room.seconds(cores, [seconds[number] for number in left])
-    console.print(f"estimated time: {duration(whole)}{at_once}{kept}", highlight=False)
+    say(console, f"estimated time: {duration(whole)}{at_once}{kept}")
     return seconds

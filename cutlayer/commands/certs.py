@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cutlayer.commands.say import say
 from cutlayer.deploying.settings import ServerSettings
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import read_toml
@@ -84,14 +85,14 @@ def make_certs(
     for name in clients:
         own = made[folder / name]["certificate.pem"]
         told = f"{folder / name}: certificate of {name} until {last_day(own)}, SHA-256 {fingerprint(own)}"
-        console.print(told, highlight=False, soft_wrap=True)
+        say(console, told)
     steps = (
         f"next: bring each folder to its party over a way you trust, and keep {folder / AUTHORITY} to yourself;",
         "agree on plan.toml, which all of them hold, and see in client.toml that it names the party's own data;",
         f"then `cutlayer serve {folder / SERVER / 'server.toml'}`, and `cutlayer join client.toml` at every client",
     )
     for line in steps:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _made(
@@ -103,7 +104,7 @@ def _made(
     if all(path.exists() for path in signer):
         authority, key = (path.read_bytes() for path in signer)
         told = f"{folder / AUTHORITY}: this authority is there already and signs the new certificates"
-        console.print(told, highlight=False, soft_wrap=True)
+        say(console, told)
     else:
         authority, key = make_authority("cutlayer trial", days)
         made[folder / AUTHORITY] = {"authority.pem": authority, "key.pem": key}
@@ -112,7 +113,7 @@ def _made(
     if agreed.exists():
         plan = agreed.read_text(encoding="utf-8")
         told = f"{agreed}: copied to the new parties; who is not in it yet has to be named in every copy"
-        console.print(told, highlight=False, soft_wrap=True)
+        say(console, told)
 
     def party(name: str, reached: Sequence[str], file: str, text: str) -> None:
         certificate, own_key = issue(authority, key, name, reached, days)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from cutlayer.commands.display import Display
+from cutlayer.commands.say import say
 from cutlayer.commands.title import of_trainings
 from cutlayer.scene.scene import Scene
 from cutlayer.scene.shortfall import training_shortfalls
@@ -35,7 +36,7 @@ def course(
                 diverged.append(f"{titles[number]}: {error}" if len(cells) > 1 else str(error))
                 display.end(number)
                 # Whatever ends the others, and though it is told once more at their end.
-                console.print(f"failed: {diverged[-1]}", style="red", highlight=False, soft_wrap=True, markup=False)
+                say(console, f"failed: {diverged[-1]}", "red")
             else:
                 display.end(number)
                 with display.aside():
@@ -47,4 +48,4 @@ def course(
 def tell_shortfalls(cells: Sequence[Scene], console: Console) -> None:
     """A line for each thing that the trainings asked for have no use for, or not enough of."""
     for line in dict.fromkeys(line for scene in cells for line in training_shortfalls(scene)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(console, line)

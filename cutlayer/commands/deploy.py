@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cutlayer.codec import FrameError
+from cutlayer.commands.say import say
 from cutlayer.deploying.coordinator import Coordinator
 from cutlayer.deploying.meaning import in_words
 from cutlayer.deploying.member import Member
@@ -61,12 +63,12 @@ def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, cons
     _same_plan(settings, plan)
     record = read_party_record(settings.folder)
     if record and record.status == "done" and not PartyFolder(settings.folder).state.exists():
-        console.print(f"done already: {_results(settings)}", highlight=False)
+        say(console, f"done already: {_results(settings)}")
         return record
     place = take_place(plan, settings, Seat.SERVER)
     _same_own(place, record)
-    with _watching(console) as (watch, say):
-        roll = Roll(plan, identity is not None, say)
+    with _watching(console) as (watch, tell):
+        roll = Roll(plan, identity is not None, tell)
         try:
             server, port = serve(settings.listen, identity, roll.names, roll.admit, limits(plan, settings))
         except RuntimeError:
@@ -74,11 +76,11 @@ def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, cons
             reason = "it is in use, or no address of this machine"
             raise ExperimentError(f"listen = {settings.listen!r}: {reason}") from None
         how = "mutual TLS" if identity else "in the clear"
-        _tell_data(place, say)
-        say(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
+        _tell_data(place, tell)
+        tell(f"listening at {settings.listen.rpartition(':')[0]}:{port} ({how}) for {', '.join(roll.names)}")
         try:
             # Only now: a server that could not listen leaves nothing that a corrected plan would not fit.
-            coordinator = Coordinator(place, roll, watch, say)
+            coordinator = Coordinator(place, roll, watch, tell)
             coordinator.outcome.write("training")
             missing = coordinator.run()
         finally:
@@ -87,8 +89,8 @@ def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, cons
         if missing:
             peer = plan.experiment.handover is Route.PEER
             again = "who trained last has it" if peer else "the same command again hands it out"
-            say(f"without the final client part: {', '.join(missing)}; {again}")
-    console.print(f"done: {_results(settings)}", highlight=False, soft_wrap=True)
+            tell(f"without the final client part: {', '.join(missing)}; {again}")
+    say(console, f"done: {_results(settings)}")
     found = read_party_record(settings.folder)
     assert found
     return found
@@ -116,15 +118,15 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
     _same_plan(settings, plan)
     done = record is not None and record.status == "done"
     if record and done and not PartyFolder(settings.folder).state.exists():
-        console.print(f"done already: {_results(settings)}", highlight=False)
+        say(console, f"done already: {_results(settings)}")
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
     _same_own(place, record)
     _stand(place)
     bounds = limits(plan, settings)
-    with _watching(console) as (watch, say):
-        say(f"{name} joins {settings.server}" + (f", from step {place.durable.party.step}" if record else ""))
-        _tell_data(place, say)
+    with _watching(console) as (watch, tell):
+        tell(f"{name} joins {settings.server}" + (f", from step {place.durable.party.step}" if record else ""))
+        _tell_data(place, tell)
         member = Member(
             place,
             identity,
@@ -146,7 +148,7 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
             raise
         finally:
             place.durable.shelf.close()
-    console.print(f"done: {_results(settings)}", highlight=False, soft_wrap=True)
+    say(console, f"done: {_results(settings)}")
     found = read_party_record(settings.folder)
     assert found
     return found
@@ -154,15 +156,15 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
 
 def _keep(plan: Plan, settings: ClientSettings, identity: Identity, console: Console) -> None:
     bounds = limits(plan, settings)
-    with _watching(console) as (watch, say):
-        say(f"{identity.name} joins {settings.server} and keeps the client part between turns")
+    with _watching(console) as (watch, tell):
+        tell(f"{identity.name} joins {settings.server} and keeps the client part between turns")
 
         def dial() -> Duplex:
             return connect(settings.server, identity, settings.server_name, bounds)
 
         with _told():
             Trustee(plan, identity, settings.folder, dial, watch, settings.pins).run()
-    console.print("done: nothing is kept here any more", highlight=False)
+    say(console, "done: nothing is kept here any more")
 
 
 def _results(settings: Settings) -> str:
@@ -178,10 +180,10 @@ def _told() -> Iterator[None]:
         raise ExperimentError(f"the training stopped: {printable(str(error))}") from None
 
 
-def _tell_data(place: Place, say: _Say) -> None:
+def _tell_data(place: Place, tell: Callable[[str], None]) -> None:
     """Who is refused because a number means something else to others can see here what it means."""
     if place.samples:
-        say(printable(f"numbers in its own data: {in_words(place.samples.dataset)}"))
+        tell(printable(f"numbers in its own data: {in_words(place.samples.dataset)}"))
 
 
 def _stand(place: Place) -> None:
@@ -221,7 +223,7 @@ def _same(folder: Path, what: str, now: Mapping[str, Any], there: Mapping[str, A
 
 
 @contextmanager
-def _watching(console: Console) -> Iterator[tuple[_Watch, _Say]]:
+def _watching(console: Console) -> Iterator[tuple[_Watch, Callable[[str], None]]]:
     """What shows progress, and what says single lines; the log goes the same way."""
     bars = Progress(
         TextColumn("{task.description}", markup=False),
@@ -238,19 +240,9 @@ def _watching(console: Console) -> Iterator[tuple[_Watch, _Say]]:
     logger.propagate = False
     with bars:
         try:
-            yield _Watch(bars, console), _Say(console)
+            yield _Watch(bars, console), partial(say, console)
         finally:
             logger.removeHandler(handler)
-
-
-class _Say:
-    """One line for each event."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __call__(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 class _Watch:
@@ -267,7 +259,7 @@ class _Watch:
         if new or now - self._said > _QUIET_SECONDS or done == total:
             if not self._console.is_terminal and (new or now - self._said > _QUIET_SECONDS):
                 told = f"{what}: {done} of {total}" if total else what
-                self._console.print(told, highlight=False, soft_wrap=True, markup=False)
+                say(self._console, told)
             self._said = now
         self._what = what
         self._bars.update(self._task, description=what, completed=done, total=total or None)

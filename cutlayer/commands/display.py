@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
+from cutlayer.commands.say import say
+
 _WIDE = 120  # columns of a terminal that has room for all there is to say
 _QUIET_SECONDS = 15.0  # between two lines about the same work where there is no terminal to draw on
 
@@ -76,7 +78,7 @@ class Display:
         name = f"{number + 1}/{len(self._titles)} {self._titles[number]}"
         self._at_work[number] = _AtWork(self._bars.add_task(name, total=None, what=""), name)
         if not self._console.is_terminal:
-            self._console.print(name, highlight=False, soft_wrap=True, markup=False)
+            say(self._console, name)
         self._draw()
 
     def progress(self, number: int, what: str, done: int, total: int) -> None:
@@ -99,7 +101,7 @@ class Display:
             if not self._console.is_terminal:
                 took = duration(time.monotonic() - cell.begun)
                 told = f"{cell.name}: ended after {took}; {self._progress()}"
-                self._console.print(told, highlight=False, soft_wrap=True, markup=False)
+                say(self._console, told)
         self._draw()
 
     def _draw(self) -> None:
@@ -116,7 +118,7 @@ class Display:
         cell, now = self._at_work[number], time.monotonic()
         if what != cell.what or now - cell.said > _QUIET_SECONDS:
             place = f"{number + 1}: " if len(self._at_work) > 1 else ""
-            self._console.print(f"    {place}{what}: {done} of {total}", highlight=False)
+            say(self._console, f"    {place}{what}: {done} of {total}")
             cell.said = now
 
 

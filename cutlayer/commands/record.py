@@ -15,6 +15,7 @@ from cutlayer import registry
 from cutlayer.commands.course import course, tell_shortfalls
 from cutlayer.commands.display import Display
 from cutlayer.commands.output import reserved
+from cutlayer.commands.say import say
 from cutlayer.commands.title import of_attacks, of_trainings
 from cutlayer.commands.train import deployments
 from cutlayer.deploying.keeping import SESSION
@@ -66,7 +67,7 @@ def record_all(
             # Another process has finished it meanwhile, without what is asked for here.
             raise ExperimentError(str(error)) from None
         for line in _told(found, there[number] is not None):
-            console.print(line, highlight=False, soft_wrap=True)
+            say(console, line)
         return found
 
     yield from course(cells, seconds, console, recorded)
@@ -133,7 +134,7 @@ def replay_all(folder: Path, overrides: Sequence[str], command: str, console: Co
     console.print(*summary_tables(records))
     for one in records:
         if one.status == NOT_APPLICABLE:
-            console.print(f"{one.cell.attack}: {one.reason}", highlight=False, soft_wrap=True, markup=False)
+            say(console, f"{one.cell.attack}: {one.reason}")
     return records, report
 
 
@@ -156,9 +157,9 @@ def _unjudged(recording: Recording, given: dict[str, Any], console: Console) -> 
     for name, segment in recording.segments.items():
         if not segment.complete:
             left_out = f"the recording stopped at its limit, after {segment.exchanges} exchanges"
-            console.print(f"{name}: {left_out}; the guess is about the last of these", highlight=False, soft_wrap=True)
+            say(console, f"{name}: {left_out}; the guess is about the last of these")
     for path in found.files:
-        console.print(f"{path}: a guess that nobody here can judge", highlight=False, soft_wrap=True)
+        say(console, f"{path}: a guess that nobody here can judge")
     return recording.layout.guesses
 
 

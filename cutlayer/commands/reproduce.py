@@ -15,6 +15,7 @@ from rich.console import Console
 from cutlayer import papers
 from cutlayer.commands.audit import watched
 from cutlayer.commands.output import reserved
+from cutlayer.commands.say import say
 from cutlayer.data.auxiliary import OWN_SPLITS
 from cutlayer.dataset import DatasetError
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
@@ -70,7 +71,7 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
         run = run_folder(cells)
         page = RunFolder(run).reproduction
         told = f"{request.paper}, {', '.join(e.name for e in exhibits)}, scale {request.scale}, seeds {seeds}"
-        console.print(f"{told}: {len(cells)} cells into {run}", highlight=False)
+        say(console, f"{told}: {len(cells)} cells into {run}")
         done, problems = 0, [*absent, *refused]
         try:
             until = time.monotonic() + 60 * request.minutes if request.minutes else None
@@ -84,11 +85,11 @@ def reproduce(request: Request, console: Console) -> tuple[Path, bool]:
             found = find([run])
             write_html(page, source, found, lead)
             for line in found.unread:
-                console.print(line, highlight=False, soft_wrap=True, markup=False)
+                say(console, line)
     for problem in dict.fromkeys(problems):
-        console.print(problem, style="red", highlight=False, soft_wrap=True, markup=False)
+        say(console, problem, "red")
     if done < len(cells):
-        console.print(f"{len(cells) - done} cells are left: the same command goes on", highlight=False)
+        say(console, f"{len(cells) - done} cells are left: the same command goes on")
     failed = len(problems) > len(absent)
     return page, not failed
 

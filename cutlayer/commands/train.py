@@ -13,6 +13,7 @@ from cutlayer.auditing.victim import Victim, key, steps_to_train
 from cutlayer.auditing.victim import train as train_victim
 from cutlayer.commands.course import course, tell_shortfalls
 from cutlayer.commands.display import duration
+from cutlayer.commands.say import say
 from cutlayer.commands.title import of_trainings
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
@@ -38,7 +39,7 @@ def train_all(file: Path | None, overrides: Sequence[str], console: Console) -> 
     # Those that train to the same bits share a victim, which the first of them trains.
     first = {key(scene): scene for scene in reversed(cells)}
     seconds = [training_seconds(scene, run, paces) if first[key(scene)] is scene else 0.0 for scene in cells]
-    console.print(f"estimated time: {duration(sum(seconds))}", highlight=False)
+    say(console, f"estimated time: {duration(sum(seconds))}")
 
     def trained(number: int, progress: Progress) -> dict[str, Any]:
         return _result(cells[number], run, train_victim(cells[number], run, progress))
@@ -61,7 +62,7 @@ def export_one(file: Path | None, overrides: Sequence[str], to: Path, console: C
         raise ExperimentError(f"{models} deployments are asked for, one can be exported: leave one value a key")
     if len(cells) > 1 and not cells[0].experiment.weights:
         told = "; ".join(of_trainings(cells))
-        console.print(f"one file for {told}: they train to the same weights", highlight=False, soft_wrap=True)
+        say(console, f"one file for {told}: they train to the same weights")
     state = unscaled(_trained(cells[0], run_folder(cells)).model).state_dict()
     write_whole(to, save({name: tensor.contiguous() for name, tensor in state.items()}))
     return to
