@@ -6,5 +6,5 @@ from rich.console import Console
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print ``text`` as it stands, unbroken however wide the terminal is: no bracket in it is markup, no word an emoji."""
+    """Print ``text`` as it stands, unbroken however wide the terminal: no bracket is markup, no word an emoji."""
     console.print(text, style=style or None, highlight=False, soft_wrap=True, markup=False, emoji=False)
