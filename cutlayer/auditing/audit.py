@@ -184,7 +184,7 @@ def inapplicable(scene: Scene) -> str:
 
 def _unoffered(scene: Scene) -> str:
     """What the attack, or the one before it, needs and is not offered; with all that ``offers`` must name for both."""
-    for needy in filter(None, (scene.under, scene)):
+    for needy in reversed(scene.attackers):
         told = brief(needy, attack=True)
         try:
             View(needy.attack.threat, dict.fromkeys(map(Knows, told.offers), tuple), ())
@@ -197,6 +197,6 @@ def _unoffered(scene: Scene) -> str:
 
 def _offers(scene: Scene) -> str:
     """What ``offers`` must name for the attack and the one before it; empty where no offer is enough."""
-    threats = [one.attack.threat for one in (scene, scene.under) if one]
+    threats = [one.attack.threat for one in scene.attackers]
     wanted = {what for threat in threats for what in threat.knows - scene.protocol.exposes[threat.seat]}
     return f": offers={','.join(sorted(wanted))}" if wanted.issubset(OFFERABLE) else ""

@@ -47,7 +47,7 @@ def outline(scene: Scene) -> Record:
             plain=scene.attack.plain,
             paper=scene.attack.paper,
         ),
-        isolated=all(one.isolated for one in (scene, scene.under) if one),
+        isolated=all(one.isolated for one in scene.attackers),
         attack=AttackRun(
             options=dict(scene.options),
             published_steps=published,

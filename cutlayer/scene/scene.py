@@ -72,6 +72,11 @@ class Scene:
                 raise ExperimentError(f"{file} has changed since this cell was settled: the same command runs it anew")
 
     @property
+    def attackers(self) -> tuple[Scene, ...]:
+        """This one, and that of the attack which was there before it (``under``)."""
+        return (self, self.under) if self.under else (self,)
+
+    @property
     def content(self) -> tuple[str, ...]:
         """What all data of the cell are known again by: the victim's, the adversaries' own, the transfer's."""
         own = (one.auxiliary.content if one and one.auxiliary else "" for one in (self, self.under))

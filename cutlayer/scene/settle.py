@@ -42,7 +42,7 @@ def settle(experiment: Experiment) -> list[Scene]:
     except _MISTAKES as error:
         raise ExperimentError(" ".join(str(error).split())) from error
     for scene in scenes:
-        for attacked in filter(None, (scene, scene.under)):
+        for attacked in scene.attackers:
             _check_judged(attacked)
             _check_carried(attacked)
     # Last of all: by now its code has been read.

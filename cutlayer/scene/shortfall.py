@@ -53,7 +53,7 @@ def _of_training(scene: Scene) -> dict[str, str]:
 def _of_attack(scene: Scene) -> dict[str, str]:
     """Why this attack has no use for a key, by its name; empty for one that it uses."""
     experiment, threat = scene.experiment, scene.attack.threat
-    seats = {one.attack.threat.seat for one in (scene, scene.under) if one}
+    seats = {one.attack.threat.seat for one in scene.attackers}
     planted = f"{experiment.attack} plants no backdoor that could be taken over"
     taken_over = planted if Goal.BACKDOOR not in threat.goals else ""
     perturbed = f"{experiment.attack} perturbs no inputs" if Goal.EVASION not in threat.goals else ""
@@ -89,7 +89,7 @@ def _late(scene: Scene) -> Iterator[str]:
 
 def _idle_options(scene: Scene) -> Iterator[str]:
     """What is given to the cell's attack, or the one before it, and has no effect there."""
-    for one in filter(None, (scene, scene.under)):
+    for one in scene.attackers:
         attack, name = one.attack, one.experiment.attack
         given = one.experiment.options.get(name, {})
         for option, why in attack.idle().items():
@@ -122,7 +122,7 @@ def _past_defenses(scene: Scene) -> Iterator[str]:
 
 def _owned(scene: Scene) -> bool:
     """Whether any adversary of the cell has data of its own."""
-    return any(one.auxiliary is not None for one in (scene, scene.under) if one)
+    return any(one.auxiliary is not None for one in scene.attackers)
 
 
 def _reads_files(scene: Scene) -> bool:

@@ -96,7 +96,7 @@ def checked(record: Record, proofs: Iterable[Proof]) -> Record:
 
 def _can_be_alone(scene: Scene) -> bool:
     """A client that attacks holds the truth anyway."""
-    return all(one.attack.threat.seat is Seat.SERVER for one in (scene, scene.under) if one)
+    return all(one.attack.threat.seat is Seat.SERVER for one in scene.attackers)
 
 
 def _asked(scene: Scene) -> str:
