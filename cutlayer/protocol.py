@@ -57,9 +57,23 @@ class Protocol(ABC):
         """The driver's second half; predictions end at the client, in ``Party.predicted``."""
 
     @final
+    def train(self, driver: Party, peer: Handler, batch: Batch) -> None:
+        """A whole training step."""
+        if self.driver is Seat.CLIENT:
+            driver.ledger |= {(kind, driver.step): batch.rows for kind in self.wire if kind in TRAINING}
+        self.step(driver, peer, batch)
+
+    @final
+    def asked(self, driver: Party, batch: Batch, number: int) -> Message:
+        """The ``question`` of the driver's prediction ``number``."""
+        if self.driver is Seat.CLIENT:
+            driver.ledger[Kind.PREDICT, number] = batch.rows
+        return self.question(driver, batch, number)
+
+    @final
     def predict(self, driver: Party, peer: Handler, batch: Batch) -> None:
         """A whole prediction."""
-        self.conclude(driver, peer(self.question(driver, batch, driver.queries)))
+        self.conclude(driver, peer(self.asked(driver, batch, driver.queries)))
         driver.queries += 1
 
     @final
@@ -134,7 +148,11 @@ class Protocol(ABC):
             if request.kind in TRAINING:
                 same_step(request, party.step)
             check(request, frame.request, agreement)
-            return self.answer(party, request)
+            reply = self.answer(party, request)
+            if self.driver is Seat.SERVER and "rows" in request:
+                # The client's, who has not chosen what it is asked about. What is refused above has not crossed.
+                party.ledger[request.kind, request.step] = request["rows"]
+            return reply
 
         return handle
 

@@ -129,7 +129,7 @@ class Ground:
             return honest(request.copy()).copy()
 
         peer = talk.protocol.checked(noted, talk.agreement)
-        talk.protocol.step(talk.driver, peer, _batch())
+        talk.protocol.train(talk.driver, peer, _batch())
         talk.protocol.predict(talk.driver, peer, _batch())
         self._targets.append((victim.answerer, wrap(handler, packed.answering) if packed else handler))
         if forward:

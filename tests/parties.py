@@ -74,7 +74,7 @@ class Pair:
     def train(self, batches: Iterable[Batch]) -> None:
         peer = self.peer
         for batch in batches:
-            self.protocol.step(self.driver, peer, batch)
+            self.protocol.train(self.driver, peer, batch)
 
     def predict(self, batch: Batch) -> Tensor:
         """The logits, where the client has them."""

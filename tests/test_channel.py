@@ -25,7 +25,7 @@ def trained(name: str, channel: str):
     peer = split.peer
     run = batches(*data(36), 8)
     for batch in run:
-        split.protocol.step(split.driver, peer, batch)
+        split.protocol.train(split.driver, peer, batch)
     split.protocol.predict(split.driver, peer, run[0])
     return split, made[0]
 

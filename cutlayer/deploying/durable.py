@@ -249,7 +249,7 @@ class Durable:
         batch, peer = batch_of(turn, step), self.guard(peer)
         if batch.labels is not None:
             peer = wrap(peer, self.scrutiny.of(batch.labels))
-        self.protocol.step(self.party, peer, batch)
+        self.protocol.train(self.party, peer, batch)
         self.party.ledger.clear()
 
     def _stand(self, mark: Mark, until: int | None = None) -> None:

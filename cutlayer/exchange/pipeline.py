@@ -41,7 +41,7 @@ def predictions(protocol: Protocol, driver: Party, peer: Handler, batches: Itera
     asked: tuple[Batch, Future[Message]] | None = None
     try:
         for batch in batches:
-            question = protocol.question(driver, batch, driver.queries + (1 if asked else 0))
+            question = protocol.asked(driver, batch, driver.queries + (1 if asked else 0))
             reply = asked[1].result() if asked else None
             before, asked = asked, (batch, pool.submit(peer, question))
             if before and reply:

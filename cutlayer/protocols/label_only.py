@@ -42,7 +42,6 @@ class LabelOnly(Protocol):
         """Client forward and backward, with the labels it looks up."""
         # Before anything changes: rows without a label are refused, and the party stays as it is.
         labels = None if request.kind is Kind.PREDICT else self._labels(party, request["rows"])
-        party.ledger[request.kind, request.step] = request["rows"]
         if labels is None:
             party.predicted = party.forward(request["smashed"], training=False)
             return request.reply(party.name)

@@ -34,7 +34,6 @@ class UShaped(Protocol):
     def step(self, driver: Party, peer: Handler, batch: Batch) -> None:
         """Two exchanges; the loss never leaves the client."""
         assert batch.labels is not None
-        driver.ledger[Kind.FORWARD, driver.step] = driver.ledger[Kind.BACKWARD, driver.step] = batch.rows
         smashed = driver.forward(batch.inputs)
         reply = peer(Message(Kind.FORWARD, driver.name, driver.step, {"smashed": smashed}))
         features = receive(reply["features"], driver)
@@ -66,7 +65,6 @@ class UShaped(Protocol):
 
     def question(self, driver: Party, batch: Batch, number: int) -> Message:
         """Client forward, first part."""
-        driver.ledger[Kind.PREDICT, number] = batch.rows
         return Message(Kind.PREDICT, driver.name, number, {"smashed": driver.forward(batch.inputs, training=False)})
 
     def conclude(self, driver: Party, reply: Message) -> None:

@@ -32,7 +32,6 @@ class Vanilla(Protocol):
     def step(self, driver: Party, peer: Handler, batch: Batch) -> None:
         """Client forward, server forward and backward, client backward."""
         assert batch.labels is not None
-        driver.ledger[Kind.TRAIN, driver.step] = batch.rows
         smashed = driver.forward(batch.inputs)
         tensors = {"smashed": smashed, "labels": batch.labels}
         reply = peer(Message(Kind.TRAIN, driver.name, driver.step, tensors))
@@ -52,7 +51,6 @@ class Vanilla(Protocol):
 
     def question(self, driver: Party, batch: Batch, number: int) -> Message:
         """Client forward."""
-        driver.ledger[Kind.PREDICT, number] = batch.rows
         return Message(Kind.PREDICT, driver.name, number, {"smashed": driver.forward(batch.inputs, training=False)})
 
     def conclude(self, driver: Party, reply: Message) -> None:

@@ -36,7 +36,7 @@ class Act(StrEnum):
 
 def perform(act: Act, protocol: Protocol, driver: Party, peer: Handler, batch: Batch) -> None:
     """Let ``driver`` do ``act``."""
-    (protocol.step if act is Act.STEP else protocol.predict)(driver, peer, batch)
+    (protocol.train if act is Act.STEP else protocol.predict)(driver, peer, batch)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def test_reaches_what_the_client_sends_at_the_cut(name, cuts, noisy):
         for tap in reversed(order):
             peer = wrap(peer, tap)
         peer = victim.protocol.checked(victim.carrier(peer), victim.agreement)
-    victim.protocol.step(victim.driver, peer, batch)
+    victim.protocol.train(victim.driver, peer, batch)
     assert {key for key in left if not torch.equal(left[key], arrived[key])} == noisy
 
 
