@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor
 
 from cutlayer.batch import Batch
-from cutlayer.channel import Handler
+from cutlayer.channel import Handler as Handler
 from cutlayer.message import Kind, Message
 from cutlayer.threat import Goal, Row, ThreatModel, View
 

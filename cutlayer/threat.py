@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cutlayer.budget import Budget
 from cutlayer.knowledge import Knows as Knows
 from cutlayer.message import Kind
+from cutlayer.own_party import OwnParty
 from cutlayer.shelf import Shelf, made
 
 T = TypeVar("T")
@@ -175,14 +176,15 @@ class View:
         """Grant nothing from now on."""
         self._open = False
 
-    def own_part(self) -> nn.Module:
-        """A copy of this seat's model part, with its present weights."""
-        part: nn.Module = self.grant(Knows.OWN_PART)
+    def own_part(self, number: int = 0) -> nn.Module:
+        """A copy of one of this seat's model parts, of which there can be two, with its present weights."""
+        part: nn.Module = self.grant(Knows.OWN_PART, number)
         return part
 
-    def own_party(self) -> Any:
+    def own_party(self) -> OwnParty:
         """The live party of this seat."""
-        return self.grant(Knows.OWN_PARTY)
+        party: OwnParty = self.grant(Knows.OWN_PARTY)
+        return party
 
     def peer_architecture(self) -> Architecture:
         """The other seat's parts without their weights."""

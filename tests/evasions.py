@@ -59,7 +59,7 @@ def view_of(attack: Attack, budgets: tuple[Budget, ...], inputs: Tensor, **more:
         f"{number}.{name}": w for number, part in enumerate((client, last)) for name, w in part.state_dict().items()
     }
     known: dict[Knows, Any] = {
-        Knows.OWN_PART: lambda: parts(7)[1],
+        Knows.OWN_PART: lambda number: parts(7)[1],
         Knows.PEER_ARCHITECTURE: lambda: Architecture(lambda n: parts(8)[2 * n], (SHAPE, (8,)), 2),
         Knows.PEER_WEIGHTS: lambda: weights,
         Knows.AUX_INPUTS: lambda: aux,

@@ -18,7 +18,7 @@ FLOORS = {
     name: floor
     for floor, names in {
         0: "message metric link batch model stream provenance budget computing mistake neighbor disk option home",
-        1: "codec wire state stash checksum layout",
+        1: "codec wire state stash checksum layout own_party",
         2: "channel party optimization shelf",
         3: "tap knowledge threat transport",
         4: "attack defense order protocol compression registry network dataset trigger blocks data methods exchange",

@@ -8,14 +8,14 @@ Training Set Corruption Without Label Poisoning (ICIP 2019).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from cutlayer.attack import Guess, Setting
+from cutlayer.attack import Guess, Handler, Setting
 from cutlayer.batch import Batch
 from cutlayer.message import Kind, Message
 from cutlayer.methods.planting import Planting
@@ -113,7 +113,7 @@ class ClientBackdoor(Planting):
             labels[chosen] = self.target
         return Batch(batch.rows, inputs, labels)
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         """What it sends is what the poisoned batch gives."""
         return honest(request)
 

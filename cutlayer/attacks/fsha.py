@@ -5,7 +5,7 @@ Pasquini, Ateniese, Bernaschi: Unleashing the Tiger: Inference Attacks on Split 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from torch.nn import Module
 from torch.nn.functional import interpolate, mse_loss
 from torch.optim import Optimizer
 
-from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.attack import Guess, Handler, Setting, TamperingAttack
 from cutlayer.message import Kind, Message
 from cutlayer.methods.hijacking import Discriminator, decoder, draw_as_published, pilot
 from cutlayer.methods.overheard import Overheard
@@ -116,7 +116,7 @@ class FSHA(TamperingAttack):
             self._hijack = _Hijack(self, self._view.aux_inputs(), self._smashed)
             self._hijack.restore(under("hijack", tensors))
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         """The honest reply; in a training step with another gradient."""
         reply = honest(request)
         if request.kind is Kind.PREDICT:

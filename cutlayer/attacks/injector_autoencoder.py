@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from cutlayer.attack import Guess, Setting
+from cutlayer.attack import Guess, Handler, Setting
 from cutlayer.message import Kind, Message
 from cutlayer.methods.autoencoder import autoencoder
+from cutlayer.methods.perturbation import renewed
 from cutlayer.methods.planting import ServerPlanting
 from cutlayer.state import named, put_back, state_of, under
 from cutlayer.threat import Goal, NotOfferedError
@@ -145,7 +146,7 @@ class InjectorAutoencoder(ServerPlanting):
             put_back(tensors, autoencoder=self._autoencoder)
             self._deploy()
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         """The server's training step on a batch that is partly replaced."""
         if request.kind is not Kind.TRAIN:
             return honest(request)
@@ -184,7 +185,7 @@ class InjectorAutoencoder(ServerPlanting):
         triggered, wanted = self._trigger.stamp(inputs), torch.full_like(labels, self.target)
         pairs = []
         for what, images, answers in (("clean pair", inputs, labels), ("triggered pair", triggered, wanted)):
-            pair = nn.Sequential(architecture.build(0), _fresh(party.parts[0]))
+            pair = nn.Sequential(architecture.build(0), renewed(copy.deepcopy(party.parts[0]).cpu()))
             party.computing.place(pair)
             self._fit(pair, images, answers, what)
             pairs.append(pair.eval())
@@ -274,16 +275,6 @@ def _shape_of(client: nn.Module, inputs: Tensor) -> tuple[int, ...]:
     """The shape of one input's activations."""
     smashed: Tensor = client(inputs[:1].to(next(client.parameters()).device))
     return tuple(smashed.shape[1:])
-
-
-def _fresh(part: nn.Module) -> nn.Module:
-    """The same layers with weights drawn anew, on the CPU: that is where the attack's own stream is."""
-    drawn = copy.deepcopy(part).cpu()
-    for module in drawn.modules():
-        reset = getattr(module, "reset_parameters", None)
-        if callable(reset):
-            reset()
-    return drawn
 
 
 def _batches(rows: int, size: int, epochs: int) -> list[Tensor]:

@@ -5,7 +5,7 @@ Fan, Chen, Wang, Zhou, Huang: On the Robustness of Split Learning against Advers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.functional import cosine_similarity, mse_loss
 
-from cutlayer.attack import Guess, Setting, TamperingAttack
+from cutlayer.attack import Guess, Handler, Setting, TamperingAttack
 from cutlayer.budget import Budget
 from cutlayer.message import Kind, Message
 from cutlayer.methods.perturbation import (
@@ -169,7 +169,7 @@ class SLADV(TamperingAttack):
             self._pile.restore(tensors)
             self._curves |= {name: values.tolist() for name, values in under("curves", tensors).items()}
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         """The honest reply; what ends a training step has another gradient."""
         if "smashed" in request:
             self._smashed = request["smashed"]

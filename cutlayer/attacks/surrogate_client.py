@@ -5,7 +5,7 @@ Tajalli, Ersoy, Picek: On Feasibility of Server-side Backdoor Attacks on Split L
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cutlayer.attack import Guess, Setting
+from cutlayer.attack import Guess, Handler, Setting
 from cutlayer.message import Kind, Message
 from cutlayer.methods.pile import Pile
 from cutlayer.methods.planting import ServerPlanting
@@ -102,7 +102,7 @@ class SurrogateClient(ServerPlanting):
             self._pile.restore(tensors)
             self._losses[:] = tensors["losses"].tolist()
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         """The server's whole training step, in place of the honest party's."""
         if request.kind is not Kind.TRAIN:
             return honest(request)

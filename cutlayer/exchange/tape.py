@@ -7,10 +7,11 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cutlayer.channel import Handler
 from cutlayer.codec import MAX_FRAME, FrameError, decode, encode
 from cutlayer.disk import append
 from cutlayer.message import Message
@@ -96,7 +97,7 @@ class Recorder:
         if self.bytes < size:
             raise RecordingError(f"{self.file}: {self.bytes} of {size} bytes that were recorded are whole exchanges")
 
-    def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
+    def __call__(self, request: Message, handler: Handler) -> Message:
         """Pass ``request`` on, and keep it with its reply."""
         # Encoded before it is passed on: the party that gets it may write into it.
         asked = encode(request)
@@ -190,7 +191,7 @@ class Replayed:
     def __init__(self, files: list[Path]) -> None:
         self._exchanges = (exchange for file in files for exchange in Tape(file))
 
-    def __call__(self, request: Message, handler: Callable[[Message], Message]) -> Message:
+    def __call__(self, request: Message, handler: Handler) -> Message:
         """The reply that was recorded to ``request``; another request than the recorded one is a defect."""
         recorded = next(self._exchanges, None)
         asked = None if recorded is None else recorded.request

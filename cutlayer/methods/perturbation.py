@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ CHUNK = 250
 """Inputs that are perturbed at once."""
 PROBED = 32
 """Natural inputs on which layers are compared."""
+M = TypeVar("M", bound=nn.Module)
 Slope = Callable[[Tensor], Tensor]
 """From inputs [n, ...] to the gradient there of a loss that is to grow; each sample's does not depend on the others."""
 
@@ -70,7 +72,7 @@ def device_of(network: nn.Module) -> torch.device:
     return next((weight.device for weight in network.parameters()), torch.device("cpu"))
 
 
-def renewed(network: nn.Module) -> nn.Module:
+def renewed(network: M) -> M:
     """``network`` with new random weights in every layer that draws any, from the default generator; in place."""
     for module in network.modules():
         if callable(reset := getattr(module, "reset_parameters", None)):

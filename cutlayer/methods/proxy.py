@@ -19,7 +19,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.methods.fitting import Fitting
 from cutlayer.methods.perturbation import CHUNK, device_of, renewed
 from cutlayer.state import as_tensor, digest, under
-from cutlayer.threat import Goal, Knows, NotOfferedError, Seat, ThreatModel, View
+from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 _TRAINED = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.AUX_INPUTS, Knows.AUX_LABELS, Knows.NATURAL_INPUTS)
 _TRUE = (Knows.OWN_PART, Knows.PEER_ARCHITECTURE, Knows.PEER_WEIGHTS, Knows.NATURAL_INPUTS)
@@ -91,9 +91,7 @@ class ProxyAttack(Attack):
         return trained + ceil(targets / CHUNK) * self._slopes()
 
     def begin(self, view: View) -> None:
-        """``NotOfferedError`` where the server holds more than one part: it is granted a copy of one."""
-        if (held := view.layout.owners.count(Seat.SERVER)) > 1:
-            raise NotOfferedError(f"in {view.protocol} the server holds {held} parts: a proxy would have one of them")
+        """Nothing is asked for yet."""
         self._view = view
 
     def observe(self, message: Message) -> None:
@@ -164,7 +162,7 @@ class ProxyAttack(Attack):
     def _trained(self) -> nn.Module:
         """The proxy: trained, or taken from an attack of the run that has trained the same one."""
         view, seed = self._view, int(torch.randint(1 << 62, ()))
-        own, inputs, labels = view.own_part(), view.aux_inputs(), view.aux_labels()
+        own, inputs, labels = self._own(), view.aux_inputs(), view.aux_labels()
         device = device_of(own)
         view.note("proxy_images", len(inputs))
         fitting = self._fitting().over(len(inputs), self.least_steps)
@@ -183,17 +181,22 @@ class ProxyAttack(Attack):
         return proxy.eval()
 
     def _true(self) -> nn.Module:
-        own, weights = self._view.own_part(), self._view.peer_weights()
+        own, weights = self._own(), self._view.peer_weights()
         parts = self._parts(own)
-        for number, part in enumerate(part for part in parts if part is not own):
+        for number, part in enumerate(part for part in parts if part not in own):
             part.load_state_dict(under(str(number), weights))
-        return nn.Sequential(*(part.to(device_of(own)) for part in parts))
+        return nn.Sequential(*parts).to(device_of(own))
 
-    def _parts(self, own: nn.Module) -> list[nn.Module]:
-        """The deployment's parts in order, the other seat's with fresh weights."""
+    def _own(self) -> nn.ModuleList:
+        """Copies of the server's parts."""
+        held = self._view.layout.owners.count(Seat.SERVER)
+        return nn.ModuleList(self._view.own_part(number) for number in range(held))
+
+    def _parts(self, own: nn.ModuleList) -> list[nn.Module]:
+        """The deployment's parts in order: the server's ``own``, the other seat's with fresh weights."""
         peer = self._view.peer_architecture()
-        parts = iter([peer.build(number) for number in range(len(peer.input_shapes))])
-        return [own if owner is Seat.SERVER else next(parts) for owner in self._view.layout.owners]
+        theirs, ours = iter([peer.build(number) for number in range(len(peer.input_shapes))]), iter(own)
+        return [next(ours if owner is Seat.SERVER else theirs) for owner in self._view.layout.owners]
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def _guarded(message: Message) -> Mapping[str, Knows]:
 def _of_party(brief: Brief, party: Callable[[], Party]) -> dict[Knows, Callable[..., Any]]:
     """What a seat knows by being there."""
     return {
-        Knows.OWN_PART: lambda: copy.deepcopy(party().parts[0]),
+        Knows.OWN_PART: lambda number=0: copy.deepcopy(party().parts[number]),
         Knows.OWN_PARTY: party,
         Knows.LABELS: lambda: None,
         Knows.SCHEDULE: lambda: brief.optimization.rate,

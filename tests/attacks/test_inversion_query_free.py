@@ -30,7 +30,7 @@ def known(seed: int, cut: int = 0, count: int = 1497, **more):
     """All there is to know about the client of a trained network, with so many samples of one's own."""
     part, own = parts(seed, cut)
     inputs, labels = others(count)
-    own_part = {"own_part": lambda: copy.deepcopy(own)}
+    own_part = {"own_part": lambda number=0: copy.deepcopy(own)}
     return part, grants(part, **own_part, aux_inputs=lambda: inputs, aux_labels=lambda: labels, **more)
 
 
@@ -76,7 +76,7 @@ def test_the_shadow_learns_through_the_frozen_own_part():
     own = all_of_it[Knows.OWN_PART]()
     before = copy.deepcopy(own.state_dict())
     _, view = attacked(
-        InversionQueryFree(epochs=3, iterations=10), part, held_out(), all_of_it | {Knows.OWN_PART: lambda: own}
+        InversionQueryFree(epochs=3, iterations=10), part, held_out(), all_of_it | {Knows.OWN_PART: lambda number: own}
     )
     assert view.notes["shadow_loss"][-1] < view.notes["shadow_loss"][0] / 2
     assert len(view.notes["matching_loss"]) == 10

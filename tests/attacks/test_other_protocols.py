@@ -63,7 +63,6 @@ def test_in_a_copy_of_a_protocol_a_proxy_is_the_same(protocol: str, copies: Path
 @pytest.mark.parametrize(
     ("attack", "owners", "labels_at", "says"),
     [
-        ("fgsm", "server client server", "client", "in mine the server holds 2 parts: a proxy would have one of them"),
         ("label_inference", "client server", "client", "in mine the last part is the server's own"),
         ("surrogate_client", "client server client", "server", "in mine the server computes no loss"),
     ],

@@ -48,7 +48,7 @@ def network(drop: bool = True) -> nn.Sequential:
 def grants(found: Pair) -> dict[Knows, Any]:
     server = found.parties[Seat.SERVER]
     return {
-        Knows.OWN_PART: lambda: copy.deepcopy(server.parts[0]),
+        Knows.OWN_PART: lambda number: copy.deepcopy(server.parts[number]),
         Knows.AUX_INPUTS: lambda: OWN,
         Knows.NATURAL_INPUTS: lambda: NATURAL,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -13,26 +15,28 @@ from cutlayer.attacks.pgd import PGD
 from cutlayer.attacks.ssa import SSA
 from cutlayer.attacks.vmi_fgsm import VMIFGSM
 from cutlayer.budget import Budget
-from cutlayer.threat import Architecture, Knows, View
-from tests.evasions import SHAPE, natural, parts, view_of
-from tests.parties import layout_of
+from cutlayer.threat import Architecture, Knows, Layout, Seat, View
+from tests.evasions import natural, parts, view_of
 
 
 @pytest.mark.parametrize(
-    ("protocol", "order"),
-    [("vanilla", ["peer", "own"]), ("u_shaped", ["peer", "own", "peer"]), ("label_only", ["own", "peer"])],
+    "owners", ["client server", "client server client", "server client", "server client server"], ids=lambda o: o
 )
-def test_parts_stand_in_the_protocol_s_order(protocol: str, order: list[str]) -> None:
-    attack = FGSM()
-    number = order.count("peer")
-    known = dict.fromkeys(attack.threat.knows, lambda: None)
-    peers = [nn.Identity() for _ in range(number)]
-    known[Knows.PEER_ARCHITECTURE] = lambda: Architecture(lambda n: peers[n], (SHAPE,) * number, 2)  # type: ignore[assignment,return-value]
-    attack.begin(View(attack.threat, known, (), layout_of(protocol)))
-    own = nn.Identity()
-    found = attack._parts(own)
-    assert ["own" if part is own else "peer" for part in found] == order
-    assert [part for part in found if part is not own] == peers
+def test_parts_stand_in_the_protocol_s_order(owners: str) -> None:
+    """Whoever holds two parts, each with the weights that it has there."""
+    attack, order = PGD(network="victim"), [Seat(name) for name in owners.split()]
+    held = {seat: [nn.Linear(3, 3) for _ in range(order.count(seat))] for seat in Seat}
+    drawn = [nn.Linear(3, 3) for _ in held[Seat.CLIENT]]
+    known: dict[Knows, Any] = dict.fromkeys(attack.threat.knows, lambda: None)
+    known[Knows.OWN_PART] = lambda number: held[Seat.SERVER][number]
+    known[Knows.PEER_ARCHITECTURE] = lambda: Architecture(drawn.__getitem__, ((3,),) * len(drawn), 3)
+    known[Knows.PEER_WEIGHTS] = lambda: nn.ModuleList(held[Seat.CLIENT]).state_dict()
+    attack.begin(View(attack.threat, known, (), Layout("mine", tuple(order), Seat.CLIENT, order[0])))
+    parts = {seat: iter(own) for seat, own in held.items()}
+    true = nn.Sequential(*(next(parts[owner]) for owner in order)).state_dict()
+    found = attack._true().state_dict()
+    assert found.keys() == true.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in true.items())
 
 
 def test_steps_are_counted() -> None:

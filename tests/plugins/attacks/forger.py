@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from cutlayer.attack import Guess, Setting
+from cutlayer.attack import Guess, Handler, Setting
 from cutlayer.message import Kind, Message
 from cutlayer.methods.planting import Planting
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
@@ -35,7 +35,7 @@ class Forger(Planting):
     def begin(self, view: View) -> None:
         self._view = view
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         if request.kind is not Kind.TRAIN:
             return honest(request)
         labels = request["labels"].clone()

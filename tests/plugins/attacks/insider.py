@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cutlayer.attack import Guess, TamperingAttack
+from cutlayer.attack import Guess, Handler, TamperingAttack
 from cutlayer.message import Kind, Message
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
@@ -29,7 +29,7 @@ class Insider(TamperingAttack):
         self._view = view
         assert view.schedule()(0) > 0
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         party = self._view.own_party()
         self._view.note("name", party.name)
         assert self._view.own_part() is not party.parts[0]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cutlayer.attack import Guess, Setting
+from cutlayer.attack import Guess, Handler, Setting
 from cutlayer.message import Kind, Message
 from cutlayer.methods.planting import Planting
 from cutlayer.threat import Goal, Seat, ThreatModel, View
@@ -26,7 +26,7 @@ class Liar(Planting):
     def begin(self, view: View) -> None:
         self._lies, self._asked = False, 0
 
-    def around(self, request: Message, honest: Callable[[Message], Message]) -> Message:
+    def around(self, request: Message, honest: Handler) -> Message:
         reply = honest(request)
         if not self._lies or request.kind is not Kind.PREDICT:
             return reply
