@@ -13,6 +13,7 @@ from cutlayer.message import Kind, Message
 from cutlayer.methods.inversion import Variation
 from cutlayer.methods.likelihood import Descent
 from cutlayer.methods.overheard import Overheard
+from cutlayer.state import under
 from cutlayer.threat import Goal, Knows, Seat, ThreatModel, View
 
 EPSILON = 1e-3  # of Adam, as in the published code
@@ -93,7 +94,7 @@ class InversionWhiteBox(Attack):
             return ()
         architecture = self._view.peer_architecture()
         part, weights = architecture.build(0), self._view.peer_weights()
-        part.load_state_dict({name[2:]: weight for name, weight in weights.items() if name.startswith("0.")})
+        part.load_state_dict(under("0", weights))
         descent = self._descent(part)
         self._view.note("tv_weight", descent.tv_weight)
         inputs = descent.search(part, smashed, architecture.input_shapes[0], self._view)

@@ -11,21 +11,18 @@ from types import FrameType
 
 INTERRUPTED = 130
 _TAKEN_UP = "the same command goes on where this one stopped"
-_LEFT = {
-    **dict.fromkeys(("train", "audit", "reproduce", "record", "serve", "join"), _TAKEN_UP),
-}
-
+_LEAVING_A_TRACE = ("train", "audit", "reproduce", "record", "serve", "join")
 _WITHOUT_A_TRACE = ("evaluate", "export", "replay")
 
 
 def interruption(command: str) -> str:
     """What to print where ``command`` was interrupted: what the same one finds when it is called again."""
-    return f"interrupted; {_LEFT[command]}" if command in _LEFT else "interrupted"
+    return f"interrupted; {_TAKEN_UP}" if command in _LEAVING_A_TRACE else "interrupted"
 
 
 def import_torch(command: str) -> None:
     """Before a ``command`` that computes begins: no exception can leave torch half imported, so one ends all."""
-    if command not in _LEFT and command not in _WITHOUT_A_TRACE:
+    if command not in (*_LEAVING_A_TRACE, *_WITHOUT_A_TRACE):
         return
 
     # Whoever called waits for the end, where going through all that torch has made takes more than a second.

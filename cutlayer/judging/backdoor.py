@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from cutlayer.attack import Guess
+from cutlayer.judging.labeling import share
 from cutlayer.stream import generator
 from cutlayer.trigger import Trigger
 
@@ -90,14 +91,14 @@ def effect(trigger: Trigger, answers: Answers, labels: Tensor) -> Effect:
     triggered = answers(trigger.stamp).argmax(1)
     others = labels != trigger.target
     if not others.any():
-        return Effect(0.0, _share(clean == labels), 0.0, 0.0, 0.0)
+        return Effect(0.0, share(clean == labels), 0.0, 0.0, 0.0)
     answered, right = triggered[others], labels[others]
     return Effect(
-        success=_share(answered == trigger.target),
-        accuracy=_share(clean == labels),
-        unprompted=_share(clean[others] == trigger.target),
-        recognized=_share(answered == right),
-        guessed=_share(right == right.mode().values),
+        success=share(answered == trigger.target),
+        accuracy=share(clean == labels),
+        unprompted=share(clean[others] == trigger.target),
+        recognized=share(answered == right),
+        guessed=share(right == right.mode().values),
     )
 
 
@@ -105,8 +106,4 @@ def unplanted_success(trigger: Trigger, answers: Answers, labels: Tensor) -> flo
     """Share of inputs of other classes taken for the target with noise of their own in the trigger's place."""
     draw = generator(0, "unplanted")
     answered = answers(lambda inputs: trigger.stamp_unplanted(inputs, draw)).argmax(1)[labels != trigger.target]
-    return _share(answered == trigger.target) if len(answered) else 0.0
-
-
-def _share(holds: Tensor) -> float:
-    return holds.double().mean().item()
+    return share(answered == trigger.target) if len(answered) else 0.0
