@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
+_AT_ONCE = 1 << 17  # values that a processor's caches hold
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Computing:
         if not self.autocast:
             return there
         narrow = there.to(getattr(torch, self.autocast))
-        return narrow if torch.equal(narrow.detach().float(), there.detach()) else there
+        return narrow if _equal(narrow.detach(), there.detach()) else there
 
     def precision(self, training: bool = False) -> contextlib.AbstractContextManager[object]:
         """Within it forward passes are computed in the type.
@@ -56,6 +57,16 @@ class Computing:
             return contextlib.nullcontext()
         kind = torch.device(self.device).type
         return torch.autocast(kind, getattr(torch, self.autocast), cache_enabled=not training)
+
+
+def _equal(narrow: Tensor, wide: Tensor) -> bool:
+    """Whether both [n, ...] hold the same values."""
+    if wide.device.type != "cpu":
+        return torch.equal(narrow.float(), wide)
+    # Some samples at a time: to get memory for all of them takes longer than to compare them.
+    rows = max(1, _AT_ONCE // max(1, wide[:1].numel()))
+    pairs = zip(torch.split(narrow, rows), torch.split(wide, rows), strict=True)
+    return all(torch.equal(some.float(), others) for some, others in pairs)
 
 
 @dataclass(frozen=True)

@@ -95,3 +95,15 @@ def test_what_has_more_digits_than_the_type_stays_float32() -> None:
     assert computing.received(rounded).dtype == torch.bfloat16
     assert computing.received(rounded + 1e-6).dtype == torch.float32
     assert Computing().received(rounded).dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 300, 300), (300, 2, 40, 40), (5,), (0, 3), (2, 0)], ids=str)
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_value_anywhere_that_has_more_digits_is_found(shape: tuple[int, ...], place: int) -> None:
+    """Of large batches, which are compared some samples at a time, too."""
+    computing = Computing("cpu", "bfloat16", channels_last=True)
+    sent = torch.ones(shape)
+    assert computing.received(sent).dtype == torch.bfloat16
+    if sent.numel():
+        sent.view(-1)[place] += 1e-6
+        assert computing.received(sent).dtype == torch.float32
