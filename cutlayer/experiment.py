@@ -244,6 +244,20 @@ class Experiment(BaseModel):
         """The verdict's thresholds, fixed before the run."""
         return Thresholds(leak=self.leak, partial=self.partial)
 
+    @property
+    def untrained(self) -> str:
+        """Which value leaves no training before the attack; empty where there is one."""
+        if self.when == "before":
+            return "when = 'before'"
+        if self.weights:
+            return f"weights = {str(self.weights)!r}"
+        return "" if self.epochs else "epochs = 0"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the network that is attacked has been trained by then, in the run or before it (``weights``)."""
+        return bool(self.weights) or not self.untrained
+
     def fingerprint(self, *also: str, only: Iterable[str] = (), drop: Iterable[str] = ("name", "out", "link")) -> str:
         """16 hex digits that two experiments share when they ask for the same thing."""
         content = self.model_dump(mode="json", include=set(only) or None, exclude=set(drop))

@@ -162,8 +162,7 @@ def _untrained_accuracy(part: int, truth: ModelTruth) -> float:
             for module in fresh.modules():
                 if isinstance(module, nn.Conv2d | nn.Linear):
                     module.reset_parameters()
-        theft, _, _ = compare_parts(Guess(Goal.MODEL, fresh.state_dict(), part=part), truth)
-        found.append(theft.accuracy)
+        found.append(compare_parts(Guess(Goal.MODEL, fresh.state_dict(), part=part), truth).stolen.accuracy)
     return sum(found) / len(found)
 
 

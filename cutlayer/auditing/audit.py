@@ -39,7 +39,6 @@ from cutlayer.judging.truth import Honest, honest, truth_of
 from cutlayer.layout import RunFolder
 from cutlayer.record import Course, Record
 from cutlayer.scene.scene import Scene
-from cutlayer.scene.settle import untrained
 from cutlayer.seat.host import Occupant
 from cutlayer.simulation.assembly import accuracy, assemble, brief, whole_model
 from cutlayer.simulation.session import Session
@@ -172,7 +171,7 @@ def _train_watched(
 
 def inapplicable(scene: Scene) -> str:
     """Why the attack does not apply, as far as that is known before anybody is seated; empty where it may."""
-    without = untrained(scene.experiment)
+    without = scene.experiment.untrained
     if without and isinstance(scene.attack, TamperingAttack) and watches_training(scene.attack):
         return f"it tampers with the training, and with {without} there is none before its guess"
     if scene.attack.threat.seat is Seat.CLIENT and (without or not attends_training(scene.attack)):

@@ -15,7 +15,7 @@ from cutlayer.judging.backdoor import BackdoorTruth, effect, trigger_of, unplant
 from cutlayer.judging.evasion import Evaded, EvasionTruth, compare_layers, evade
 from cutlayer.judging.labeling import best_relabeling, blind_relabeling, commonest, confused, share
 from cutlayer.judging.likeness import BEST, best_constants, better, developed, feature_scores, image_metrics
-from cutlayer.judging.scoring import ROOM, Scorer, has_room
+from cutlayer.judging.scoring import ERRORS, ROOM, Scorer, has_room
 from cutlayer.judging.theft import ModelTruth, compare_parts
 from cutlayer.metric import Metric
 from cutlayer.record import Score, Thresholds
@@ -181,10 +181,14 @@ def _judge_labels(guess: Guess, claimed: Tensor, truth: Truth, scorer: Scorer) -
 def _judge_model(guess: Guess, truth: Truth, scorer: Scorer) -> Judgement:
     if truth.model is None:
         raise GuessError("there is no model to compare a stolen one with")
-    stolen, blind, real = compare_parts(guess, truth.model)
+    found = compare_parts(guess, truth.model)
+    stolen, blind = found.stolen, found.blind
+    # A part that nobody has trained, or that these samples hardly tell from a blind guess, is nothing to steal.
+    gained = truth.model.learned and found.real - blind.accuracy >= ERRORS * found.real_error
+    best, error = found.real if gained else None, found.stolen_error
     return Judgement(
         (
-            scorer.score(Metric.ACCURACY, stolen.accuracy, blind.accuracy, real, decides=True),
+            scorer.score(Metric.ACCURACY, stolen.accuracy, blind.accuracy, best, decides=True, error=error),
             scorer.score(Metric.AGREEMENT, stolen.agreement, blind.agreement, 1.0),
         )
     )

@@ -33,6 +33,8 @@ class ModelTruth:
     inputs: Tensor
     """float32 [n, ...]."""
     labels: Tensor
+    learned: bool = True
+    """Whether the parts were trained by the time of the guess: what tells random weights apart is chance."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,47 @@ class Theft:
     """With the predictions of the real model."""
 
 
-def compare_parts(guess: Guess, truth: ModelTruth) -> tuple[Theft, Theft, float]:
-    """The stolen part, the blind guess, and the real model's accuracy.
+@dataclass(frozen=True)
+class Comparison:
+    """The stolen part, the blind guess and the real part on the same test set.
 
-    The blind guess is the better of an untrained part in its place and of always answering with one class: an untrained
+    The blind guess is the better of an untrained part in the place and of always answering with one class: an untrained
     part alone can happen to do worse than that.
     """
+
+    stolen: Theft
+    blind: Theft
+    real: float
+    """The real model's accuracy."""
+    stolen_error: float
+    """Standard error of the stolen part's accuracy above the blind guess's."""
+    real_error: float
+    """The same of the real part's."""
+
+
+def compare_parts(guess: Guess, truth: ModelTruth) -> Comparison:
+    """Put the stolen part, an untrained and the real one in the same place; a ``PartError`` where it does not fit."""
     if not 0 <= guess.part < len(truth.client):
         raise PartError(f"the stolen part is number {guess.part}, the other seat has {len(truth.client)}")
     place = truth.client[guess.part]
     stolen = copy.deepcopy(truth.parts[place])
     _load(stolen, guess.tensors)
     real, claimed, untrained = _predictions(truth, place, (truth.parts[place], stolen, truth.untrained[place]))
-    blind = Theft(
-        accuracy=max(share(untrained == truth.labels), commonest(truth.labels)),
-        agreement=max(share(untrained == real), commonest(real)),
+    hits = [predicted == truth.labels for predicted in (real, claimed, untrained)]
+    blind = max((hits[2], truth.labels == truth.labels.mode().values), key=share)
+    return Comparison(
+        stolen=Theft(share(hits[1]), share(claimed == real)),
+        blind=Theft(share(blind), max(share(untrained == real), commonest(real))),
+        real=share(hits[0]),
+        stolen_error=_paired_error(hits[1], blind),
+        real_error=_paired_error(hits[0], blind),
     )
-    return Theft(share(claimed == truth.labels), share(claimed == real)), blind, share(real == truth.labels)
+
+
+def _paired_error(hits: Tensor, others: Tensor) -> float:
+    """Standard error of the difference of two shares of ``hits`` [n] on the same samples."""
+    spread = (hits.double() - others.double()).std(unbiased=False).item()
+    return float(spread / len(hits) ** 0.5)
 
 
 def _load(part: nn.Module, tensors: Mapping[str, Tensor]) -> None:

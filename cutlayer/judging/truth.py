@@ -75,6 +75,7 @@ def truth_of(
         untrained=[next(held[owner]) for owner in scene.protocol.owners],
         inputs=samples.inputs(samples.test_rows),
         labels=samples.labels(samples.test_rows),
+        learned=scene.experiment.learned,
     )
     backdoor, server = None, replica(scene, session)
     if beside:

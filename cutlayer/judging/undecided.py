@@ -74,8 +74,11 @@ def _labels(found: Mapping[str, Score]) -> str:
 
 
 def _model(found: Mapping[str, Score]) -> str:
-    blind = _share(found[Metric.ACCURACY].blind)
-    return f"nothing was learned that could be stolen: a blind guess in the part's place is right on {blind}, too"
+    accuracy = found[Metric.ACCURACY]
+    blind = f"a blind guess in the part's place is right on {_share(accuracy.blind)}"
+    if accuracy.advantage is not None:
+        return f"too few test samples: {blind}, the stolen part on {_share(accuracy.value)}, which may be chance"
+    return f"nothing was learned that could be stolen: {blind}, and the real part on no more than chance may give"
 
 
 def _ruined(now: float | None, without: float | None, of: str) -> str:

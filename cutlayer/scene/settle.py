@@ -51,15 +51,6 @@ def settle(experiment: Experiment) -> list[Scene]:
     return [replace(scene, files=files, under=other) for scene, other in under]
 
 
-def untrained(experiment: Experiment) -> str:
-    """Which value of the experiment leaves no training before the attack; empty where there is one."""
-    if experiment.when == "before":
-        return "when = 'before'"
-    if experiment.weights:
-        return f"weights = {str(experiment.weights)!r}"
-    return "" if experiment.epochs else "epochs = 0"
-
-
 def _check_judged(scene: Scene) -> None:
     """``ExperimentError`` where an adversary has what its guess is judged on."""
     experiment, threat = scene.experiment, scene.attack.threat
@@ -175,7 +166,7 @@ def _under(scene: Scene) -> Scene | None:
         raise ExperimentError(f"under = {experiment.under!r}: it tampers with no training")
     if isinstance(scene.attack, TamperingAttack):
         raise ExperimentError(f"under = {experiment.under!r}: {experiment.attack} tampers with the training itself")
-    if without := untrained(experiment):
+    if without := experiment.untrained:
         raise ExperimentError(
             f"under = {experiment.under!r}: it tampers with the training, and with {without} there is none before "
             f"{experiment.attack} attacks"

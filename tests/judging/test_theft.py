@@ -60,9 +60,9 @@ def test_agreement_is_with_the_real_model_not_with_the_labels() -> None:
 
 
 def test_a_stolen_part_better_than_the_real_one_has_no_more_than_all_of_the_advantage() -> None:
-    labels = torch.tensor([0] * 5 + [1] * 15)
-    worse = [part(2.0, 0.8), Signs()]
-    found = scores(Guess(Goal.MODEL, dict(part(2.0, 1.05).state_dict())), model_truth(parts=worse, labels=labels))
+    inputs, labels = torch.linspace(-1, 1, 20)[:, None].repeat(20, 1), torch.tensor([0] * 5 + [1] * 15).repeat(20)
+    truth = model_truth(parts=[part(2.0, 0.8), Signs()], inputs=inputs, labels=labels)
+    found = scores(Guess(Goal.MODEL, dict(part(2.0, 1.05).state_dict())), truth)
     assert (found["accuracy"].value, found["accuracy"].best) == (1.0, pytest.approx(0.95))
     assert found["accuracy"].advantage == 1.0
 
@@ -79,6 +79,43 @@ def test_an_untrained_model_leaves_nothing_to_steal() -> None:
         Guess(Goal.MODEL, dict(part(2.0).state_dict())), model_truth(untrained=0.5, labels=torch.zeros(20).long())
     )
     assert (found["accuracy"].advantage, found["accuracy"].verdict) == (None, None)
+
+
+def of_many(samples: int) -> Truth:
+    """A real part that is always right, where blind guesses are on half."""
+    inputs = torch.linspace(-1, 1, samples)[:, None]
+    return model_truth(inputs=inputs, labels=(inputs[:, 0] > 0).long())
+
+
+@pytest.mark.parametrize(("samples", "verdict"), [(10, None), (12, None), (200, "leak"), (2000, "leak")])
+def test_a_stolen_part_leaks_only_beyond_the_chance_of_the_test_samples(samples: int, verdict: str | None) -> None:
+    # Right on all of one class and a third of the other.
+    found = scores(Guess(Goal.MODEL, dict(part(1.0, 0.65).state_dict())), of_many(samples))["accuracy"]
+    assert found.advantage == pytest.approx(0.35, abs=0.1)
+    assert (found.verdict, found.decides) == (verdict, verdict is not None)
+
+
+@pytest.mark.parametrize("samples", [10, 2000])
+def test_a_failed_theft_is_one_however_few_the_test_samples_are(samples: int) -> None:
+    found = scores(Guess(Goal.MODEL, dict(part(0.0, 1.0).state_dict())), of_many(samples))["accuracy"]
+    assert (found.advantage, found.verdict) == (0.0, "no leak")
+
+
+@pytest.mark.parametrize(("samples", "room"), [(20, False), (2000, True)])
+def test_what_the_real_part_gains_by_chance_is_nothing_to_steal(samples: int, room: bool) -> None:
+    # Half of the samples are of either class; the real part is right on a tenth more than on half of them.
+    labels = torch.arange(samples) % 2
+    told = torch.where(torch.arange(samples) % 10 == 0, labels * 2 - 1, 1).float()[:, None]
+    truth = model_truth(parts=[part(1.0), Signs()], inputs=told, labels=labels)
+    found = scores(Guess(Goal.MODEL, dict(part(1.0).state_dict())), truth)["accuracy"]
+    assert (found.best is not None) == room
+
+
+def test_before_any_training_there_is_nothing_to_steal() -> None:
+    theft = Guess(Goal.MODEL, dict(part(2.0).state_dict()))
+    assert scores(theft, model_truth())["accuracy"].verdict == "leak"
+    found = scores(theft, model_truth(learned=False))["accuracy"]
+    assert (found.value, found.best, found.advantage, found.decides) == (1.0, None, None, False)
 
 
 @pytest.mark.parametrize(

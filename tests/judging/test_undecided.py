@@ -59,7 +59,13 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
         ),
         (
             scores("model", accuracy=(0.1, 0.12)),
-            "nothing was learned that could be stolen: a blind guess in the part's place is right on 12.0 %, too",
+            "nothing was learned that could be stolen: a blind guess in the part's place is right on 12.0 %, and the "
+            "real part on no more than chance may give",
+        ),
+        (
+            [Score(goal="model", metric="accuracy", value=0.3, blind=0.2, advantage=0.2)],
+            "too few test samples: a blind guess in the part's place is right on 20.0 %, the stolen part on 30.0 %, "
+            "which may be chance",
         ),
         (
             scores("labels", accuracy=(1.0, 0.975)),
