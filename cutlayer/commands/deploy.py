@@ -62,11 +62,11 @@ def serve_one(file: Path, overrides: Sequence[str], console: Console) -> PartyRe
 def _serve(plan: Plan, settings: ServerSettings, identity: Identity | None, console: Console) -> PartyRecord:
     _same_plan(settings, plan)
     record = read_party_record(settings.folder)
-    if record and record.status == "done" and not PartyFolder(settings.folder).state.exists():
+    if record and _over(settings, record):
         say(console, f"done already: {_results(settings)}")
         return record
     place = take_place(plan, settings, Seat.SERVER)
-    _same_own(place, record)
+    _same_own(settings, place.own, record)
     with _watching(console) as (watch, tell):
         roll = Roll(plan, identity is not None, tell)
         try:
@@ -117,11 +117,11 @@ def _join(plan: Plan, settings: ClientSettings, identity: Identity | None, name:
     record = read_party_record(settings.folder)
     _same_plan(settings, plan)
     done = record is not None and record.status == "done"
-    if record and done and not PartyFolder(settings.folder).state.exists():
+    if record and _over(settings, record):
         say(console, f"done already: {_results(settings)}")
         return record
     place = take_place(plan, settings, Seat.CLIENT, plan.terms.clients.index(name), name)
-    _same_own(place, record)
+    _same_own(settings, place.own, record)
     _stand(place)
     bounds = limits(plan, settings)
     with _watching(console) as (watch, tell):
@@ -206,10 +206,19 @@ def _same_plan(settings: Settings, plan: Plan) -> None:
         _same(settings.folder, "by another plan", plan.agreed(), record.plan)
 
 
-def _same_own(place: Place, record: PartyRecord | None) -> None:
+def _over(settings: Settings, record: PartyRecord) -> bool:
+    """Whether nothing is left to do in the folder; ``ExperimentError`` where it was done with other settings."""
+    if record.status != "done" or PartyFolder(settings.folder).state.exists():
+        return False
+    # How many rows there were by then stays true whatever has become of the data.
+    _same_own(settings, {**(record.own or {}), **settings.fixed}, record)
+    return True
+
+
+def _same_own(settings: Settings, own: Mapping[str, Any], record: PartyRecord | None) -> None:
     # Without it another version has begun, which its checkpoints say.
     if record and record.own is not None:
-        _same(place.settings.folder, "that began with other settings or data", place.own, record.own)
+        _same(settings.folder, "that began with other settings or data", own, record.own)
 
 
 def _same(folder: Path, what: str, now: Mapping[str, Any], there: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from cutlayer.deploying.outcome import Outcome
 from cutlayer.deploying.place import Batches, Place
 from cutlayer.deploying.relay import Relay
 from cutlayer.deploying.roll import Present, Roll
+from cutlayer.deploying.standing import Standing
 from cutlayer.deploying.turn import Turn, common_step
 from cutlayer.exchange.handover import Route
 from cutlayer.layout import PartyFolder
@@ -22,16 +23,6 @@ from cutlayer.transport.duplex import DisconnectedError, RefusedError
 from cutlayer.wire import WireError
 
 logger = logging.getLogger("cutlayer")
-_FIRST: dict[str, Any] = {
-    "last": None,
-    "last_turn": 0,
-    "done": 0,
-    "skipped": [],
-    "evaluated": 0,
-    "rows": [],
-    "meaning": {},
-    "finished": [],
-}
 
 
 @dataclass
@@ -53,7 +44,7 @@ class Coordinator:
         if self._durable.drives and self._rows.exists():
             self._batches.take_up(self._rows)
         if not self._durable.recover():
-            self._durable.notes = {**_FIRST}
+            self._durable.notes = Standing().noted()
             self._durable.begin(Turn())
         self.outcome = Outcome(self.place)
         self._talk = Conversation(self._durable, self._patience, self.outcome, self._stepped)
@@ -62,29 +53,36 @@ class Coordinator:
     def run(self) -> list[str]:
         """Lead the training to its end; the clients that have not fetched their final part."""
         self._gather()
-        self.roll.hold_to(dict(zip(self._names, self._note("rows"), strict=True)), self._note("meaning"))
-        self.turns = self._plan.turns(self._note("rows"))
-        while self._note("done") < len(self.turns):
+        self.roll.hold_to(dict(zip(self._names, self._stands.rows, strict=True)), self._stands.meaning)
+        self.turns = self._plan.turns(self._stands.rows)
+        while self._stands.done < len(self.turns):
             self._evaluate_where_due()
-            self._take(self.turns[self._note("done")])
-        self._evaluate_where_due()
-        self.outcome.skipped = tuple(self._note("skipped"))
+            self._take(self.turns[self._stands.done])
+        self.outcome.skipped = tuple(self._stands.skipped)
         self.outcome.finish()
-        last = self._note("last")
+        last = self._stands.last
         # Who trained last holds what the others still want.
         order = sorted(self._names, key=lambda name: last is not None and name == self._names[last])
         missing = [name for name in order if not self._dismiss(name)]
+        self.outcome.write("done")
         if not missing or self._relay.route is Route.PEER:
             self._relay.forget()
             self._durable.shelf.clear()
         return missing
 
-    def _note(self, key: str) -> Any:
-        return self._durable.notes[key]
+    @property
+    def _stands(self) -> Standing:
+        return Standing.read(self._durable.notes)
+
+    @property
+    def _holder(self) -> int:
+        """Who took the last turn, once there was one."""
+        assert self._stands.last is not None
+        return self._stands.last
 
     def _save(self, **notes: Any) -> None:
-        self._durable.notes = {**self._durable.notes, **notes, "outcome": self.outcome.dump()}
-        self._durable.keeps_also = self._note("last_turn")
+        self._durable.notes = {**self._stands.noted(**notes), "outcome": self.outcome.dump()}
+        self._durable.keeps_also = self._stands.last_turn
         self._durable.save()
         self.roll.forgive()
 
@@ -95,7 +93,7 @@ class Coordinator:
 
     def _gather(self) -> None:
         """Wait for everybody once: the order of turns depends on how much data each client has."""
-        if self._note("rows"):
+        if self._stands.rows:
             return
         there = self._everybody()
         while not self.roll.same_meaning(self.place.meaning, there):
@@ -114,7 +112,7 @@ class Coordinator:
     def _wait(self, client: int, may_give_up: Callable[[], bool]) -> Present | None:
         while True:
             found = self.roll.wait(self._names[client], self._patience, may_give_up)
-            if found is None or found.turn not in self._note("skipped"):
+            if found is None or found.turn not in self._stands.skipped:
                 return found
             with contextlib.suppress(DisconnectedError):
                 self._talk.tell(found, "abandon", turn=found.turn)
@@ -156,7 +154,7 @@ class Coordinator:
             if durable.turn.number == turn.number:
                 durable.back(durable.turn.start)
             at = replace(turn, start=durable.party.step)
-            last = self._note("last")
+            last = self._stands.last
             if last is None or last == turn.client:
                 self._talk.tell(present, "begin", at=asdict(at))
                 self._talk.hear(present, "ready")
@@ -208,12 +206,12 @@ class Coordinator:
         if not self._holder_there(lambda: peer and self._can_undo(at.client)):
             self._undo()
             return False
-        self._relay.bring(at, taker, self._names[self._note("last")])
+        self._relay.bring(at, taker, self._names[self._holder])
         return True
 
     def _holder_there(self, may_give_up: Callable[[], bool]) -> bool:
         """Wait for who holds the client part between turns, where that is not this server; whether it has come."""
-        last = self._note("last")
+        last = self._holder
         holder = self._relay.holder(self._names[last])
         if holder == self._names[last]:
             return self._wait(last, may_give_up) is not None
@@ -228,18 +226,18 @@ class Coordinator:
         self.say(f"turn {turn.number} is skipped: {name} {why}")
         if self._durable.turn.number == turn.number:
             self._durable.at_start_of(turn.number)
-        self._closed(turn, [*self._note("skipped"), turn.number])
+        self._closed(turn, [*self._stands.skipped, turn.number])
 
     def _can_undo(self, taker: int) -> bool:
-        mark = next((m for m in self._durable.shelf.marks() if m.turn == self._note("last_turn")), None)
+        mark = next((m for m in self._durable.shelf.marks() if m.turn == self._stands.last_turn), None)
         if mark is None:
             return False
-        former = self._durable.shelf.read(mark)[1]["notes"]["last"]
+        former = Standing.read(self._durable.shelf.read(mark)[1]["notes"]).last
         return former is None or former == taker or self.roll.present(self._names[former]) is not None
 
     def _undo(self) -> None:
         """Give up the last turn that was completed: nobody else has what its client learned in it."""
-        number, done, skipped = self._note("last_turn"), self._note("done"), self._note("skipped")
+        number, done, skipped = self._stands.last_turn, self._stands.done, self._stands.skipped
         logger.warning("turn %d is given up: its client did not hand over", number)
         self.say(f"turn {number} is given up: its client did not hand over")
         self._durable.at_start_of(number)
@@ -251,43 +249,45 @@ class Coordinator:
         self._save(done=turn.number, skipped=skipped)
 
     def _evaluate_where_due(self) -> None:
-        done, last, every = self._note("done"), self._note("last"), self._plan.terms.evaluate
-        if (
-            not done
-            or last is None
-            or (done < len(self.turns) and self.turns[done].epoch == self.turns[done - 1].epoch)
-        ):
+        """After an epoch that is not the last: there each client measures when it has the final part."""
+        done, last, every = self._stands.done, self._stands.last, self._plan.terms.evaluate
+        if last is None or not every or self.turns[done].epoch == self.turns[done - 1].epoch:
             return
         epoch = self.turns[done - 1].epoch
-        due = done == len(self.turns) or (every > 0 and epoch % every == 0)
-        while due and self._note("evaluated") < epoch:
+        while epoch % every == 0 and self._stands.evaluated < epoch:
             present = self._wait(last, lambda: self._others_there(last))
             try:
                 if present:
-                    self._durable.mend()
-                    self._talk.evaluate(present, epoch, self.place.samples)
+                    self._evaluate(present, epoch)
                 self._save(evaluated=epoch)
             except DisconnectedError as error:
                 self.say(f"{present.name if present else ''}: {error}")
 
+    def _evaluate(self, present: Present, epoch: int) -> None:
+        self._durable.mend()
+        self._talk.evaluate(present, epoch, self.place.samples)
+
     def _dismiss(self, name: str) -> bool:
-        """Bring the final client part to a client and let it go; whether it was there for that."""
-        if name in self._note("finished"):
-            return True
+        """Bring the final client part to a client, let it measure, and let it go; whether it was there for that."""
         number, end = self._names.index(name), len(self.turns) + 1
+        if number in self._stands.finished:
+            return True
         while True:
             present = self._wait(number, lambda: True)
             if present is None:
                 return False
             try:
-                if present.turn < end and self._note("last") not in (None, number):
+                if present.turn < end and self._stands.last not in (None, number):
                     at = Turn(end, self._plan.experiment.epochs, number, start=self._durable.party.step)
                     if not self._final(at, present):
                         return False
+                if self._stands.last is not None and number not in self._stands.measured:
+                    self._evaluate(present, self._plan.experiment.epochs)
+                    self._save(measured=[*self._stands.measured, number])
                 self._talk.tell(present, "finish")
                 self._talk.hear(present, "done")
                 present.link.close()
-                self._save(finished=[*self._note("finished"), name])
+                self._save(finished=[*self._stands.finished, number])
                 return True
             except DisconnectedError as error:
                 self.say(f"{name}: {error}")
@@ -296,5 +296,5 @@ class Coordinator:
         """The last hand-over; ``False`` where who holds the final part stays away, too late to undo anything."""
         if not self._holder_there(lambda: True):
             return False
-        self._relay.bring(at, taker, self._names[self._note("last")])
+        self._relay.bring(at, taker, self._names[self._holder])
         return True

@@ -65,8 +65,7 @@ class Place:
     def own(self) -> dict[str, Any]:
         """What the bits depend on beside the plan, as JSON: of this party's settings and data what must stay."""
         rows = self.rows if self.seat is Seat.CLIENT or not self.samples else self.samples.train_rows
-        fixed = self.settings.model_dump(mode="json", include={"randomness", "defense", "options"})
-        return {"training rows": len(rows), **fixed}
+        return {"training rows": len(rows), **self.settings.fixed}
 
     @property
     def meaning(self) -> dict[str, str]:

@@ -66,6 +66,11 @@ class Settings(BaseModel):
     threads: int = Field(1, ge=1, description="CPU threads; runs that are to end in equal bits use equally many")
     options: dict[str, dict[str, Any]] = Field({}, description="plug-ins' options, as tables")
 
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What the bits depend on and must stay once a training has begun, as JSON."""
+        return self.model_dump(mode="json", include={"randomness", "defense", "options"})
+
 
 class ServerSettings(Settings):
     """The file behind `cutlayer serve`."""

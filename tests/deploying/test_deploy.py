@@ -108,7 +108,23 @@ def test_a_client_does_not_go_on_with_other_settings_or_data_of_its_own(
         join_one(file, ["defense=gaussian_noise", *changes], quiet)
     assert begun.durable.shelf.marks() == []
     # What another version left is told by its checkpoints.
-    _same_own(begun, before.model_copy(update={"own": None}))
+    _same_own(settings, begun.own, before.model_copy(update={"own": None}))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_training_that_is_over_was_not_one_with_other_settings(tmp_path: Path) -> None:
+    file = files_for(Deployment(plan_of(2), tmp_path), {})["c0"]
+    settings = read_settings(ClientSettings, file, ["defense=gaussian_noise"])
+    begun = place.take_place(read_plan(settings), settings, Seat.CLIENT, 0, "c0")
+    done = Outcome(begun).write("done")
+    begun.durable.shelf.clear()
+    assert join_one(file, ["defense=gaussian_noise", "data_dir=elsewhere"], quiet) == done
+    for changed, said in (("none", '"none" now'), ("gaussian_noise", "")):
+        options = [] if said else ["gaussian_noise.sigma=0.5"]
+        with pytest.raises(
+            ExperimentError, match=f"other settings or data: .*{said or '0.5'}.*; choose another folder"
+        ):
+            join_one(file, [f"defense={changed}", *options], quiet)
 
 
 @pytest.mark.usefixtures("alone")

@@ -125,7 +125,7 @@ def test_where_a_client_stands_is_a_whole_number_or_it_is_refused(
     link.came(first_words(deployed, "c1", turn=2))
     roll.admit(link)
     coordinator = Coordinator(deployed.place("server"), roll)
-    coordinator.place.durable.notes["skipped"] = [2]
+    coordinator._save(skipped=[2])
     link.listening = True
     link.came(say("ready", **said))
     assert coordinator._wait(1, lambda: True) is None

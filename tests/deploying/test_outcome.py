@@ -8,7 +8,7 @@ from cutlayer.deploying.member import Member
 from cutlayer.deploying.outcome import Outcome, read_party_record
 from cutlayer.experiment import ExperimentError
 from cutlayer.transport.duplex import DisconnectedError
-from tests.deployments import Deployment, made_here, plan_of
+from tests.deployments import CUTS, Deployment, in_process, made_here, plan_of
 from tests.scenes import made
 
 __all__ = ["made", "made_here"]
@@ -34,6 +34,20 @@ def test_another_file_in_its_place_is_told(tmp_path):
     (tmp_path / "record.json").write_text('{"cell": 1}')
     with pytest.raises(ExperimentError, match="is not a party's record: choose another `folder`"):
         read_party_record(tmp_path)
+
+
+@pytest.mark.parametrize("protocol", CUTS)
+def test_at_the_end_every_client_measures_the_accuracy_on_its_own_test_data(tmp_path, protocol):
+    deployed = Deployment(plan_of(3, protocol=protocol, evaluate=1), tmp_path)
+    deployed.run()
+    _, _, (early, final) = in_process(deployed.plan)
+    # All have the same test data here; after an epoch before the last who trained last has the part.
+    found = [deployed.record(name).accuracy for name in deployed.plan.terms.clients]
+    assert found == [
+        {2: pytest.approx(final)},
+        {2: pytest.approx(final)},
+        {1: pytest.approx(early), 2: pytest.approx(final)},
+    ]
 
 
 class Silent:
