@@ -59,16 +59,16 @@ def audit(
     jobs: Jobs = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per cell on standard output.")] = False,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, a failed cell, or no verdict at all.")
+        FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, or no verdict at all, too.")
     ] = None,
 ) -> None:
-    """Attack a deployment and report what leaks at which cut. Without arguments: the embedded digits."""
+    """Attack a deployment (the embedded digits) and report what leaks at which cut; exits with 1 when a cell failed."""
     from cutlayer.commands.audit import audit_all, gate
 
     file, overrides = file_and_overrides(given)
     records = audit_all(file, overrides, _command(), jobs, Console(stderr=True), as_json)
-    if fail_on and (why := gate(records, fail_on is FailOn.PARTIAL)):
-        print(f"--fail-on {fail_on}: {why}", file=sys.stderr)
+    if why := gate(records, fail_on):
+        print(f"--fail-on {fail_on}: {why}" if fail_on else why, file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -268,7 +268,7 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder, such as runs/
 
 
 def main() -> None:
-    """The `cutlayer` command: 0 done, 1 a verdict asked for with --fail-on, 2 a configuration that cannot be run."""
+    """The `cutlayer` command: 0 done, 1 a failed cell or as --fail-on asks, 2 a configuration that cannot be run."""
     words = sys.argv[1:] or ["--help"]
     try:
         if "--help" not in words:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cutlayer.exchange.handover import OptimizerState, Route
+from cutlayer.given import Given
 from cutlayer.home import at_home, written_out
 from cutlayer.link import parse
 from cutlayer.mistake import mistake, nearest
@@ -28,7 +29,7 @@ class ExperimentError(ValueError):
     """A configuration that cannot be run; the message is one line that names the key, the value and the choices."""
 
 
-class Experiment(BaseModel):
+class Experiment(Given):
     """One cell of a grid, as asked for; ``auto`` values are settled when data and model are known."""
 
     model_config = ConfigDict(

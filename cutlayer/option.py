@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 TYPES = (
     "bool, int, float, str, Path, None, a Literal, an Enum whose values are texts, and a tuple, list, Sequence, "
@@ -49,6 +49,23 @@ def as_json(value: Any) -> Any:
         case None | bool() | int() | float() | str():
             return value
     raise TypeError(f"{value!r} has no form in JSON")
+
+
+def not_truth(value: Any, hint: Any) -> Any:
+    """``value``; a ``ValueError`` where it is, or holds, a truth value in place of a number: nobody means 1 by it."""
+    kinds = _kinds(hint)
+    numbers = kinds & {int, float} and not kinds & {bool, Any, object}
+    if numbers and any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value])):
+        raise ValueError("must be a number, not a truth value")
+    return value
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """The plain types that ``hint`` is made of."""
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is Annotated:
+        inner = inner[:1]
+    return set().union(*map(_kinds, inner)) if inner else {hint}
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from cutlayer.home import all_at_home
 from cutlayer.mistake import nearest, reason
 from cutlayer.neighbor import States, importable, states, with_neighbors
-from cutlayer.option import TYPES, as_json, fits, words
+from cutlayer.option import TYPES, as_json, fits, not_truth, words
 
 FOLDERS = ("protocols", "attacks", "defenses", "models", "datasets")
 Builder = Callable[..., Any]
@@ -158,9 +158,11 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
             )
         hint = known[name]
         try:
-            result[name] = all_at_home(TypeAdapter(hint, config=_FINITE).validate_python(_meant(value, hint)))
-        except ValidationError as error:
-            why = reason(error, f"a list, such as {json.dumps([value], default=str)}")
+            meant = not_truth(_meant(value, hint), hint)
+            result[name] = all_at_home(TypeAdapter(hint, config=_FINITE).validate_python(meant))
+        except ValueError as error:
+            a_list = f"a list, such as {json.dumps([value], default=str)}"
+            why = reason(error, a_list) if isinstance(error, ValidationError) else error
             raise PluginError(f"{where}.{name} = {value!r}: {why}") from None
     return result
 
@@ -269,9 +271,14 @@ def _told_apart(folder: str, plugins: Path | None) -> tuple[dict[str, Path], lis
         return found, []
     if not plugins.is_dir():
         raise PluginError(f"plugins = {str(plugins)!r} is not a folder; {_HOLDS}")
-    astray = min((path.name for path in _plugin_files(plugins)), default="")
-    if astray and not any((plugins / known).is_dir() for known in FOLDERS):
-        raise PluginError(f"plugins = {str(plugins)!r} has {astray} at its top, where no plug-in is read; {_HOLDS}")
+    if (astray := _plugin_files(plugins)) and not any((plugins / known).is_dir() for known in FOLDERS):
+        raise PluginError(
+            f"plugins = {str(plugins)!r} has {min(astray).name} at its top, where no plug-in is read; {_HOLDS}"
+        )
+    for other in sorted(path for path in plugins.iterdir() if path.name not in FOLDERS and _plugin_files(path)):
+        # Any other folder may hold what plug-ins import.
+        if meant := nearest(other.name, FOLDERS):
+            raise PluginError(f"{other} is no folder of plug-ins{meant}; one of {', '.join(FOLDERS)}")
     own = {path: _misnamed(folder, path.stem, found) for path in sorted(_plugin_files(plugins.resolve() / folder))}
     wrong = [f"{path} {why}; rename it" for path, why in own.items() if why]
     return {**found, **{path.stem: path for path, why in own.items() if not why}}, wrong

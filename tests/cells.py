@@ -8,7 +8,8 @@ from typing import Any
 from cutlayer.auditing.audit import run_cell
 from cutlayer.record import Record
 from cutlayer.scene.scene import Scene
-from cutlayer.sweeping.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep
+from cutlayer.sweeping.watcher import Unwatched
 from tests.scenes import PLUGINS, scene_of
 
 STOCHASTIC = f"{PLUGINS / 'models' / 'stochastic.py'}:build"

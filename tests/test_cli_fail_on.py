@@ -26,7 +26,9 @@ __all__ = ["call", "elsewhere", "made"]
         ("no leak,not applicable", "partial", 0),
         ("failed", "leak", 1),
         ("no leak,failed", "partial", 1),
-        ("leak,failed", "", 0),
+        ("leak,failed", "", 1),
+        ("failed", "", 1),
+        ("leak", "", 0),
         ("not applicable", "leak", 1),
         ("not applicable,not applicable", "partial", 1),
         ("not applicable", "", 0),
@@ -61,7 +63,7 @@ def test_a_perfect_guess_is_a_leak_to_fail_on(call: Any) -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> None:
+def test_a_failed_cell_fails_whatever_is_asked_for(call: Any, tmp_path: Path) -> None:
     plugins = attacks(tmp_path / "own", crash='raise RuntimeError("no [red]\\nway")')
     arguments = (
         "audit",
@@ -73,7 +75,7 @@ def test_a_failed_cell_fails_where_leaks_would(call: Any, tmp_path: Path) -> Non
         f"model={STOCHASTIC}",
     )
     code, _, err = call(*arguments)
-    assert code == 0
+    assert (code, err.splitlines()[-1]) == (1, "1 of 1 cells failed")
     assert "failed: crash in vanilla, cut 1, seed 1: RuntimeError: no [red]\n" in err
     assert "Traceback" not in err
     assert call(*arguments, "--fail-on", "leak")[0] == 1

@@ -17,7 +17,7 @@ from cutlayer import registry
 from cutlayer.attack import Attack
 from cutlayer.experiment import ExperimentError
 from cutlayer.grid import grid
-from cutlayer.option import as_json, fits, meant, nested
+from cutlayer.option import as_json, fits, meant, nested, not_truth
 from cutlayer.registry import PluginError
 from cutlayer.scene.settle import settle
 from cutlayer.seat.making import make_attack
@@ -162,3 +162,18 @@ def test_a_datasets_options_are_looked_at_as_well() -> None:
 
     with pytest.raises(PluginError, match=r"load: the option kind is of type torch\.dtype; options are of type"):
         registry.checked(load, {}, "here")
+
+
+@pytest.mark.parametrize("hint", [int, float, int | None, tuple[int, ...], typing.Annotated[float, 1]])
+def test_a_truth_value_is_no_number(hint: Any) -> None:
+    for value in (True, [0, False]):
+        with pytest.raises(ValueError, match="must be a number, not a truth value"):
+            not_truth(value, hint)
+    for hint_with, value in ((hint, 1), (hint | bool, True), (bool, True), (Any, False), (str, True)):
+        assert not_truth(value, hint_with) is value
+
+
+@pytest.mark.parametrize("key", ["epochs", "learning_rate", "milestones", "unsplit.rounds"])
+def test_a_truth_value_is_refused_in_an_experiment(key: str) -> None:
+    with pytest.raises(ExperimentError, match=rf"{key} = .*True.*: must be a number, not a truth value"):
+        settle(*grid(None, ["attack=unsplit", f"{key}=true"]))

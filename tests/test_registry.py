@@ -108,6 +108,20 @@ def test_a_plugins_folder_that_is_none_is_refused(tmp_path):
         registry.names("attacks", tmp_path / "nowhere")
 
 
+def test_a_misspelled_folder_of_plugins_is_refused_and_any_other_is_no_affair_of_ours(plugins):
+    for name in ("helpers", "notes"):
+        (plugins / name).mkdir()
+        (plugins / name / "tools.py").write_text("")
+    registry.names("defenses", plugins)
+    (plugins / "atacks").mkdir()
+    registry.names("defenses", plugins)
+    (plugins / "atacks" / "mine.py").write_text("")
+    with pytest.raises(
+        PluginError, match=r"atacks is no folder of plug-ins \(did you mean 'attacks'\?\); one of proto"
+    ):
+        registry.names("defenses", plugins)
+
+
 def test_a_plugins_folder_that_is_one_too_deep_is_refused(plugins):
     why = r"plugins = '.*/defenses' has muffle\.py at its top, where no plug-in is read; it holds folders such as att"
     with pytest.raises(PluginError, match=why):

@@ -78,15 +78,19 @@ def undecided(titled: Sequence[tuple[str, Record]]) -> Iterator[str]:
         yield f"no verdict: {attack if len(titles) == cells[attack] else '; '.join(titles)}: {reason}"
 
 
-def gate(records: Sequence[Record], partial: bool) -> str:
-    """Why ``records`` let nobody pass who forbids leaks, or ``partial`` ones as well; empty where they do."""
+def gate(records: Sequence[Record], fail_on: str | None) -> str:
+    """Why ``records`` let nobody pass; empty where they do.
+
+    Failed cells never do; nor do leaks, or no verdict at all, with ``fail_on`` "leak", and ``partial`` ones as well.
+    """
     verdicts = {record.verdict for record in records}
-    if not verdicts & {LEAK, PARTIAL, NONE}:
+    if fail_on and not verdicts & {LEAK, PARTIAL, NONE}:
         return "no cell has a verdict, so nothing is known of what leaks"
-    if LEAK in verdicts or (partial and PARTIAL in verdicts):
+    if fail_on and (LEAK in verdicts or (fail_on == "partial" and PARTIAL in verdicts)):
         return f"a cell has the verdict {LEAK if LEAK in verdicts else PARTIAL}"
+    failed = sum(record.verdict == FAILED for record in records)
     # It is no proof that nothing leaks.
-    return "a cell has failed" if FAILED in verdicts else ""
+    return f"{failed} of {len(records)} cells failed" if failed else ""
 
 
 def watched(sweep: Sweep, console: Console) -> Iterator[tuple[int, Record]]:

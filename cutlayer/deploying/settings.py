@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from cutlayer import registry
 from cutlayer.deploying.terms import Plan, make_plan, validated
 from cutlayer.experiment import ExperimentError
+from cutlayer.given import Given
 from cutlayer.grid import read_toml, typed
 from cutlayer.mistake import nearest
 from cutlayer.transport.certificate import CertificateError, Identity, read_identity
@@ -33,7 +34,7 @@ _PORTS = 65535
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class Settings(BaseModel):
+class Settings(Given):
     """What one party's own file says. Paths are relative to the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

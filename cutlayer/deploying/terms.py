@@ -19,6 +19,7 @@ from cutlayer.defense import Defense
 from cutlayer.deploying.turn import Turn
 from cutlayer.exchange.handover import Route
 from cutlayer.experiment import AUTO, Experiment, ExperimentError, make
+from cutlayer.given import Given
 from cutlayer.mistake import mistake, nearest
 from cutlayer.model import CutError
 from cutlayer.order import batch_sizes, stretches
@@ -55,7 +56,7 @@ TRAINING_KEYS = (
 """The keys of an experiment that all parties share."""
 
 
-class Terms(BaseModel):
+class Terms(Given):
     """What the plan says beyond an experiment's keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

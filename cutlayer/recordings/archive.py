@@ -119,7 +119,10 @@ def truth_kept(recording: Recording) -> tuple[Experiment, list[Epoch]]:
     """The experiment behind a recording, and how its training went; ``RecordingError`` without the judge's side."""
     path = recording.layout.truth.experiment
     if not path.is_file():
-        raise RecordingError(f"{recording.truth} is not there")
+        raise RecordingError(
+            f"{recording.truth} is not there: a replay judges every guess by what lies in it, so it needs that folder "
+            "beside the recordings"
+        )
     kept = json.loads(path.read_bytes())
     return make(kept["experiment"]), [Epoch(**epoch) for epoch in kept["history"]]
 

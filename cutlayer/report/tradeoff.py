@@ -112,7 +112,7 @@ def _uneven(both: Sequence[str], cuts: Sequence[str]) -> str:
     """Where attacks have a result on one side alone, and what is compared there."""
     where = cuts_told(cuts, False)
     if not both:
-        return f"not compared {where}, where other attacks have a result"
+        return f"not compared {where}, where no attack has a result on both sides"
     return f"compared {where} by {wording.join(both)} alone, as others have a result on one side"
 
 

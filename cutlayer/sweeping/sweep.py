@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cutlayer.auditing import victim
-from cutlayer.auditing.audit import leaves, run_cell, shared
+from cutlayer.auditing.audit import inapplicable, leaves, run_cell, shared
 from cutlayer.auditing.company import attended, company, course_key, shares
 from cutlayer.auditing.outline import begun, fingerprint, outline
 from cutlayer.auditing.result import Result
@@ -30,6 +30,7 @@ from cutlayer.sweeping.folder import cell_folder, finished, run_folder
 from cutlayer.sweeping.once import Kind, Pair, Proof, checked, kind, pairs, spelled_out
 from cutlayer.sweeping.pool import Pool
 from cutlayer.sweeping.room import Room
+from cutlayer.sweeping.watcher import Unwatched, Watcher
 from cutlayer.threat import Progress
 
 _ERROR = "error.txt"  # beside the record of a cell that has failed
@@ -37,32 +38,6 @@ _ERROR = "error.txt"  # beside the record of a cell that has failed
 
 class _TimeIsUp(BaseException):
     """Ends a cell in the middle of anything: unlike ``SystemExit``, no attack brings it about."""
-
-
-class Watcher(Protocol):
-    """Is told how each cell goes, by its place among the cells."""
-
-    def begin(self, number: int) -> None:
-        """It starts."""
-
-    def progress(self, number: int, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` steps of ``what`` are done."""
-
-    def end(self, number: int) -> None:
-        """Its record is there."""
-
-
-class Unwatched:
-    """Nobody looks."""
-
-    def begin(self, number: int) -> None:
-        """Say nothing."""
-
-    def progress(self, number: int, what: str, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def end(self, number: int) -> None:
-        """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +101,12 @@ class Sweep:
     def _ran(self, numbers: Iterable[int], watcher: Watcher, later: Iterable[int] = ()) -> Iterator[tuple[int, Record]]:
         """``later``: the cells that are to be run after these."""
         waiting, after = ({number: self.cells[number] for number in sorted(given)} for given in (numbers, later))
+        # Known before anything is loaded: no process is started for it.
+        for number in [number for number, scene in waiting.items() if inapplicable(scene)]:
+            scene = waiting.pop(number)
+            attempt(scene, self.run, self.command, partial(watcher.progress, number), None)
+            watcher.end(number)
+            yield number, self._kept(scene)
         several = self.room.most(self.cores(waiting)) > 1
         ran = (self._at_once if several else self._in_turn)(waiting, watcher, list(after.values()))
         for number in ran:

@@ -21,7 +21,8 @@ from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping.estimate import Pace, estimates
 from cutlayer.sweeping.once import spelled_out
-from cutlayer.sweeping.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import quiet
 from tests.trainings import in_training, interrupted_at
 

@@ -29,7 +29,8 @@ from cutlayer.scene.scene import Scene
 from cutlayer.scene.settle import settle
 from cutlayer.sweeping import sweep
 from cutlayer.sweeping.estimate import Pace
-from cutlayer.sweeping.sweep import Sweep, Unwatched, attempt
+from cutlayer.sweeping.sweep import Sweep, attempt
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import quiet
 from tests.trainings import in_training, interrupted_at, same
 

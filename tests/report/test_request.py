@@ -12,7 +12,8 @@ from cutlayer.layout import RunFolder
 from cutlayer.record import NOT_APPLICABLE, Cell, Record, write_record
 from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.folder import cell_folder
-from cutlayer.sweeping.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import sweep
 from tests.report.made_run import made_record, save
 from tests.report.test_page import page_of

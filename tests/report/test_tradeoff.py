@@ -82,7 +82,7 @@ def test_other_attacks_are_not_compared(tmp_path: Path) -> None:
     assert part is not None
     (line,) = part.said()
     assert "from leak to no leak at cut 1" in line
-    assert "not compared at cut 3, where other attacks have a result" in line
+    assert "not compared at cut 3, where no attack has a result on both sides" in line
     leave(tmp_path, 3, 0.15, 0.9, 1)
     part = found(tmp_path)
     assert part is not None
@@ -98,7 +98,7 @@ def test_where_nothing_is_compared_no_verdict_is_said_to_stay(tmp_path: Path) ->
     path.write_text(path.read_text().replace('"attack": "unsplit"', '"attack": "weaker"'))
     part = found(tmp_path)
     assert part is not None
-    told = "not compared at cut 1, where other attacks have a result"
+    told = "not compared at cut 1, where no attack has a result on both sides"
     both = f"private inputs {told}; the other party's model {told}"
     assert part.said() == [f"gaussian_noise sigma=1: {both}; accuracy lost: 0.0 points."]
 

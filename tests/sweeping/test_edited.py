@@ -15,7 +15,8 @@ from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.record import DONE, FAILED, Record
 from cutlayer.scene.scene import Scene
 from cutlayer.sweeping.folder import finished
-from cutlayer.sweeping.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import GREY, STOCHASTIC, attacks, sweep
 from tests.scenes import PLUGINS, made, scene_of
 

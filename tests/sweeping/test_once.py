@@ -13,7 +13,8 @@ from cutlayer.record import DONE, FAILED, Record, read_record
 from cutlayer.report import write_report
 from cutlayer.sweeping.folder import cell_folder
 from cutlayer.sweeping.once import Pair, Proof, checked, kind, pairs, spelled_out
-from cutlayer.sweeping.sweep import Sweep, Unwatched
+from cutlayer.sweeping.sweep import Sweep
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import GREY, STOCHASTIC, attacks, sweep
 from tests.scenes import made, scene_of, scenes_of
 

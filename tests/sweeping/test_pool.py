@@ -19,7 +19,8 @@ from cutlayer.record import DONE, FAILED, Record
 from cutlayer.sweeping import sweep
 from cutlayer.sweeping.folder import cell_folder
 from cutlayer.sweeping.pool import News, Pool
-from cutlayer.sweeping.sweep import Sweep, Unwatched, scenes
+from cutlayer.sweeping.sweep import Sweep, scenes
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import attacks
 
 SMALL = (

@@ -12,6 +12,7 @@ from cutlayer.record import DONE, FAILED, NOT_APPLICABLE
 from cutlayer.report import summary_tables, write_report
 from cutlayer.sweeping.folder import cell_folder, finished
 from cutlayer.sweeping.sweep import Sweep, attempt
+from cutlayer.sweeping.watcher import Unwatched
 from tests.cells import GREY, LABELS, STOCHASTIC, UNSPLIT, attacks, quiet, sweep
 from tests.scenes import made, scene_of, scenes_of
 
@@ -96,6 +97,19 @@ def test_what_does_not_apply_says_why(tmp_path: Path, values: dict[str, Any], re
     assert reason in record.reason
     assert not (tmp_path / "victims").exists()
     assert finished(scene, tmp_path) == record
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_no_process_is_started_for_what_is_known_not_to_apply(tmp_path: Path, jobs: int) -> None:
+    scenes = [scene_of(**UNSPLIT, offers=(), seed=seed) for seed in (1, 2)]
+    started = ConnectionError("started")
+    with (
+        patch("cutlayer.isolated.process.PipedProcess", side_effect=started),
+        patch("cutlayer.sweeping.sweep.Pool.give", side_effect=started),
+    ):
+        records = Sweep(scenes, tmp_path, "cutlayer audit", jobs).records(Unwatched())
+        assert [record.status for _, record in records] == [NOT_APPLICABLE] * 2
 
 
 @pytest.mark.usefixtures("made")
