@@ -122,6 +122,8 @@ def _meaning(told: str, refused: bool) -> Exception:
         return RefusedError("the server's certificate is not for this address: `server_name` says another name")
     if refused:
         return RefusedError(told)
+    if "WRONG_VERSION_NUMBER" in told:
+        return DisconnectedError("what answers at this address does not speak TLS")
     if "Socket closed" in told:
         # A server that does not accept a certificate hangs up, and so does one that was stopped.
         told += "; if this goes on, the server's log says whether it accepts this certificate"

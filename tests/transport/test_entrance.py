@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import socketserver
+import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 import pytest
 
-from cutlayer.transport.duplex import Duplex, RefusedError
+from cutlayer.transport.duplex import DisconnectedError, Duplex, RefusedError
 from cutlayer.transport.rpc import _STREAMS, Limits, _Entrance, connect, serve
 from tests.deployments import Papers
 
@@ -113,3 +115,22 @@ def test_a_message_that_is_too_long_is_a_refusal_that_both_sides_are_told(
     assert "refused c0 at ipv4:127.0.0.1" in caplog.text
     assert why in caplog.text
     client.close()
+
+
+def test_a_port_without_tls_is_told_by_that_and_floods_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), _Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        link = connect(f"127.0.0.1:{server.server_address[1]}", Papers().identity("c0"), "", Limits())
+        with pytest.raises(DisconnectedError, match="what answers at this address does not speak TLS"):
+            link.receive(10)
+        link.close()
+        server.shutdown()
+    assert capfd.readouterr() == ("", "")
+
+
+class _Plain(socketserver.BaseRequestHandler):
+    """A server of something else."""
+
+    def handle(self) -> None:
+        self.request.recv(64)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
