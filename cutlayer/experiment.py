@@ -191,6 +191,14 @@ class Experiment(Given):
         except (ValueError, ZeroDivisionError):
             raise ValueError("must be a number or a fraction of two, like 8/255") from None
 
+    @field_validator("cut")
+    @classmethod
+    def _one_place(cls, cut: str) -> str:
+        if "," in cut:
+            several = ", ".join(f'"{place.strip()}"' for place in cut.split(","))
+            raise ValueError(f"it is one cut; several to sweep over are a list in a file: cut = [{several}]")
+        return cut
+
     @field_validator("link")
     @classmethod
     def _known_link(cls, link: str) -> str:

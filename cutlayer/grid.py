@@ -59,6 +59,9 @@ def _product(values: Mapping[str, Any], named: Collection[str]) -> Iterable[dict
     empty = next((key for key, values in choices.items() if not values), None)
     if empty is not None:
         raise ExperimentError(f"{empty} = []: there is no value to run")
+    for key in ("name", "out"):
+        if len(choices.get(key, ())) > 1:
+            raise ExperimentError(f"{key} = {','.join(map(str, choices[key]))}: all cells go into one folder")
     for choice in itertools.product(*choices.values()):
         chosen = dict(zip(choices, choice, strict=True))
         here = _users({key: [value] for key, value in chosen.items()})
@@ -164,7 +167,10 @@ def typed(text: str) -> Any:
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, dict):
+        if key == "options" and isinstance(value, dict):
+            # As records have them, [options.unsplit] for [unsplit].
+            flat.update(_flat(value))
+        elif isinstance(value, dict):
             flat.update({f"{key}.{option}": choice for option, choice in value.items()})
         else:
             _check_key(key)

@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 
 def nearest(name: str, known: Collection[str]) -> str:
     """`` (did you mean 'x'?)`` where a known name is close to ``name``, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    # Two letters in three are another word as often as a slip: gpu is no cpu.
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.67)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import math
 import re
 import sys
 import types
@@ -170,7 +171,7 @@ def checked(target: type | Callable[..., Any], options: Mapping[str, Any], where
 def _meant(value: Any, hint: Any) -> Any:
     """``value``; the word where one is due, and what was written for it reads as a number or a truth value."""
     word = str(value).lower()
-    if hint is str and type(value) in (int, bool):
+    if hint is str and (type(value) in (int, bool) or (type(value) is float and not math.isfinite(value))):
         return word
     return word if type(value) is bool and word in words(hint) else value
 

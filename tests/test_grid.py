@@ -42,6 +42,12 @@ def test_a_list_is_one_value_of_an_option_whose_values_are_lists(tmp_path: Path)
         assert found.options == {"surrogate_client": {"later_alphas": [0.2, 0.1], "alpha": 0.5}}
 
 
+def test_options_in_a_file_may_be_tables_of_options(tmp_path: Path) -> None:
+    file = tmp_path / "trial.toml"
+    file.write_text('attack = "unsplit"\n[options.unsplit]\nrounds = [2, 3]\n')
+    assert [found.options["unsplit"] for found in grid(file, [])] == [{"rounds": 2}, {"rounds": 3}]
+
+
 def test_an_option_of_other_values_sweeps_over_a_list(tmp_path: Path) -> None:
     (tmp_path / "defenses").mkdir()
     (tmp_path / "defenses" / "listed.py").write_text(OWN)

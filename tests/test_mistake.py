@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cutlayer.mistake import mistake
+from cutlayer.mistake import mistake, nearest
 
 
 class Oven(BaseModel):
@@ -47,3 +47,8 @@ def test_all_values_have_a_name_of_their_own() -> None:
     with pytest.raises(ValidationError) as found:
         Oven.model_validate(3)
     assert mistake(found.value, Oven, "the oven", a_list="a list").startswith("must be a valid dictionary")
+
+
+def test_another_word_of_three_letters_is_no_slip() -> None:
+    assert nearest("gpu", ["auto", "cpu", "cuda"]) == ""
+    assert nearest("cppu", ["auto", "cpu", "cuda"]) == " (did you mean 'cpu'?)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,3 +178,10 @@ def test_a_truth_value_is_no_number(hint: Any) -> None:
 def test_a_truth_value_is_refused_in_an_experiment(key: str) -> None:
     with pytest.raises(ExperimentError, match=rf"{key} = .*True.*: must be a number, not a truth value"):
         settle(*grid(None, ["attack=unsplit", f"{key}=true"]))
+
+
+@pytest.mark.parametrize(("given", "text"), [(math.nan, "nan"), (-math.inf, "-inf"), (12, "12"), (False, "false")])
+def test_a_text_that_toml_reads_as_a_number_is_that_text(given: object, text: str) -> None:
+    def named(*, label: str = "") -> None: ...
+
+    assert registry.checked(named, {"label": given}, "here") == {"label": text}

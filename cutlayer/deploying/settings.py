@@ -99,6 +99,7 @@ Kind = TypeVar("Kind", bound=Settings)
 def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -> Kind:
     """The settings in ``file``, changed by ``key=value`` (``plan.key=value``); mistakes are an ``ExperimentError``."""
     values = read_toml(file)
+    _check_side(kind, file, values)
     where = file.parent
     named = next((text.partition("=")[2] for text in reversed(overrides) if text.startswith("plan=")), None)
     plan = values.get("plan")
@@ -125,6 +126,16 @@ def read_settings(kind: type[Kind], file: Path, overrides: Sequence[str] = ()) -
     settings = settings.model_copy(update={**moved, "options": options})
     _check_options(settings)
     return settings
+
+
+def _check_side(kind: type[Settings], file: Path, values: Mapping[str, Any]) -> None:
+    """``ExperimentError`` for the other side's file."""
+    serves = kind is ServerSettings
+    other: type[Settings] = ClientSettings if serves else ServerSettings
+    theirs = sorted(values.keys() & other.model_fields.keys() - kind.model_fields.keys())
+    if theirs:
+        here, there = ("serve", "join") if serves else ("join", "serve")
+        raise ExperimentError(f"{file} has {theirs[0]!r}, no key of `cutlayer {here}`: it is for `cutlayer {there}`")
 
 
 def _with_model_from(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:

@@ -259,7 +259,8 @@ def _check_plugins(experiment: Experiment) -> None:
             for name in registry.names(folder, experiment.plugins)
         }
         if plugin not in known:
-            raise ExperimentError(f"unknown plug-in {plugin!r} before the dot{nearest(plugin, known)}")
+            how = f"options are given as {plugin}.option=value, or in a file as a table [{plugin}]"
+            raise ExperimentError(f"unknown plug-in {plugin!r}{nearest(plugin, known)}: {how}")
         if plugin not in taking:
             raise ExperimentError(f"options are given for {plugin!r}, which the experiment does not use")
 

@@ -35,6 +35,16 @@ def test_paths_in_a_file_start_at_the_file_and_typed_ones_where_one_stands(file,
     assert read_plan(settings).experiment.epochs == 7
 
 
+def test_the_other_sides_file_is_told_by_its_command(file, tmp_path):
+    with pytest.raises(
+        ExperimentError, match=r"client\.toml has 'server', no key of `cutlayer serve`: it is for `cutlayer jo"
+    ):
+        read_settings(ServerSettings, file)
+    (tmp_path / "server.toml").write_text('plan = "plan.toml"\nlisten = "127.0.0.1:1"\n')
+    with pytest.raises(ExperimentError, match=r"server\.toml has 'listen', no key of `cutlayer join`"):
+        read_settings(ClientSettings, tmp_path / "server.toml")
+
+
 NET = "from torch import nn\ndef build(): return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
 
 
