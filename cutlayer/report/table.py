@@ -12,7 +12,7 @@ from cutlayer.metric import Metric
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
-from cutlayer.report.finding import Finding, ScoreRow, findings, panel_of
+from cutlayer.report.finding import Finding, ScoreRow, findings, panel_of, spread
 from cutlayer.report.toll import rows_of
 
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
@@ -33,6 +33,7 @@ def summary_tables(records: Iterable[Record]) -> list[Table]:
     for panel in panels:
         own = [finding for finding in found if finding.panel == panel]
         table = _table(", ".join(panel) if len(panels) > 1 else "", own, links)
+        table.caption = Text("\n".join(_caption(own)), "dim") if own else None
         left = [record for record in missing if panel_of(record) == panel]
         if own and left:
             table.add_section()
@@ -43,7 +44,7 @@ def summary_tables(records: Iterable[Record]) -> list[Table]:
 
 
 def _table(title: str, found: Sequence[Finding], links: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False, caption_justify="left")
     if title:
         table.title, table.title_justify, table.title_style = Text(title), "left", "bold"
     table.add_column("cut", no_wrap=True)
@@ -63,6 +64,22 @@ def _table(title: str, found: Sequence[Finding], links: Sequence[str]) -> Table:
             times = [wording.seconds(first.on(link).link_seconds) for link in links]
             table.add_row(*_line(finding, row), *times, style="" if row.decides else "dim")
     return table
+
+
+def _caption(found: Sequence[Finding]) -> Iterable[str]:
+    """What every number above rests on: how well the deployments do their task, and how long attacks went on."""
+    utility = spread(item.record.utility for finding in found for item in finding.cells)
+    if utility:
+        told = wording.span(utility, Metric.ACCURACY) or wording.mean(utility, Metric.ACCURACY)
+        yield f"test accuracy of what was attacked: {told}"
+    shares: dict[str, list[float]] = {}
+    for finding in found:
+        own = shares.setdefault(finding.first.cell.attack, [])
+        own += [item.record.attack.fraction for item in finding.cells if item.record.attack.fraction is not None]
+    short = {name: min(own) for name, own in shares.items() if own and min(own) < 1}
+    if short:
+        told = ", ".join(f"{name} {wording.share(part)}" for name, part in short.items())
+        yield f"of the published steps: {told}"
 
 
 def _missing(record: Record) -> list[Text]:

@@ -17,7 +17,7 @@ from cutlayer.data.samples import DealError, hold_out
 from cutlayer.dataset import Dataset, DatasetError
 from cutlayer.experiment import AUTO, Experiment, ExperimentError
 from cutlayer.mistake import nearest
-from cutlayer.model import CutError, flop_count
+from cutlayer.model import CutError, cut_index, flop_count
 from cutlayer.protocol import Protocol
 from cutlayer.scene.defending import make_defenses
 from cutlayer.scene.loading import first_model, load_dataset
@@ -243,7 +243,10 @@ def _cuts(
     if given or open_cuts == 0:
         return [given]
     suggested = network.suggested_cuts(experiment.model, model, experiment.plugins)
-    return [(cut,) for cut in suggested[: attack.setting.cuts]]
+    # A network of few blocks may suggest the place behind which the protocol's own part begins.
+    ends = [cut_index(model, cut) for cut in protocol.default_cuts]
+    free = [cut for cut in suggested if all(cut_index(model, cut) < end for end in ends)]
+    return [(cut,) for cut in (free or suggested)[: attack.setting.cuts]]
 
 
 def _check_plugins(experiment: Experiment) -> None:

@@ -145,3 +145,15 @@ def test_what_adversarial_inputs_take_is_shown_where_only_the_noise_decides() ->
     assert "40.0 %" in own
     assert any("pattern drop" in line and "36.0 %" in line for line in lines)
     assert not any("slope" in line for line in lines)
+
+
+def test_what_the_numbers_rest_on_stands_below_them() -> None:
+    records = [made_record("unsplit", 1, seed, 0.5) for seed in (1, 2)]
+    for record, utility, fraction in zip(records, (0.91, 0.87), (0.5, 0.05), strict=True):
+        record["utility"] = utility
+        record["attack"]["fraction"] = fraction
+    lines = [line.strip() for line in printed(map(read, records)).splitlines() if line.strip()]
+    assert lines[-2:] == ["test accuracy of what was attacked: 87.0 to 91.0 %", "of the published steps: unsplit 5.0 %"]
+    for record in records:
+        record["attack"]["fraction"] = 1.0
+    assert "published steps" not in printed(map(read, records))

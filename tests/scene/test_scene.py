@@ -133,3 +133,14 @@ def test_what_a_file_imports_from_its_folder_is_part_of_the_experiment(tmp_path:
     (tmp_path / "other.py").touch()
     assert own_files(experiment, "attacks") == found[-1]
     assert len(set(found)) == 5
+
+
+def test_cuts_that_nobody_gave_lie_before_the_part_that_a_protocol_takes(tmp_path: Path) -> None:
+    """The dense network suggests the place behind its last hidden layer, where the U-shape's last part begins."""
+    rows = "".join(f"{number % 7},{number % 5},{number % 2}\n" for number in range(60))
+    (tmp_path / "rows.csv").write_text("a,b,label\n" + rows)
+    table = {"dataset": "table", "data_dir": tmp_path / "rows.csv", "options": {"table": {"label": "label"}}}
+    cuts = {
+        name: [scene.cuts for scene in settle(make({**table, "protocol": name}))] for name in ("vanilla", "u_shaped")
+    }
+    assert cuts == {"vanilla": [(1,), (3,), (5,)], "u_shaped": [(1, 5), (3, 5)]}
