@@ -7,8 +7,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import final
 
+import torch
+from torch import Tensor
+
 from cutlayer.codec import decode, encode, frame_size
-from cutlayer.message import Kind, Message
+from cutlayer.message import Kind, Message, detached
 
 Handler = Callable[[Message], Message]
 """A party that answers; also the caller's end of a channel."""
@@ -92,12 +95,29 @@ class Direct:
 
     def __call__(self, request: Message) -> Message:
         """Hand a copy of ``request`` to the other side and return a copy of its reply."""
-        reply = self._handler(request.copy())
+        reply = self._handler(_handed(request))
         self.meter.count(request.kind, self._size(request), self._size(reply))
-        return reply.copy()
+        return _handed(reply)
 
     def _size(self, message: Message) -> int:
         key = (message.kind, message.sender, *((n, t.shape, t.dtype) for n, t in message.tensors.items()))
         if key not in self._sizes:
             self._sizes[key] = frame_size(message)
         return self._sizes[key]
+
+
+def _handed(message: Message) -> Message:
+    """A copy in which images lie as they lay: to turn them outside in, as bytes have them, and back takes longer.
+
+    Parties lay out what they are given, and adversaries and defenses are shown copies with channels outermost, so that
+    no bit depends on it.
+    """
+    tensors = {
+        name: tensor.detach().clone() if _innermost(tensor) else detached(tensor)
+        for name, tensor in message.tensors.items()
+    }
+    return Message(message.kind, message.sender, message.step, tensors)
+
+
+def _innermost(tensor: Tensor) -> bool:
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cutlayer.memory import keep_freed
+
 LARGE = 20_000_000
 """FLOPs of one sample's forward pass from which a network gains from several threads and from bf16."""
-_AT_ONCE = 1 << 17  # values that a processor's caches hold
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Computing:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def bring(self, tensor: Tensor) -> Tensor:
-        """``tensor`` on the device, laid out as the layers lay theirs: others send channels outermost."""
+        """``tensor`` on the device, laid out as the layers lay theirs, however it comes."""
         there = tensor.to(self.device)
         innermost = self.channels_last and there.ndim == 4
-        return there.contiguous(memory_format=torch.channels_last) if innermost else there
+        return there.contiguous(memory_format=torch.channels_last if innermost else torch.contiguous_format)
 
     def received(self, tensor: Tensor) -> Tensor:
         """``tensor`` of another party, on the device, in the type that it was computed in where that loses nothing.
@@ -42,11 +43,12 @@ class Computing:
         As float32, which is what crosses, it would draw all that is added to it into float32, too, and the training
         would be another one than that of the whole network.
         """
-        there = self.bring(tensor)
         if not self.autocast:
-            return there
+            return self.bring(tensor)
+        there = tensor.to(self.device)
+        # Half as many bytes are laid out anew.
         narrow = there.to(getattr(torch, self.autocast))
-        return narrow if _equal(narrow.detach(), there.detach()) else there
+        return self.bring(narrow if torch.equal(narrow.float(), there) else there)
 
     def precision(self, training: bool = False) -> contextlib.AbstractContextManager[object]:
         """Within it forward passes are computed in the type.
@@ -57,16 +59,6 @@ class Computing:
             return contextlib.nullcontext()
         kind = torch.device(self.device).type
         return torch.autocast(kind, getattr(torch, self.autocast), cache_enabled=not training)
-
-
-def _equal(narrow: Tensor, wide: Tensor) -> bool:
-    """Whether both [n, ...] hold the same values."""
-    if wide.device.type != "cpu":
-        return torch.equal(narrow.float(), wide)
-    # Some samples at a time: to get memory for all of them takes longer than to compare them.
-    rows = max(1, _AT_ONCE // max(1, wide[:1].numel()))
-    pairs = zip(torch.split(narrow, rows), torch.split(wide, rows), strict=True)
-    return all(torch.equal(some.float(), others) for some, others in pairs)
 
 
 @dataclass(frozen=True)
@@ -105,6 +97,12 @@ class Settings:
         torch.set_grad_enabled(self.gradients)
         torch.set_float32_matmul_precision(self.matmul)
         torch.use_deterministic_algorithms(self.deterministic, warn_only=self.warns)
+
+
+def prepare(threads: int) -> None:
+    """Let this process compute with so many ``threads``, and keep the memory of large tensors at hand."""
+    torch.set_num_threads(threads)
+    keep_freed()
 
 
 def exactly(device: torch.device | str) -> contextlib.AbstractContextManager[object]:

@@ -126,3 +126,18 @@ def test_direct_meters_kinds_and_shapes_apart():
         carried(request(a=torch.rand(count)))
     once, twice = (len(encode(request(a=torch.rand(count)))) for count in (1, 2))
     assert carried.meter.sent == 2 * once + twice
+
+
+def test_a_copy_keeps_its_channels_innermost_and_nobody_else_is_shown_that():
+    images = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    table = torch.rand(4, 2).T
+    came = []
+    reply = Direct(lambda message: came.append(message) or message)(request(smashed=images, table=table))
+    for message in (came[0], reply):
+        assert message["smashed"].is_contiguous(memory_format=torch.channels_last)
+        assert message["table"].is_contiguous(), "as bytes would give it"
+        assert torch.equal(message["smashed"], images)
+        # What adversaries and defenses are given is a copy of their own.
+        assert message.copy()["smashed"].is_contiguous()
+    places = {tensor.data_ptr() for tensor in (images, came[0]["smashed"], reply["smashed"])}
+    assert len(places) == 3

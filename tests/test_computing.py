@@ -46,6 +46,17 @@ def test_channels_last_lays_out_memory_and_changes_rounding_alone(tmp_path: Path
         assert torch.allclose(weight, laid.state_dict()[name], atol=1e-4), name
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_carriers_end_in_the_same_bits_however_images_lie_in_memory(tmp_path: Path, precision: str) -> None:
+    """Copies keep their channels innermost, bytes have none: what is trained and measured does not show it."""
+    values = {"protocol": "u_shaped", "cut": "1:2", "model": plain(tmp_path), "plugins": None, "attack": "unsplit"}
+    values |= {"memory_format": "channels_last", "precision": precision}
+    direct, bytewise = (train(scene_of(carrier=c, **values), tmp_path / c, quiet) for c in ("direct", "loopback"))
+    assert same(direct, bytewise)
+    assert direct.history == bytewise.history
+    assert direct.history[-1].gradient_norm
+
+
 def test_the_memory_format_is_settled_by_the_precision() -> None:
     formats = [scene_of(protocol="vanilla", cut="1", precision=p).experiment.memory_format for p in ("fp32", "bf16")]
     assert formats == ["contiguous", "channels_last"]

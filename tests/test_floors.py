@@ -17,7 +17,8 @@ FLOORS = {
     # A module or a folder of the package is listed here.
     name: floor
     for floor, names in {
-        0: "message metric link batch model stream provenance budget computing mistake neighbor disk option home given",
+        0: "memory message metric link batch model stream provenance budget computing mistake neighbor disk option "
+        "home given",
         1: "codec wire state stash checksum layout own_party",
         2: "channel party optimization shelf",
         3: "tap knowledge threat transport",

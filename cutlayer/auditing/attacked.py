@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from cutlayer.adversary import Adversary
 from cutlayer.attack import Attack, TamperingAttack
 from cutlayer.auditing.begun import Begun, Measured
@@ -16,6 +14,7 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.training import train_through
 from cutlayer.auditing.victim import Victim, keep, key, look_up, train, trained
+from cutlayer.computing import prepare
 from cutlayer.isolated.grpc_process import GrpcProcess
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.isolated.process import OtherProcess
@@ -124,7 +123,7 @@ def train_under_attack(scene: Scene, run: Path, progress: Progress) -> Victim:
     folder = RunFolder(run).victim(attacked_key(scene))
     if victim := look_up(scene, folder):
         return victim
-    torch.set_num_threads(scene.experiment.threads)
+    prepare(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     with seated(scene, outside, progress, shelf=shelf_of(scene, run)) as place:
         session = place.attended(scene, outside)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from cutlayer.attack import Guess, TamperingAttack
@@ -31,6 +30,7 @@ from cutlayer.auditing.result import Result, filled, images_of, not_applicable, 
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import Victim, key, train
+from cutlayer.computing import prepare
 from cutlayer.experiment import OFFERABLE
 from cutlayer.isolated.process import OtherProcess
 from cutlayer.judging.aftermath import aftermath
@@ -58,7 +58,7 @@ def run_cell(
     start, record = time.perf_counter(), outline(scene)
     if reason := inapplicable(scene):
         return not_applicable(record, reason)
-    torch.set_num_threads(scene.experiment.threads)
+    prepare(scene.experiment.threads)
     outside = Outside(scene.auxiliary, scene.facts)
     try:
         with seated(scene, outside, progress, process, shelf_of(scene, run)) as place:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from cutlayer.attack import Attack
 from cutlayer.auditing.attacked import attends
 from cutlayer.auditing.begun import Begun, Measured, States
@@ -17,6 +15,7 @@ from cutlayer.auditing.outline import begun
 from cutlayer.auditing.shelved import shelf_of
 from cutlayer.auditing.training import ADVERSARY, train_through
 from cutlayer.auditing.victim import all_steps, key
+from cutlayer.computing import prepare
 from cutlayer.scene.scene import Scene
 from cutlayer.seat.companion import Companion
 from cutlayer.seat.host import LocalHost
@@ -69,7 +68,7 @@ def attend(scenes: Sequence[Scene], run: Path, progress: Progress) -> None:
     """
     first, host = scenes[0], honest_host(scenes[0])
     members = [member for scene in scenes if (member := _seated(scene, host, run, progress))]
-    torch.set_num_threads(first.experiment.threads)
+    prepare(first.experiment.threads)
 
     def tell(what: str, done: int, total: int) -> None:
         progress(what, done, total)

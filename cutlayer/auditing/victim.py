@@ -15,6 +15,7 @@ from cutlayer import __version__
 from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.training import train_through
 from cutlayer.checksum import DamageError, pack_checked, read_checked
+from cutlayer.computing import prepare
 from cutlayer.data.content import content_of
 from cutlayer.disk import write_whole
 from cutlayer.experiment import ExperimentError
@@ -69,7 +70,7 @@ def train(scene: Scene, run: Path, progress: Progress) -> Victim:
     folder = RunFolder(run).victim(key(scene))
     if victim := look_up(scene, folder):
         return victim
-    torch.set_num_threads(scene.experiment.threads)
+    prepare(scene.experiment.threads)
     session = assemble(scene, honest_host(scene))
     begun = Begun(folder.begun(_place(scene)), lambda: _finished(folder))
 

@@ -16,7 +16,7 @@ from cutlayer.batch import Batch
 from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.codec import frame_size
 from cutlayer.compression import Compression
-from cutlayer.computing import computing
+from cutlayer.computing import computing, prepare
 from cutlayer.data.samples import Samples, deal_rows
 from cutlayer.defense import Defense
 from cutlayer.deploying.checkpoint import Shelf
@@ -84,7 +84,7 @@ class Place:
 def take_place(plan: Plan, settings: Settings, seat: Seat, number: int = 0, name: str = "") -> Place:
     """A party at the start of the training, or where its last process stopped."""
     experiment = _experiment(plan, settings)
-    torch.set_num_threads(settings.threads)
+    prepare(settings.threads)
     folder = PartyFolder(settings.folder)
     shelf = Shelf(folder.state)
     root = _secret(folder.secret) if settings.randomness == "own" else experiment.seed

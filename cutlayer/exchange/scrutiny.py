@@ -59,8 +59,10 @@ class Scrutiny:
             reply = peer(request)
             if "grad" in reply:
                 if _due(self._seen):
-                    self.norms.append(reply["grad"].norm())
-                    self.gaps.append(label_gap(reply["grad"], labels))
+                    # However it lies in memory: a sum in another order is another one in its last bits.
+                    grad = reply["grad"].contiguous()
+                    self.norms.append(grad.norm())
+                    self.gaps.append(label_gap(grad, labels))
                 self._seen += 1
             return reply
 

@@ -19,6 +19,7 @@ from cutlayer.attack import Guess
 from cutlayer.batch import Batch
 from cutlayer.channel import Handler
 from cutlayer.codec import decode, encode
+from cutlayer.computing import prepare
 from cutlayer.isolated.lines import Line, Lines, Pipes
 from cutlayer.isolated.process import IsolatedError, OtherProcess, PipedProcess, pack, unpack
 from cutlayer.isolated.shelf import CallersShelf
@@ -189,7 +190,7 @@ class _Resident:
         verb, content, _ = unpack(lines.receive(Line.CONTROL))
         assert verb == "begin"
         brief = TypeAdapter(Brief).validate_python(content)
-        torch.set_num_threads(brief.threads)
+        prepare(brief.threads)
         self._host = seat_server(brief, self._ask_outside, self._report, shelf=CallersShelf(self._asked, self._tell))
         self._tell("ready")
 
@@ -296,5 +297,4 @@ def main(lines: Lines) -> None:
 
 
 if __name__ == "__main__":
-    ends = [Connection(int(number)) for number in sys.argv[1:3]]
-    main(Pipes(*ends))
+    main(Pipes(*(Connection(int(number)) for number in sys.argv[1:3])))

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from cutlayer import registry
@@ -25,6 +24,7 @@ from cutlayer.auditing.begun import Begun
 from cutlayer.auditing.target import at_once, send_targets
 from cutlayer.auditing.training import train_through
 from cutlayer.checksum import pack_checked
+from cutlayer.computing import prepare
 from cutlayer.disk import write_whole
 from cutlayer.exchange.tape import FORMAT, Recorder, RecordingError
 from cutlayer.layout import RecordingFolder, RunFolder, file_name, model_name
@@ -121,7 +121,7 @@ def record(scene: Scene, run: Path, limit: int, training: bool, progress: Progre
     attack would find it. The training of a recording that was broken off is taken up where it was last kept, to the
     same bytes; a finished one is ``kept``. ``ExperimentError`` while another process records the same.
     """
-    torch.set_num_threads(scene.experiment.threads)
+    prepare(scene.experiment.threads)
     folder = recording_folder(scene, run)
     with locked(folder.path, folder.lock, "another folder with name= or out="):
         begun = Begun(folder.begun)

@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from cutlayer.attack import Attack, Guess, TamperingAttack
 from cutlayer.auditing.attacked import attends, attends_training
 from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import outline
 from cutlayer.auditing.result import Result, filled, images_of, not_applicable
+from cutlayer.computing import prepare
 from cutlayer.exchange.tape import RecordingError, Tape
 from cutlayer.isolated.isolation import ProcessHost
 from cutlayer.judging.judge import Truth, admitted, judge_all
@@ -39,7 +38,7 @@ def replay_cell(scene: Scene, recording: Recording, progress: Progress) -> Resul
 
     An attack that asks for more than a recording holds gives a record that says so.
     """
-    torch.set_num_threads(scene.experiment.threads)
+    prepare(scene.experiment.threads)
     start, record = time.perf_counter(), outline(scene)
     try:
         segments = _segments(scene, recording)

@@ -19,6 +19,7 @@ from cutlayer.auditing.grants import Outside
 from cutlayer.auditing.outline import begun
 from cutlayer.auditing.target import send_targets
 from cutlayer.auditing.victim import steps_to_train
+from cutlayer.computing import prepare
 from cutlayer.data.auxiliary import Auxiliary
 from cutlayer.data.samples import Samples
 from cutlayer.dataset import Dataset, Split
@@ -92,7 +93,7 @@ def seconds_of(scene: Scene, steps: int, paces: dict[str, float]) -> float:
         return 0.0
     alike = scene.experiment.fingerprint(drop=("seed", "attack", "steps", "options", "targets", "when", "name", "out"))
     if alike not in paces:
-        torch.set_num_threads(scene.experiment.threads)
+        prepare(scene.experiment.threads)
         session = assemble(scene, honest_host(scene))
         try:
             paces[alike] = _steps(session, scene.experiment.batch_size)[1]
@@ -128,7 +129,7 @@ class Pace:
 def attack_pace(scene: Scene) -> Pace:
     """How fast the attack is here. It rehearses in this process, so it is shown noise in place of the data."""
     experiment = scene.experiment
-    torch.set_num_threads(experiment.threads)
+    prepare(experiment.threads)
     kind: type[Attack] = cls("attacks", experiment.attack, Attack, experiment.plugins)
     # Of many targets a part is rehearsed: the attack's own count of steps says how many more there are.
     number, steps = min(len(scene.target_rows), _REHEARSED_TARGETS), watched_steps(scene)
