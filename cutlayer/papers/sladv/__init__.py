@@ -42,10 +42,11 @@ All attacks are judged at 8 and 16 of 255, too, but for older records, which say
 Nine epochs over ten clients are 2,880 of the paper's 3,000 iterations. At the scale *quick* the whole network is
 trained for one epoch, 320 iterations, and is less accurate than the paper's. There SLADV perturbs all test images
 (`targets=2000` is faster); VR, SSA, FGSM and PGD perturb the first 512, VR and SSA with 5 places or spectra a step
-instead of 20. There is time for one seed alone.
+instead of 20.
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
-There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra. The
-printed values beside it are those of the whole network. On either network proxies take at least 600 steps, and attacks
+There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra.
+Printed values beside theirs are those of the whole network. Either network's tables take hours on two cores with one
+seed, so that *quick* takes one (`--seeds 3` takes three). On either network proxies take at least 600 steps, and attacks
 that would train the same proxy share one, and one attack meets both victims with the same inputs.
 At alpha = 0 a shadow only watches. Where cells are not isolated (`isolate=false` or `once`), the shadows of all columns
 watch the same training, and each ends as if it had watched alone.
