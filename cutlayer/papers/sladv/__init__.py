@@ -46,7 +46,7 @@ instead of 20.
 Tables named *narrow* are ours: a ResNet18 of an eighth of the channels, which two cores train for all 2,880 iterations.
 There SLADV perturbs the first 2,000 test images, the others the first 512 with the published 20 places or spectra.
 Printed values beside theirs are those of the whole network. Either network's tables take hours on two cores with one
-seed, so that *quick* takes one (`--seeds 3` takes three). On either network proxies take at least 600 steps, and attacks
+seed, so that *quick* takes one (`--seeds 3` takes three). On either network proxies take at least 600 steps, attacks
 that would train the same proxy share one, and one attack meets both victims with the same inputs.
 At alpha = 0 a shadow only watches. Where cells are not isolated (`isolate=false` or `once`), the shadows of all columns
 watch the same training, and each ends as if it had watched alone.
