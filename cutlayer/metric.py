@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 
@@ -44,6 +45,15 @@ class Metric(StrEnum):
     def percent(self) -> bool:
         """Whether it is told in percent: a share, from 0 to 1, or a drop."""
         return self in _SHARES or self in _DROPS
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """From where to where it can be."""
+        if self.percent:
+            return -1.0 if self.drop else 0.0, 1.0
+        if self in {Metric.SSIM, Metric.SSIM_STRETCHED}:
+            return -1.0, 1.0
+        return 0.0 if self in {Metric.MSE, Metric.MSE_PUBLISHED} else -math.inf, math.inf
 
     @property
     def higher(self) -> bool:

@@ -19,8 +19,7 @@ def has_room(metric: Metric, blind: float, best: float) -> bool:
 
     Errors have no scale of their own: there it is anything at all.
     """
-    to_one = metric.percent or metric in {Metric.SSIM, Metric.SSIM_STRETCHED}
-    return best - blind >= ROOM if to_one else best != blind
+    return best - blind >= ROOM if metric.bounds[1] == 1 else best != blind
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,7 @@ class Number:
 
     def over(self, values: Iterable[float | None]) -> Interval | None:
         """Of one value for each seed."""
-        if not self.metric.percent:
-            return interval(values)
-        # A drop is the difference of two shares.
-        return interval(values, -1.0 if self.metric.drop else 0.0, 1.0)
+        return interval(values, *self.metric.bounds)
 
     def spelled(self, found: Interval | None) -> str:
         """Over several seeds as in the table."""

@@ -26,13 +26,13 @@ img { background: #fff; padding: 6px; max-width: 100%; border-radius: 6px; }
 
 
 SEEDS = """Values are means over the seeds with their 95 % interval (Student's t). Where there are fewer than three
-seeds, or the interval would reach beyond what a share can be, or is wider than 50 percentage points (pp) of a share,
+seeds, or the interval would reach beyond what the number can be, or is wider than 50 percentage points (pp) of a share,
 or than twice another number, the values of all seeds stand in brackets instead; where not all seeds have a number,
 brackets say how many do. A number of ours with neither ± nor brackets is of one seed, unless a column or a sentence
 beside it says of how many it is a mean; blind values are means over the same seeds. A printed value, which is of a
 single run, is held against what one more run would give: the 95 % prediction interval; where there is no interval only
 one farther from all seeds than 20 points of a share, or a fifth of another number, is remarked on. Bars in figures are
-the intervals, or where there is none (fewer than three seeds, or beyond what a share can be) go from the lowest seed
+the intervals, or where there is none (fewer than three seeds, or beyond what the number can be) go from the lowest seed
 to the highest, unless the caption says otherwise. *bf16* in a setting: so many seeds were trained in that precision,
 on processors that are faster in it."""
 

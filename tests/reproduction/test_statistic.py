@@ -46,7 +46,7 @@ def test_a_wide_interval_gives_way_to_the_values() -> None:
     assert share.spelled(None) == "-"
 
 
-def test_no_share_has_an_interval_that_reaches_beyond_what_a_share_can_be() -> None:
+def test_no_number_has_an_interval_that_reaches_beyond_what_it_can_be() -> None:
     share, drop = (Number("share", metric) for metric in (Metric.ACCURACY, Metric.ACCURACY_DROP))
     for values in ([0.002, 0.004, 0.046], [0.998, 0.996, 0.954]):
         found = share.over(values)
@@ -56,4 +56,8 @@ def test_no_share_has_an_interval_that_reaches_beyond_what_a_share_can_be() -> N
     assert share.spelled(share.over([1.0, 1.0, 1.0])) == "100.0 % ± 0.0 %"
     # The difference of two shares can be below 0.
     assert drop.spelled(drop.over([0.002, 0.004, 0.046])) == "1.7 % ± 6.2 %"
-    assert Number("SSIM", Metric.SSIM).spelled(Number("SSIM", Metric.SSIM).over([0.99, 0.95, 0.97])) == "0.970 ± 0.050"
+    ssim, mse = Number("SSIM", Metric.SSIM), Number("MSE", Metric.MSE)
+    assert ssim.spelled(ssim.over([0.99, 0.95, 0.97])) == "0.970 (seeds: 0.950; 0.970; 0.990)"
+    assert ssim.spelled(ssim.over([0.92, 0.9, 0.94])) == "0.920 ± 0.050"
+    assert mse.spelled(mse.over([0.01, 0.02, 0.06])) == "0.030 (seeds: 0.010; 0.020; 0.060)"
+    assert mse.spelled(mse.over([1.4, 1.5, 1.6])) == "1.500 ± 0.248"
