@@ -13,6 +13,7 @@ from torch import Tensor
 from cutlayer.codec import decode, encode, frame_size
 from cutlayer.message import Kind, Message, detached
 
+_INNERMOST = torch.channels_last
 Handler = Callable[[Message], Message]
 """A party that answers; also the caller's end of a channel."""
 
@@ -113,11 +114,12 @@ def _handed(message: Message) -> Message:
     no bit depends on it.
     """
     tensors = {
-        name: tensor.detach().clone() if _innermost(tensor) else detached(tensor)
+        name: tensor.detach().clone(memory_format=_INNERMOST) if _innermost(tensor) else detached(tensor)
         for name, tensor in message.tensors.items()
     }
     return Message(message.kind, message.sender, message.step, tensors)
 
 
 def _innermost(tensor: Tensor) -> bool:
-    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    # Of one channel, or one pixel, an image lies both ways: then as bytes give it, for some kernels are chosen by that.
+    return tensor.ndim == 4 and tensor.is_contiguous(memory_format=_INNERMOST) and not tensor.is_contiguous()

@@ -62,7 +62,7 @@ def audit(
         FailOn | None, typer.Option(help="Exit with 1 at a verdict this bad, or no verdict at all, too.")
     ] = None,
 ) -> None:
-    """Attack a deployment (the embedded digits) and report what leaks at which cut; exits with 1 when a cell failed."""
+    """Attack a deployment, or that of the embedded digits, and report what leaks; exits with 1 when a cell failed."""
     from cutlayer.commands.audit import audit_all, gate
 
     file, overrides = file_and_overrides(given)

@@ -196,7 +196,7 @@ class Experiment(Given):
     def _one_place(cls, cut: str) -> str:
         if "," in cut:
             several = ", ".join(f'"{place.strip()}"' for place in cut.split(","))
-            raise ValueError(f"it is one cut; several to sweep over are a list in a file: cut = [{several}]")
+            raise ValueError(f"it is one cut; an audit sweeps over several as a list: cut = [{several}]")
         return cut
 
     @field_validator("link")

@@ -167,14 +167,22 @@ def typed(text: str) -> Any:
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if key == "options" and isinstance(value, dict):
-            # As records have them, [options.unsplit] for [unsplit].
-            flat.update(_flat(value))
-        elif isinstance(value, dict):
-            flat.update({f"{key}.{option}": choice for option, choice in value.items()})
+        if key == "options":
+            continue
+        if isinstance(value, dict):
+            flat |= {f"{key}.{option}": choice for option, choice in value.items()}
         else:
             _check_key(key)
             flat[key] = value
+    # As records have them, [options.unsplit] for [unsplit].
+    options = values.get("options", {})
+    for plugin, table in options.items() if isinstance(options, dict) else [("options", options)]:
+        if not isinstance(table, dict):
+            raise ExperimentError(f"{plugin} = {table!r}: [options] has a table for each plug-in, as [options.unsplit]")
+        for option, choice in table.items():
+            if f"{plugin}.{option}" in flat:
+                raise ExperimentError(f"{plugin}.{option} is given twice, in [{plugin}] and in [options.{plugin}]")
+            flat[f"{plugin}.{option}"] = choice
     return flat
 
 

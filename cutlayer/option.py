@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,9 +56,20 @@ def not_truth(value: Any, hint: Any) -> Any:
     """``value``; a ``ValueError`` where it is, or holds, a truth value in place of a number: nobody means 1 by it."""
     kinds = _kinds(hint)
     numbers = kinds & {int, float} and not kinds & {bool, Any, object}
-    if numbers and any(isinstance(one, bool) for one in (value if isinstance(value, list | tuple) else [value])):
+    if numbers and any(isinstance(one, bool) for one in _leaves(value)):
         raise ValueError("must be a number, not a truth value")
     return value
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """All values that are in ``value``, however deep."""
+    match value:
+        case list() | tuple():
+            yield from chain.from_iterable(map(_leaves, value))
+        case Mapping():
+            yield from chain.from_iterable(map(_leaves, value.values()))
+        case _:
+            yield value
 
 
 def _kinds(hint: Any) -> set[Any]:

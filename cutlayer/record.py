@@ -50,6 +50,8 @@ class Score(Frozen):
     """(value - blind) / (best - blind); none for PSNR, whose best is infinite."""
     guess: str = ""
     decides: bool = False
+    doubtful: bool = False
+    """Whether it would decide, but that what looks like a leak may be the chance of few samples."""
     verdict: str | None = None
 
 

@@ -54,8 +54,11 @@ def module(folder: str, name: str, plugins: Path | None = None) -> ModuleType:
     """The module of plug-in ``name``."""
     files = _files(folder, plugins)
     if name not in files:
+        elsewhere = sorted(plugins.glob(f"*/{name}.py")) if plugins else []
+        astray = f"; {elsewhere[0]} lies in another folder than {folder}/" if elsewhere else ""
         raise PluginError(
             f"unknown {folder.removesuffix('s')} {name!r}{nearest(name, files)}; one of {', '.join(sorted(files))}"
+            f"{astray}"
         )
     return _module(folder, files[name])
 
@@ -276,10 +279,6 @@ def _told_apart(folder: str, plugins: Path | None) -> tuple[dict[str, Path], lis
         raise PluginError(
             f"plugins = {str(plugins)!r} has {min(astray).name} at its top, where no plug-in is read; {_HOLDS}"
         )
-    for other in sorted(path for path in plugins.iterdir() if path.name not in FOLDERS and _plugin_files(path)):
-        # Any other folder may hold what plug-ins import.
-        if meant := nearest(other.name, FOLDERS):
-            raise PluginError(f"{other} is no folder of plug-ins{meant}; one of {', '.join(FOLDERS)}")
     own = {path: _misnamed(folder, path.stem, found) for path in sorted(_plugin_files(plugins.resolve() / folder))}
     wrong = [f"{path} {why}; rename it" for path, why in own.items() if why]
     return {**found, **{path.stem: path for path, why in own.items() if not why}}, wrong

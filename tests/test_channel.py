@@ -141,3 +141,12 @@ def test_a_copy_keeps_its_channels_innermost_and_nobody_else_is_shown_that():
         assert message.copy()["smashed"].is_contiguous()
     places = {tensor.data_ptr() for tensor in (images, came[0]["smashed"], reply["smashed"])}
     assert len(places) == 3
+
+
+@pytest.mark.parametrize("shape", [(4, 24, 1, 1), (4, 1, 6, 6)])
+def test_an_image_that_lies_both_ways_arrives_as_bytes_give_it(shape):
+    """Kernels are chosen by strides, and those of one pixel or one channel say nothing of how it lies."""
+    image = torch.rand(shape).contiguous(memory_format=torch.channels_last)
+    image = image.as_strided(shape, (shape[1] * shape[2] * shape[3], 1, shape[3] * shape[1], shape[1]))
+    copied, carried = (CHANNELS[name](lambda message: message)(request(smashed=image)) for name in CHANNELS)
+    assert copied["smashed"].stride() == carried["smashed"].stride()

@@ -184,7 +184,7 @@ def test_double_brackets_keep_an_options_list_whole() -> None:
         ("handover=pear", "handover = 'pear': must be 'peer', 'trusted_party' or 'server' (did you mean 'peer'?)"),
         ("device=gpu", "device = 'gpu': must be 'auto', 'cpu' or 'cuda'"),
         ("name=a,b", "name = a,b: all cells go into one folder"),
-        ('cut=["1,2"]', 'cut = \'1,2\': it is one cut; several to sweep over are a list in a file: cut = ["1", "2"]'),
+        ('cut=["1,2"]', 'cut = \'1,2\': it is one cut; an audit sweeps over several as a list: cut = ["1", "2"]'),
         ("offers=peer_weight", "'peer_weight' cannot be offered (did you mean 'peer_weights'?); one or more of peer_"),
         ("offers=labels", "'labels' cannot be offered (did you mean 'aux_labels'?); one or more of peer_architecture"),
         ("skew=nan", "skew = nan: must be a finite number"),

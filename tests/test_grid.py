@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ def test_options_in_a_file_may_be_tables_of_options(tmp_path: Path) -> None:
     file = tmp_path / "trial.toml"
     file.write_text('attack = "unsplit"\n[options.unsplit]\nrounds = [2, 3]\n')
     assert [found.options["unsplit"] for found in grid(file, [])] == [{"rounds": 2}, {"rounds": 3}]
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("options = 3", "options = 3: [options] has a table for each plug-in"),
+        ("[options]\nepochs = 3", "epochs = 3: [options] has a table for each plug-in"),
+        ("[unsplit]\nrounds = 1\n[options.unsplit]\nrounds = 2", "unsplit.rounds is given twice, in [unsplit] and in"),
+    ],
+)
+def test_options_are_tables_of_options_and_given_once(tmp_path: Path, written: str, says: str) -> None:
+    file = tmp_path / "trial.toml"
+    file.write_text(f'attack = "unsplit"\n{written}\n')
+    with pytest.raises(ExperimentError, match=re.escape(says)):
+        grid(file, [])
 
 
 def test_an_option_of_other_values_sweeps_over_a_list(tmp_path: Path) -> None:

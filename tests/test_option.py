@@ -170,6 +170,9 @@ def test_a_truth_value_is_no_number(hint: Any) -> None:
     for value in (True, [0, False]):
         with pytest.raises(ValueError, match="must be a number, not a truth value"):
             not_truth(value, hint)
+    for inner, value in ((tuple[tuple[hint, ...], ...], [[True]]), (dict[str, hint], {"a": True})):
+        with pytest.raises(ValueError, match="not a truth value"):
+            not_truth(value, inner)
     for hint_with, value in ((hint, 1), (hint | bool, True), (bool, True), (Any, False), (str, True)):
         assert not_truth(value, hint_with) is value
 

@@ -108,18 +108,14 @@ def test_a_plugins_folder_that_is_none_is_refused(tmp_path):
         registry.names("attacks", tmp_path / "nowhere")
 
 
-def test_a_misspelled_folder_of_plugins_is_refused_and_any_other_is_no_affair_of_ours(plugins):
-    for name in ("helpers", "notes"):
-        (plugins / name).mkdir()
-        (plugins / name / "tools.py").write_text("")
-    registry.names("defenses", plugins)
+def test_a_plugin_in_a_misspelled_folder_is_told_by_its_file(plugins):
     (plugins / "atacks").mkdir()
-    registry.names("defenses", plugins)
     (plugins / "atacks" / "mine.py").write_text("")
+    assert "mine" not in registry.names("attacks", plugins), "any other folder may hold what plug-ins import"
     with pytest.raises(
-        PluginError, match=r"atacks is no folder of plug-ins \(did you mean 'attacks'\?\); one of proto"
+        PluginError, match=r"unknown attack 'mine'; one of .*; .*atacks/mine\.py lies in another folder"
     ):
-        registry.names("defenses", plugins)
+        registry.module("attacks", "mine", plugins)
 
 
 def test_a_plugins_folder_that_is_one_too_deep_is_refused(plugins):

@@ -24,7 +24,7 @@ from cutlayer.checksum import DamageError, pack_checked, read_checked
 from cutlayer.disk import PRIVATE, append, sweep, write_whole
 from cutlayer.experiment import ExperimentError
 
-FORM = "4"
+FORM = "5"
 """Of what parties keep; raised whenever it changes, so that no version takes up what another has begun."""
 _NAME = re.compile(r"at-(\d{8})-(\d{12})\.safetensors")
 _SIZE, _CHECK = 8, 4

@@ -78,7 +78,7 @@ def _model(found: Mapping[str, Score]) -> str:
     blind = f"a blind guess in the part's place is right on {_share(accuracy.blind)}"
     if accuracy.advantage is not None:
         return f"too few test samples: {blind}, the stolen part on {_share(accuracy.value)}, which may be chance"
-    return f"nothing was learned that could be stolen: {blind}, and the real part on no more than chance may give"
+    return f"nothing was learned that could be stolen: {blind}, and the real part on hardly more, if any"
 
 
 def _ruined(now: float | None, without: float | None, of: str) -> str:

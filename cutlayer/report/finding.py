@@ -259,20 +259,21 @@ def told_apart(score: Score) -> str:
 def _row(scores: Sequence[Score], thresholds: Thresholds) -> ScoreRow:
     decides = any(score.decides for score in scores)
     # The mean over seeds of which some are told apart from a blind guess and others cannot be is that of no attack.
-    told = [score for score in scores if score.decides] if decides else scores
+    # Those in doubt count: without them the seeds that gain most would be missing.
+    told = [score for score in scores if score.decides or score.doubtful] if decides else scores
     undecided, scores = len(scores) - len(told), told
     one, advantage = scores[0], spread(score.advantage for score in scores)
     value, blind = spread(s.value for s in scores), spread(s.blind for s in scores)
     said = tuple(score.verdict for score in scores if score.verdict in SEVERITY)
     return ScoreRow(
         one.goal, one.metric, told_apart(one), decides, value, blind, advantage,
-        _verdict(said, advantage, thresholds) if decides else None, said,
+        _verdict(said, advantage, thresholds, len(said) < len(scores)) if decides else None, said,
         _beats(value, blind, advantage, one), undecided,
     )  # fmt: skip
 
 
-def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Thresholds) -> str | None:
-    if len(set(said)) == 1:
+def _verdict(said: Sequence[str], advantage: Spread | None, thresholds: Thresholds, doubted: bool) -> str | None:
+    if len(set(said)) == 1 and not doubted:
         return said[0]
     if advantage is None:
         return worst(said)

@@ -12,7 +12,7 @@ from cutlayer.metric import Metric
 from cutlayer.record import FAILED, LEAK, NONE, NOT_APPLICABLE, PARTIAL, Record
 from cutlayer.report import wording
 from cutlayer.report.evidence import Evidence
-from cutlayer.report.finding import Finding, ScoreRow, findings, panel_of, spread
+from cutlayer.report.finding import Finding, ScoreRow, findings, panel_of, spread, untrained
 from cutlayer.report.toll import rows_of
 
 _COLORS = {LEAK: "bold red", PARTIAL: "yellow", NONE: "green", FAILED: "bold red"}
@@ -68,7 +68,9 @@ def _table(title: str, found: Sequence[Finding], links: Sequence[str]) -> Table:
 
 def _caption(found: Sequence[Finding]) -> Iterable[str]:
     """What every number above rests on: how well the deployments do their task, and how long attacks went on."""
-    utility = spread(item.record.utility for finding in found for item in finding.cells)
+    cells = [item.record for finding in found for item in finding.cells]
+    # Before the training the network is no good, and the accuracy on record that of what was trained afterwards.
+    utility = spread(record.utility for record in cells if not untrained(record))
     if utility:
         told = wording.span(utility, Metric.ACCURACY) or wording.mean(utility, Metric.ACCURACY)
         yield f"test accuracy of what was attacked: {told}"

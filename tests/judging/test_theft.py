@@ -92,7 +92,7 @@ def test_a_stolen_part_leaks_only_beyond_the_chance_of_the_test_samples(samples:
     # Right on all of one class and a third of the other.
     found = scores(Guess(Goal.MODEL, dict(part(1.0, 0.65).state_dict())), of_many(samples))["accuracy"]
     assert found.advantage == pytest.approx(0.35, abs=0.1)
-    assert (found.verdict, found.decides) == (verdict, verdict is not None)
+    assert (found.verdict, found.decides, found.doubtful) == (verdict, verdict is not None, verdict is None)
 
 
 @pytest.mark.parametrize("samples", [10, 2000])

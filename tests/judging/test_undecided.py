@@ -60,7 +60,7 @@ def scores(goal: str, **values: tuple[float, float]) -> list[Score]:
         (
             scores("model", accuracy=(0.1, 0.12)),
             "nothing was learned that could be stolen: a blind guess in the part's place is right on 12.0 %, and the "
-            "real part on no more than chance may give",
+            "real part on hardly more, if any",
         ),
         (
             [Score(goal="model", metric="accuracy", value=0.3, blind=0.2, advantage=0.2)],

@@ -134,6 +134,20 @@ def test_seeds_where_nothing_can_be_decided_are_counted_and_in_no_mean(tmp_path:
     assert "nothing decided in 1 more seed" in page_of(tmp_path).text
 
 
+def test_seeds_in_doubt_count_in_the_mean_that_the_verdict_is_of(tmp_path: Path) -> None:
+    """Those that gain most are the ones in doubt: without them the rest would say that nothing leaks."""
+    for seed, value in ((1, 0.56), (2, 0.57), (3, 0.52)):
+        record, doubted = made_record("unsplit", 1, seed, 0.5), value > 0.55
+        told = score("model", "accuracy", value, 0.5, 0.95, not doubted)
+        record["scores"] = [told | {"doubtful": doubted, "verdict": None if doubted else "no leak"}]
+        save(tmp_path, record)
+    (row,) = findings(read_run(tmp_path))[0].rows
+    assert row.advantage is not None
+    assert (row.advantage.count, row.undecided, row.seed_verdicts) == (3, 0, ("no leak",))
+    assert row.advantage.mean == pytest.approx(0.111, abs=0.001)
+    assert row.verdict == "partial leak"
+
+
 def test_an_attacked_training_stands_beside_the_same_one_without_the_attack(tmp_path: Path) -> None:
     made = made_record("unsplit", 1, 1, 0.8)
     honest = [epoch | {"gradient_norm": 0.5, "label_gap": 0.3} for epoch in made["training"]]

@@ -59,10 +59,11 @@ def rows(found: Found, attacked: Attacked) -> list[Row]:
 
 
 def deciding(goal: str) -> Told:
-    """The greatest advantage among the scores that decide about ``goal``, counted from a blind guess's, 0, on."""
+    """The greatest advantage among the scores that decide about ``goal``, or would but for chance, from 0 on."""
 
     def of(record: Record) -> float | None:
-        known = [score.advantage for score in record.scores if score.goal == goal and score.decides]
+        speaking = (score for score in record.scores if score.goal == goal and (score.decides or score.doubtful))
+        known = [score.advantage for score in speaking]
         found = [advantage for advantage in known if advantage is not None]
         return max(*found, 0.0) if found else None
 
