@@ -46,6 +46,16 @@ def test_channels_last_lays_out_memory_and_changes_rounding_alone(tmp_path: Path
         assert torch.allclose(weight, laid.state_dict()[name], atol=1e-4), name
 
 
+def test_what_is_brought_is_laid_out_as_the_layers_are_however_it_comes() -> None:
+    images = torch.rand(2, 3, 4, 4)
+    for computing in (Computing(), Computing(channels_last=True)):
+        for form in (torch.contiguous_format, torch.channels_last):
+            brought = computing.bring(images.contiguous(memory_format=form))
+            assert brought.is_contiguous(memory_format=torch.channels_last) == computing.channels_last
+            assert brought.is_contiguous() != computing.channels_last
+            assert torch.equal(brought, images)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_carriers_end_in_the_same_bits_however_images_lie_in_memory(tmp_path: Path, precision: str) -> None:
     """Copies keep their channels innermost, bytes have none: what is trained and measured does not show it."""
