@@ -14,9 +14,10 @@ from pydantic_core import ErrorDetails
 
 def nearest(name: str, known: Collection[str]) -> str:
     """`` (did you mean 'x'?)`` where a known name is close to ``name``, else nothing."""
-    # Two letters in three are another word as often as a slip: gpu is no cpu.
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.67)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    near = next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    # Another letter in three is another word: gpu is no cpu, while lna is lan.
+    other = len(name) == len(near) <= 3 and sorted(name) != sorted(near)
+    return f" (did you mean {near!r}?)" if near and not other else ""
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:

@@ -104,7 +104,7 @@ def test_the_user_reads_one_line(call: Any, command: str, tmp_path: Path) -> Non
     code, out, err = call(command, *how, *asked)
     if command == "audit":
         found = json.loads(out)
-        assert (code, found["status"]) == (0, "failed")
+        assert (code, found["status"]) == (1, "failed")
         assert re.fullmatch(f"DivergedError: {LINE}", found["reason"])
         return
     assert (code, out) == (2, "")

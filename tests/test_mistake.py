@@ -50,5 +50,6 @@ def test_all_values_have_a_name_of_their_own() -> None:
 
 
 def test_another_word_of_three_letters_is_no_slip() -> None:
+    assert nearest("lna", ["lan", "wan"]) == " (did you mean 'lan'?)"
     assert nearest("gpu", ["auto", "cpu", "cuda"]) == ""
     assert nearest("cppu", ["auto", "cpu", "cuda"]) == " (did you mean 'cpu'?)"
