@@ -57,7 +57,7 @@ class Scorer:
         advantage = None if best is None else min((value - floor) / (best - floor), 1.0)
         decides = decides and self.deciding and advantage is not None
         verdict = self.thresholds.verdict(advantage) if decides and advantage is not None else None
-        doubtful = verdict != NONE and abs(value - floor) < ERRORS * error
+        doubtful = verdict not in {None, NONE} and abs(value - floor) < ERRORS * error
         if doubtful:
             decides, verdict = False, None
         return Score(

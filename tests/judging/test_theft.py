@@ -116,6 +116,9 @@ def test_before_any_training_there_is_nothing_to_steal() -> None:
     assert scores(theft, model_truth())["accuracy"].verdict == "leak"
     found = scores(theft, model_truth(learned=False))["accuracy"]
     assert (found.value, found.best, found.advantage, found.decides) == (1.0, None, None, False)
+    # What has no room is in no doubt: it counts in no mean.
+    near = Guess(Goal.MODEL, dict(part(1.0, 0.65).state_dict()))
+    assert scores(near, model_truth(learned=False))["accuracy"].doubtful is False
 
 
 @pytest.mark.parametrize(
